@@ -1,0 +1,154 @@
+//! Batches of aligned patches, augmented by the eight symmetries of the square, made ahead of the training loop on
+//! rayon threads. A batch depends only on (seed, stage, step).
+
+use super::corpus::{Corpus, Pair};
+use super::random::Random;
+use contract::pixels::Picture;
+use crossbeam_channel::{Receiver, bounded};
+use rayon::prelude::*;
+use tch::{Device, Kind, Tensor};
+
+/// Batches made ahead: enough to hide one slow batch, few enough to cost no memory to speak of.
+const AHEAD: usize = 3;
+
+/// What a batch is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchPlan {
+    /// Patches in a batch.
+    pub batch: usize,
+    /// Side of a patch in LR pixels.
+    pub patch: usize,
+    /// Enlargement.
+    pub scale: usize,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Number of the stage: different stages see different patches.
+    pub stage: u64,
+}
+
+/// 8-bit patches, interleaved RGB, patch after patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    small: Vec<u8>,
+    large: Vec<u8>,
+    plan: (usize, usize, usize),
+}
+
+impl Batch {
+    /// (y, x): y N×3×P×P and x folded N×3s²×P×P, f32 in [0,1], channels last, on `device`.
+    pub fn tensors(&self, device: Device) -> (Tensor, Tensor) {
+        let (n, patch, scale) = self.plan;
+        let upload = |bytes: &[u8], side: usize| {
+            let shape = [n as i64, side as i64, side as i64, 3];
+            let tensor = Tensor::from_data_size(bytes, &shape, Kind::Uint8).to_device(device);
+            (tensor.to_kind(Kind::Float) / 255.0).permute([0, 3, 1, 2])
+        };
+        let large = upload(&self.large, patch * scale);
+        (upload(&self.small, patch), large.pixel_unshuffle(scale as i64))
+    }
+}
+
+/// The batch of one step.
+pub fn make_batch(corpus: &Corpus, plan: BatchPlan, step: u64) -> Batch {
+    let patches: Vec<(Vec<u8>, Vec<u8>)> = (0..plan.batch)
+        .into_par_iter()
+        .map(|index| {
+            let mut random = Random::new(&[plan.seed, plan.stage, step, index as u64]);
+            let pair = &corpus.pairs[random.below(corpus.pairs.len())];
+            patch(pair, plan, &mut random)
+        })
+        .collect();
+    let (small, large): (Vec<_>, Vec<_>) = patches.into_iter().unzip();
+    Batch { small: small.concat(), large: large.concat(), plan: (plan.batch, plan.patch, plan.scale) }
+}
+
+fn patch(pair: &Pair, plan: BatchPlan, random: &mut Random) -> (Vec<u8>, Vec<u8>) {
+    let x = random.below(pair.small.size.width - plan.patch + 1);
+    let y = random.below(pair.small.size.height - plan.patch + 1);
+    let symmetry = random.below(8);
+    let s = plan.scale;
+    (cut(&pair.small, x, y, plan.patch, symmetry), cut(&pair.large, x * s, y * s, plan.patch * s, symmetry))
+}
+
+/// A square under one of the eight symmetries: bit 0 flips columns, bit 1 rows, bit 2 transposes. The shrinking kernel
+/// is symmetric, so the pair stays a pair.
+fn cut(picture: &Picture, x: usize, y: usize, side: usize, symmetry: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(side * side * 3);
+    for row in 0..side {
+        for column in 0..side {
+            let (mut a, mut b) = if symmetry & 4 == 0 { (column, row) } else { (row, column) };
+            if symmetry & 1 != 0 {
+                a = side - 1 - a;
+            }
+            if symmetry & 2 != 0 {
+                b = side - 1 - b;
+            }
+            let at = ((y + b) * picture.size.width + x + a) * 3;
+            out.extend_from_slice(&picture.samples[at..at + 3]);
+        }
+    }
+    out
+}
+
+/// Runs `body` with a receiver of the batches from step `first` on, made ahead by a thread that ends with `body`.
+pub fn with_batches<T>(corpus: &Corpus, plan: BatchPlan, first: u64, body: impl FnOnce(&Receiver<Batch>) -> T) -> T {
+    std::thread::scope(|scope| {
+        let (sender, receiver) = bounded(AHEAD);
+        let maker = move || {
+            for step in first.. {
+                if sender.send(make_batch(corpus, plan, step)).is_err() {
+                    return; // The loop has ended.
+                }
+            }
+        };
+        let spawned = std::thread::Builder::new().name("batches".into()).spawn_scoped(scope, maker);
+        spawned.expect("one thread can be started");
+        // Ends the maker, whose send fails once the only receiver is gone.
+        let receiver = receiver;
+        body(&receiver)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::corpus::CorpusFacts;
+    use super::*;
+    use contract::geometry::Size;
+    use contract::pixels::Planes;
+    use contract::resample::shrink;
+
+    fn corpus() -> Corpus {
+        let size = Size::new(96, 64);
+        let samples = (0..size.area() * 3).map(|i| (i * 7919 % 251) as u8).collect();
+        let large = Picture { size, channels: 3, samples };
+        let small = shrink(&Planes::from_picture(&large), 4).to_picture();
+        Corpus { pairs: vec![Pair { large, small, file: "a".into() }], facts: CorpusFacts::default() }
+    }
+
+    const PLAN: BatchPlan = BatchPlan { batch: 3, patch: 8, scale: 4, seed: 1, stage: 0 };
+
+    #[test]
+    fn a_batch_depends_on_its_step_alone() {
+        let corpus = corpus();
+        let ahead = with_batches(&corpus, PLAN, 5, |batches| [batches.recv().unwrap(), batches.recv().unwrap()]);
+        assert_eq!(ahead, [make_batch(&corpus, PLAN, 5), make_batch(&corpus, PLAN, 6)]);
+        assert_ne!(ahead[0], ahead[1]);
+    }
+
+    /// Every symmetry keeps small and large aligned: shrinking the large patch gives the small one, off the border.
+    #[test]
+    fn pairs_stay_pairs_under_every_symmetry() {
+        let corpus = corpus();
+        for symmetry in 0..8 {
+            let small = cut(&corpus.pairs[0].small, 4, 3, 8, symmetry);
+            let large = Picture { size: Size::new(32, 32), channels: 3, samples: cut(&corpus.pairs[0].large, 16, 12, 32, symmetry) };
+            let shrunk = shrink(&Planes::from_picture(&large), 4).to_picture();
+            for y in 2..6 {
+                for x in 2..6 {
+                    let at = (y * 8 + x) * 3;
+                    assert_eq!(small[at..at + 3], shrunk.samples[at..at + 3], "symmetry {symmetry} at {x},{y}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! From a folder of pictures to training pairs: licence filter, held-out list, decoding, cropping, shrinking. Runs on
+//! rayon threads; what could not be used is counted, never silently dropped.
+
+use super::random::Random;
+use contract::geometry::Size;
+use contract::pixels::{Picture, Planes};
+use contract::resample::shrink;
+use image::ImageReader;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Licences under which a crop may train a model that ships, letter by letter as manifests state them.
+pub const ALLOWED_LICENCES: [&str; 12] = [
+    "CC0-1.0",
+    "Public domain / CC0",
+    "Public Domain",
+    "MIT",
+    "BSD-2-Clause",
+    "CC-BY-4.0",
+    "CC-BY-3.0",
+    "CC-BY-2.0",
+    "CC-BY (version not stated)",
+    "CC-BY-SA-4.0",
+    "CC-BY-SA-3.0",
+    "CC-BY-SA",
+];
+
+/// Larger pictures are cut into crops of this side, so that memory does not depend on the camera.
+const CROP: usize = 256;
+/// At most this many crops of one picture, so that one panorama does not outweigh the rest.
+const CROPS_PER_PICTURE: usize = 8;
+/// Files with these endings are pictures; others are not looked at.
+const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+
+/// Why no corpus could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The folder cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// What was to be read.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// manifest.csv is not as expected.
+    #[error("{path}: {problem}")]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No usable picture.
+    #[error("no picture to train on in {path}: {facts}")]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+        /// What was there instead.
+        facts: String,
+    },
+}
+
+/// What to take of a folder.
+#[derive(Debug, Clone)]
+pub struct CorpusOptions {
+    /// The folder; with a `manifest.csv` (columns `file`, `license`) only the files it lists under allowed licences.
+    pub folder: PathBuf,
+    /// Files (as the manifest or the folder names them) that must not be trained on.
+    pub held_out: BTreeSet<String>,
+    /// Take only the held-out files instead of all others.
+    pub only_held_out: bool,
+    /// Enlargement that is learned.
+    pub scale: usize,
+    /// Smallest side, in pixels of the large picture, that is of use.
+    pub min_side: usize,
+    /// Chooses crops of large pictures.
+    pub seed: u64,
+}
+
+/// One training picture, large and shrunk, both 8-bit RGB.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// The truth; sides are multiples of the scale.
+    pub large: Picture,
+    /// `large` shrunk by the scale (bicubic, antialiased), rounded to 8 bits.
+    pub small: Picture,
+    /// Where it came from, relative to the folder.
+    pub file: String,
+}
+
+/// Counts for the log, the card and the report.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CorpusFacts {
+    /// Crops in use.
+    pub crops: usize,
+    /// Files they came from.
+    pub files: usize,
+    /// Files that could not be decoded.
+    pub unreadable: usize,
+    /// Files smaller than a patch.
+    pub too_small: usize,
+    /// Files whose licence is not on the list.
+    pub licence_excluded: usize,
+    /// Files held out (or, for a held-out corpus, files of the rest).
+    pub held_out: usize,
+    /// Files in use per licence, where a manifest states them.
+    pub licences: BTreeMap<String, usize>,
+    /// SHA-256 of manifest.csv, or of the sorted file names where there is none.
+    pub manifest_sha256: String,
+}
+
+impl std::fmt::Display for CorpusFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { crops, files, unreadable, too_small, licence_excluded, held_out, .. } = self;
+        write!(
+            f,
+            "{crops} crops of {files} files; left out: {unreadable} unreadable, {too_small} too small, \
+             {licence_excluded} by licence, {held_out} held out"
+        )
+    }
+}
+
+/// All training pairs, in memory.
+#[derive(Debug)]
+pub struct Corpus {
+    /// The pairs, sorted by file name.
+    pub pairs: Vec<Pair>,
+    /// What was taken and what was not.
+    pub facts: CorpusFacts,
+}
+
+impl Corpus {
+    /// Reads the folder.
+    ///
+    /// # Errors
+    /// If the folder or its manifest cannot be read, or no picture is left. Single bad files are counted, not fatal.
+    pub fn load(options: &CorpusOptions) -> Result<Corpus, DataError> {
+        let manifest = options.folder.join("manifest.csv");
+        let mut facts = CorpusFacts::default();
+        let listed = if manifest.is_file() { from_manifest(&manifest, &mut facts)? } else { walk(options, &mut facts)? };
+        let count = listed.len();
+        let chosen: Vec<(String, String)> =
+            listed.into_iter().filter(|(file, _)| options.held_out.contains(file) == options.only_held_out).collect();
+        facts.held_out = count - chosen.len();
+
+        let read: Vec<(String, String, Result<Vec<Pair>, Unusable>)> = chosen
+            .into_par_iter()
+            .map(|(file, licence)| {
+                let pairs = pairs_of(options, &file);
+                (file, licence, pairs)
+            })
+            .collect();
+        let mut pairs = Vec::new();
+        for (file, licence, result) in read {
+            match result {
+                Ok(found) => {
+                    facts.files += 1;
+                    *facts.licences.entry(licence).or_default() += 1;
+                    pairs.extend(found);
+                }
+                Err(Unusable::TooSmall) => facts.too_small += 1,
+                Err(Unusable::Unreadable(why)) => {
+                    facts.unreadable += 1;
+                    log::warn!("skipped, cannot be decoded: {why}: {file}");
+                }
+            }
+        }
+        facts.crops = pairs.len();
+        if pairs.is_empty() {
+            return Err(DataError::Empty { path: options.folder.clone(), facts: facts.to_string() });
+        }
+        Ok(Corpus { pairs, facts })
+    }
+}
+
+enum Unusable {
+    TooSmall,
+    Unreadable(String),
+}
+
+fn from_manifest(path: &Path, facts: &mut CorpusFacts) -> Result<Vec<(String, String)>, DataError> {
+    let bytes = fs::read(path).map_err(|source| DataError::Unreadable { path: path.into(), source })?;
+    facts.manifest_sha256 = hex(&Sha256::digest(&bytes));
+    let broken = |problem: String| DataError::Manifest { path: path.into(), problem };
+    let mut reader = csv::Reader::from_reader(bytes.as_slice());
+    let headers = reader.headers().map_err(|e| broken(e.to_string()))?.clone();
+    let column = |name: &str| {
+        let found = headers.iter().position(|h| h == name);
+        found.ok_or_else(|| broken(format!("no column {name:?}; a manifest needs file and license")))
+    };
+    let (file, license) = (column("file")?, column("license")?);
+    let mut listed = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|e| broken(e.to_string()))?;
+        let (file, license) = (record[file].to_owned(), record[license].to_owned());
+        if ALLOWED_LICENCES.contains(&license.as_str()) {
+            listed.push((file, license));
+        } else {
+            facts.licence_excluded += 1;
+        }
+    }
+    listed.sort();
+    Ok(listed)
+}
+
+/// Without a manifest the user vouches for the licences: every picture below the folder is taken.
+fn walk(options: &CorpusOptions, facts: &mut CorpusFacts) -> Result<Vec<(String, String)>, DataError> {
+    let mut files = Vec::new();
+    let mut folders = vec![options.folder.clone()];
+    while let Some(folder) = folders.pop() {
+        let unreadable = |source| DataError::Unreadable { path: folder.clone(), source };
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+            if path.is_dir() {
+                folders.push(path);
+            } else if ENDINGS.contains(&ending.as_str())
+                && let Ok(relative) = path.strip_prefix(&options.folder)
+            {
+                files.push((relative.to_string_lossy().into_owned(), "not stated".to_owned()));
+            }
+        }
+    }
+    files.sort();
+    let names: Vec<&str> = files.iter().map(|(file, _)| file.as_str()).collect();
+    facts.manifest_sha256 = hex(&Sha256::digest(names.join("\n")));
+    Ok(files)
+}
+
+fn pairs_of(options: &CorpusOptions, file: &str) -> Result<Vec<Pair>, Unusable> {
+    let picture = read_rgb(&options.folder.join(file)).map_err(Unusable::Unreadable)?;
+    let Size { width, height } = picture.size;
+    if width.min(height) < options.min_side {
+        return Err(Unusable::TooSmall);
+    }
+    let pair = |(x, y, size): (usize, usize, Size)| {
+        let large = crop(&picture, x, y, size);
+        let small = shrink(&Planes::from_picture(&large), options.scale).to_picture();
+        Pair { large, small, file: file.to_owned() }
+    };
+    Ok(corners(picture.size, options, file).into_iter().map(pair).collect())
+}
+
+/// Where to cut: small pictures whole (less the remainder of the scale), large ones into some cells of a grid.
+fn corners(size: Size, options: &CorpusOptions, file: &str) -> Vec<(usize, usize, Size)> {
+    let side = CROP.max(options.min_side).next_multiple_of(options.scale);
+    if size.width < 2 * side && size.height < 2 * side {
+        let whole = |length: usize| length / options.scale * options.scale;
+        return vec![(0, 0, Size::new(whole(size.width), whole(size.height)))];
+    }
+    // A long thin picture is narrower than a crop: its cells take the whole short side.
+    let (w, h) = (side.min(size.width / options.scale * options.scale), side.min(size.height / options.scale * options.scale));
+    let cells = (0..size.height / h).flat_map(|row| (0..size.width / w).map(move |column| (column * w, row * h)));
+    let mut cells: Vec<(usize, usize, Size)> = cells.map(|(x, y)| (x, y, Size::new(w, h))).collect();
+    let name = file.bytes().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let mut random = Random::new(&[options.seed, name]);
+    while cells.len() > CROPS_PER_PICTURE {
+        cells.swap_remove(random.below(cells.len()));
+    }
+    cells
+}
+
+fn crop(picture: &Picture, x: usize, y: usize, size: Size) -> Picture {
+    let channels = picture.channels;
+    let mut out = Picture::new(size, channels);
+    for (row, into) in out.samples.chunks_exact_mut(size.width * channels).enumerate() {
+        let begin = ((y + row) * picture.size.width + x) * channels;
+        into.copy_from_slice(&picture.samples[begin..begin + size.width * channels]);
+    }
+    out
+}
+
+/// Decodes any supported file to 8-bit RGB.
+///
+/// # Errors
+/// The decoder's words.
+pub fn read_rgb(path: &Path) -> Result<Picture, String> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| e.to_string())?;
+    let rgb = reader.decode().map_err(|e| e.to_string())?.into_rgb8();
+    let size = Size::new(rgb.width() as usize, rgb.height() as usize);
+    Ok(Picture { size, channels: 3, samples: rgb.into_raw() })
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,10 @@
+//! Pictures in: which files may be used, the pairs they become, and batches of patches. Knows no tensors' devices and
+//! no networks.
+
+mod batches;
+mod corpus;
+mod random;
+
+pub use batches::{Batch, BatchPlan, make_batch, with_batches};
+pub use corpus::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair, hex, read_rgb};
+pub use random::Random;

@@ -1,0 +1,18 @@
+//! The trainer: from a folder of pictures to ONNX files the daemon accepts. Reads like the order of work: `recipe`
+//! resolves what the user chose, `data` makes batches, `net` holds the networks, `train` runs the stages, `export`
+//! writes the files, `measure` judges them, and `train_export` is the list of these steps.
+//!
+//! It shares `contract` with the daemon and nothing else.
+
+pub mod cli;
+pub mod data;
+pub mod device;
+pub mod export;
+pub mod measure;
+pub mod net;
+pub mod onnx;
+pub mod progress;
+pub mod recipe;
+pub mod run_folder;
+pub mod train;
+pub mod train_export;

@@ -1,0 +1,13 @@
+//! How good a model is: figures of pictures and of samples, the public sets, and the strips one looks at.
+
+mod estimate;
+mod figures;
+mod report;
+mod sample_figures;
+mod strip;
+
+pub use estimate::{Estimate, estimate};
+pub use figures::{psnr_y, ssim_y};
+pub use report::{Report, Row, evaluate};
+pub use sample_figures::{SampleFigures, sample_figures};
+pub use strip::strip;

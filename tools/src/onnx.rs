@@ -1,0 +1,129 @@
+//! The trainer's one door to ONNX Runtime: opens a written file and evaluates it the way the daemon does, so that what
+//! is measured is what ships. The only file of `tools` that names `ort`.
+
+use contract::geometry::{Rect, Size};
+use contract::pixels::{Picture, Planes, cut_window};
+use contract::{noise, resample};
+use ort::environment::Environment;
+use ort::session::{Session, SessionInputValue, builder::GraphOptimizationLevel};
+use ort::value::TensorRef;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// Why ONNX Runtime could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum OnnxError {
+    /// The library is not where it is looked for.
+    #[error("ONNX Runtime was not found (looked at ORT_DYLIB_PATH and for .runtime/libonnxruntime.so above {0}); run scripts/fetch-runtime")]
+    NoLibrary(PathBuf),
+    /// ONNX Runtime's own words.
+    #[error("ONNX Runtime: {0}")]
+    Runtime(String),
+}
+
+impl<T> From<ort::Error<T>> for OnnxError {
+    fn from(error: ort::Error<T>) -> Self {
+        OnnxError::Runtime(error.to_string())
+    }
+}
+
+/// ONNX Runtime allows one environment in a process.
+fn environment() -> Result<&'static Environment, OnnxError> {
+    static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+    if let Some(environment) = ENVIRONMENT.get() {
+        return Ok(environment);
+    }
+    let load = |error: ort::LoadDynamicError| OnnxError::Runtime(error.to_string());
+    let built = ort::init_from(library()?).map_err(load)?.with_name("tools").with_telemetry(false).build()?;
+    Ok(ENVIRONMENT.get_or_init(|| built))
+}
+
+fn library() -> Result<PathBuf, OnnxError> {
+    if let Some(named) = std::env::var_os("ORT_DYLIB_PATH") {
+        return Ok(named.into());
+    }
+    let program = std::env::current_exe().unwrap_or_default();
+    let here = std::env::current_dir().unwrap_or_default();
+    let above = program.ancestors().chain(here.ancestors());
+    let found = above.map(|folder| folder.join(".runtime/libonnxruntime.so")).find(|path| path.is_file());
+    found.ok_or(OnnxError::NoLibrary(program))
+}
+
+/// An open model file of ours.
+#[derive(Debug)]
+pub struct OnnxModel {
+    session: Session,
+    scale: usize,
+    sample: bool,
+}
+
+impl OnnxModel {
+    /// Opens a file on the CPU with `threads` threads.
+    ///
+    /// # Errors
+    /// If the library or the file cannot be used.
+    pub fn open(path: &Path, scale: usize, threads: usize) -> Result<OnnxModel, OnnxError> {
+        let builder = Session::builder(environment()?)?;
+        let builder = builder.with_intra_threads(threads)?.with_inter_threads(1)?.with_intra_op_spinning(false)?;
+        let session = builder.with_optimization_level(GraphOptimizationLevel::Level3)?.commit_from_file(path)?;
+        let sample = session.inputs().iter().any(|input| input.name() == "noise");
+        Ok(OnnxModel { session, scale, sample })
+    }
+
+    /// Evaluates N×3×H×W `image` with noise of the same place and one strength; gives N×3×sH×sW, not clipped.
+    /// A mean file ignores noise and strength.
+    ///
+    /// # Errors
+    /// ONNX Runtime's words.
+    pub fn run(&mut self, image: &[f32], n: usize, size: Size, noise: &[f32], strength: f32) -> Result<Vec<f32>, OnnxError> {
+        let large = size.times(self.scale);
+        let strengths = vec![strength; n];
+        let mut inputs: Vec<(&str, SessionInputValue<'_>)> =
+            vec![("image", TensorRef::from_array_view(([n, 3, size.height, size.width], image))?.into())];
+        if self.sample {
+            inputs.push(("noise", TensorRef::from_array_view(([n, 3, large.height, large.width], noise))?.into()));
+            inputs.push(("strength", TensorRef::from_array_view(([n, 1, 1, 1], &strengths[..]))?.into()));
+        }
+        let outputs = self.session.run(inputs)?;
+        Ok(outputs["output"].try_extract_tensor::<f32>()?.1.to_vec())
+    }
+
+    /// Enlarges the part `window` of a picture, mirrored where it leaves it; noise of the absolute place.
+    ///
+    /// # Errors
+    /// ONNX Runtime's words.
+    pub fn window(&mut self, small: &Picture, window: Rect, seed: u64, strength: f32) -> Result<Vec<f32>, OnnxError> {
+        let mut image = vec![0.0; 3 * window.size.area()];
+        cut_window(small, [0, 1, 2], window, &mut image);
+        let large = window.times(self.scale);
+        let mut drawn = vec![0.0; if self.sample { 3 * large.size.area() } else { 0 }];
+        if self.sample {
+            noise::fill(seed, 0, large, &mut drawn);
+        }
+        self.run(&image, 1, window.size, &drawn, strength)
+    }
+
+    /// Enlarges a whole picture in one evaluation, with `context` mirrored pixels around it.
+    ///
+    /// # Errors
+    /// ONNX Runtime's words.
+    pub fn enlarge(&mut self, small: &Picture, context: usize, seed: u64, strength: f32) -> Result<Planes, OnnxError> {
+        let c = context as i64;
+        let size = Size::new(small.size.width + 2 * context, small.size.height + 2 * context);
+        let output = self.window(small, Rect { x: -c, y: -c, size }, seed, strength)?;
+        let mut planes = Planes::new(small.size.times(self.scale), 3);
+        let (width, crop) = (size.width * self.scale, context * self.scale);
+        let large = planes.size;
+        for (row, into) in planes.values.chunks_exact_mut(large.width).enumerate() {
+            let (plane, y) = (row / large.height, row % large.height);
+            let begin = (plane * size.height * self.scale + crop + y) * width + crop;
+            into.copy_from_slice(&output[begin..begin + large.width]);
+        }
+        Ok(planes)
+    }
+}
+
+/// Plain bicubic enlargement, the row every table starts with.
+pub fn bicubic(small: &Picture, scale: usize) -> Picture {
+    resample::enlarge(&Planes::from_picture(small), scale).to_picture()
+}

@@ -1,0 +1,97 @@
+//! `runs/00007-sr-x4/`: everything one run leaves behind. recipe.json, log.jsonl, checkpoint.safetensors,
+//! weights.safetensors, strips. Knows file names, not what is trained.
+
+use crate::recipe::Recipe;
+use serde::Serialize;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// An open run folder.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    log: File,
+}
+
+impl RunFolder {
+    /// Makes the next numbered folder below `runs` and writes the recipe into it.
+    ///
+    /// # Errors
+    /// If it cannot be made or written.
+    pub fn create(runs: &Path, recipe: &Recipe) -> io::Result<RunFolder> {
+        fs::create_dir_all(runs)?;
+        let mut number = 0;
+        for entry in fs::read_dir(runs)? {
+            let name = entry?.file_name();
+            let digits = name.to_str().and_then(|n| n.split('-').next()).and_then(|n| n.parse::<u32>().ok());
+            number = number.max(digits.map_or(0, |n| n + 1));
+        }
+        let path = runs.join(format!("{number:05}-{}", recipe.preset.name()));
+        fs::create_dir(&path)?;
+        let text = serde_json::to_vec_pretty(recipe).map_err(io::Error::other)?;
+        replace(&path.join("recipe.json"), &text)?;
+        RunFolder::open(&path)
+    }
+
+    /// Opens a folder to go on with its run.
+    ///
+    /// # Errors
+    /// If it is not there or not writable.
+    pub fn open(path: &Path) -> io::Result<RunFolder> {
+        let log = OpenOptions::new().create(true).append(true).open(path.join("log.jsonl"))?;
+        Ok(RunFolder { path: path.to_owned(), log })
+    }
+
+    /// The recipe the run was started with.
+    ///
+    /// # Errors
+    /// If recipe.json is missing or of another program version.
+    pub fn recipe(&self) -> io::Result<Recipe> {
+        let text = fs::read(self.path.join("recipe.json"))?;
+        serde_json::from_slice(&text).map_err(io::Error::other)
+    }
+
+    /// A file in the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends one line to log.jsonl.
+    ///
+    /// # Errors
+    /// If the disk is full or gone.
+    pub fn log(&mut self, line: &impl Serialize) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line).map_err(io::Error::other)?;
+        text.push(b'\n');
+        self.log.write_all(&text)
+    }
+}
+
+/// Writes a file whole or not at all: temp in the same folder, sync, rename.
+///
+/// # Errors
+/// If any of it fails; the old file is then still there.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, |temp| {
+        let mut file = File::create(temp)?;
+        file.write_all(bytes)
+    })
+}
+
+/// As [`replace`], for writers that want a path.
+///
+/// # Errors
+/// If any of it fails.
+#[expect(clippy::disallowed_methods, reason = "the trainer's one place that renames")]
+pub fn replace_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let temp = path.with_extension("partial");
+    write(&temp)?;
+    File::open(&temp)?.sync_all()?;
+    fs::rename(&temp, path)
+}

@@ -1,0 +1,280 @@
+//! `tools train-export`: the whole way from a folder of pictures to models the daemon takes, or onward from a run that
+//! was interrupted. Reads as the list of its steps.
+
+use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair};
+use crate::device::{self, DeviceError};
+use crate::export::{self, ExportError, ExportOptions, ModelFiles};
+use crate::measure::{Estimate, Report, estimate, evaluate, sample_figures, strip};
+use crate::onnx::{OnnxError, OnnxModel, bicubic};
+use crate::progress::Progress;
+use crate::recipe::{Choices, Recipe};
+use crate::run_folder::{self, RunFolder};
+use crate::train::{self, Interrupted, Session, TrainError};
+use contract::pixels::{Picture, Planes};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use tch::Device;
+
+/// Crops of the held-out list that measure samples, and samples of each.
+const JUDGED: (usize, usize) = (24, 8);
+/// Strengths shown in the strip, between bicubic and the truth.
+const SHOWN: [f32; 3] = [0.0, 0.5, 1.0];
+
+/// Where a run starts.
+#[derive(Debug, Clone)]
+pub enum Start {
+    /// A new run folder below this folder.
+    New(PathBuf, Box<Choices>),
+    /// An existing run folder.
+    Resume(PathBuf),
+}
+
+/// What is done after training.
+#[derive(Debug, Clone)]
+pub struct ExportChoices {
+    /// Where the models go.
+    pub out: PathBuf,
+    /// A folder of evaluation sets, if there is one.
+    pub eval: Option<PathBuf>,
+    /// The card's strength.
+    pub default_strength: f32,
+    /// The card's licence.
+    pub licence: String,
+    /// Threads for training and evaluation.
+    pub threads: usize,
+}
+
+/// Why the command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The device is not there.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// No data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Training stopped.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Export stopped.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// Evaluation stopped.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// A file or folder.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// How the command ended.
+#[derive(Debug, Clone)]
+pub enum Ended {
+    /// The models lie in `out`, the report in the run folder.
+    Exported(ModelFiles, PathBuf),
+    /// Stopped on request; resume from this run folder.
+    Interrupted(PathBuf),
+}
+
+/// Trains (or goes on training) and exports.
+///
+/// # Errors
+/// See [`Failure`]. What was trained stays in the run folder.
+pub fn train_export(start: &Start, choices: &ExportChoices, stop: &AtomicBool) -> Result<Ended, Failure> {
+    tch::set_num_threads(choices.threads as i32);
+    let (mut folder, recipe, device) = open_run(start)?;
+    let resumed = matches!(start, Start::Resume(_));
+    let held_out = read_held_out(recipe.held_out.as_deref())?;
+    let corpus = Corpus::load(&corpus_options(&recipe, &held_out, false))?;
+    log::info!("{} ({})", corpus.facts, folder.path().display());
+
+    let mut session = Session::new(recipe, device);
+    if resumed && folder.file("checkpoint.safetensors").is_file() {
+        session.resume(&folder.file("checkpoint.safetensors"))?;
+    } else if let Some(weights) = session.recipe.init_from.clone() {
+        session.init_from(&weights)?;
+    }
+    let progress = Progress::new();
+    let end = train::run(&mut session, &corpus, &mut folder, &progress, stop);
+    progress.finish();
+    if end? == Interrupted::Yes {
+        return Ok(Ended::Interrupted(folder.path().to_owned()));
+    }
+    let weights = folder.file("weights.safetensors");
+    session.save_weights(&weights).map_err(|source| Failure::File { path: weights.clone(), source })?;
+
+    // Without a held-out list the first pictures stand in, and the report says so by its count of held-out files.
+    let judged = match held_out.is_empty() {
+        true => corpus.pairs.iter().take(JUDGED.0).cloned().collect(),
+        false => spread(Corpus::load(&corpus_options(&session.recipe, &held_out, true))?.pairs, JUDGED.0),
+    };
+    let report = publish(&session, &corpus.facts, &judged, choices, &folder)?;
+    Ok(Ended::Exported(ModelFiles::in_folder(&choices.out, session.recipe.preset.name()), report))
+}
+
+/// The device comes first: where it is missing, not even a run folder is left behind.
+fn open_run(start: &Start) -> Result<(RunFolder, Recipe, Device), Failure> {
+    match start {
+        Start::New(runs, choices) => {
+            let recipe = Recipe::resolve(choices);
+            let device = device::open(&recipe.device)?;
+            let folder = RunFolder::create(runs, &recipe).map_err(|source| Failure::File { path: runs.clone(), source })?;
+            Ok((folder, recipe, device))
+        }
+        Start::Resume(path) => {
+            let failed = |source| Failure::File { path: path.clone(), source };
+            let folder = RunFolder::open(path).map_err(failed)?;
+            let recipe = folder.recipe().map_err(failed)?;
+            let device = device::open(&recipe.device)?;
+            Ok((folder, recipe, device))
+        }
+    }
+}
+
+fn read_held_out(path: Option<&Path>) -> Result<BTreeSet<String>, Failure> {
+    let Some(path) = path else { return Ok(BTreeSet::new()) };
+    let text = std::fs::read_to_string(path).map_err(|source| Failure::File { path: path.to_owned(), source })?;
+    Ok(text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned).collect())
+}
+
+fn corpus_options(recipe: &Recipe, held_out: &BTreeSet<String>, only_held_out: bool) -> CorpusOptions {
+    CorpusOptions {
+        folder: recipe.data.clone(),
+        held_out: held_out.clone(),
+        only_held_out,
+        scale: recipe.scale,
+        min_side: recipe.patch * recipe.scale,
+        seed: recipe.seed,
+    }
+}
+
+/// Up to `count` of the pairs, spread evenly: neighbours in the list are crops of one photograph.
+fn spread(pairs: Vec<Pair>, count: usize) -> Vec<Pair> {
+    let total = pairs.len();
+    let wanted: BTreeSet<usize> = (0..count.min(total)).map(|i| i * total / count.min(total)).collect();
+    pairs.into_iter().enumerate().filter(|(i, _)| wanted.contains(i)).map(|(_, pair)| pair).collect()
+}
+
+/// Measures, writes the models with their cards, the report and the strip. Returns the report's path.
+fn publish(
+    session: &Session, facts: &CorpusFacts, judged: &[Pair], choices: &ExportChoices, folder: &RunFolder,
+) -> Result<PathBuf, Failure> {
+    let failed = |path: &Path| { let path = path.to_owned(); move |source| Failure::File { path, source } };
+    std::fs::create_dir_all(&choices.out).map_err(failed(&choices.out))?;
+    let (sample, grain) = judge(session, judged);
+    let pictures: Vec<Picture> = judged.iter().take(3).map(|pair| pair.large.clone()).collect();
+    let mut options = ExportOptions {
+        default_strength: choices.default_strength,
+        licence: choices.licence.clone(),
+        facts: card_facts(session, facts),
+        pictures: &pictures,
+    };
+    log::info!("exporting and checking against ONNX Runtime");
+    let (draft, parity) = export::export(session, folder.path(), &options)?;
+    let rows = match &choices.eval {
+        Some(sets) => evaluate(&draft, session.recipe.scale, session.recipe.sample_radius(), sets)?,
+        None => Vec::new(),
+    };
+    let report = Report {
+        model: session.recipe.preset.name().into(),
+        minutes: session.seconds() / 60.0,
+        device: device_name(&session.recipe.device, choices.threads),
+        parameters: session.parameters(),
+        parity,
+        rows,
+        held_out: (judged.len(), JUDGED.1),
+        sample,
+        grain,
+    };
+    options.facts.extend(score_facts(&report));
+    export::export(session, &choices.out, &options)?;
+    let path = folder.file("report.md");
+    run_folder::replace(&path, report.to_markdown().as_bytes()).map_err(failed(&path))?;
+    let json = serde_json::to_vec_pretty(&report).expect("a report has only numbers and strings");
+    run_folder::replace(&folder.file("report.json"), &json).map_err(failed(&path))?;
+    save_strip(&draft, judged, session, &folder.file("strip.png"))?;
+    Ok(path)
+}
+
+/// Sample figures of the networks and of the grain baseline on the held-out crops.
+fn judge(session: &Session, judged: &[Pair]) -> (crate::measure::SampleFigures, crate::measure::SampleFigures) {
+    let frozen = session.frozen(false).expect("the mean net is finished");
+    let seeds: Vec<u64> = (1..=JUDGED.1 as u64).collect();
+    let context = session.recipe.sample_radius();
+    let set: Vec<(Estimate, Planes)> = judged
+        .iter()
+        .map(|pair| {
+            let estimate = estimate(&frozen, &session.sampler.average, &pair.small, context, &seeds, session.device);
+            (estimate, Planes::from_picture(&pair.large))
+        })
+        .collect();
+    (sample_figures(&set, |e| &e.residuals), sample_figures(&set, |e| &e.grain))
+}
+
+fn card_facts(session: &Session, facts: &CorpusFacts) -> BTreeMap<String, String> {
+    let recipe = serde_json::to_string(&session.recipe).expect("a recipe has only numbers and strings");
+    let licences: Vec<String> = facts.licences.iter().map(|(name, count)| format!("{name}: {count}")).collect();
+    let name = session.recipe.data.file_name().map(|n| n.to_string_lossy().into_owned());
+    let list = [
+        ("data.name", name.unwrap_or_default()),
+        ("data.manifest_sha256", facts.manifest_sha256.clone()),
+        ("data.licences", licences.join(", ")),
+        ("data.crops", facts.crops.to_string()),
+        ("data.held_out", facts.held_out.to_string()),
+        ("training.recipe_sha256", crate::data::hex(&Sha256::digest(recipe))),
+        ("training.minutes", format!("{:.1}", session.seconds() / 60.0)),
+        ("training.device", session.recipe.device.clone()),
+        ("training.seed", session.recipe.seed.to_string()),
+    ];
+    list.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn score_facts(report: &Report) -> BTreeMap<String, String> {
+    let mut facts = BTreeMap::new();
+    for row in &report.rows {
+        facts.insert(format!("score.{}.psnr_y.{}", row.set, row.method), format!("{:.3}", row.psnr_y));
+        facts.insert(format!("score.{}.ssim_y.{}", row.set, row.method), format!("{:.4}", row.ssim_y));
+    }
+    for (name, figures) in [("sample", report.sample), ("grain", report.grain)] {
+        facts.insert(format!("score.{name}.energy"), format!("{:.4}", figures.energy_score));
+        facts.insert(format!("score.{name}.std_ratio"), format!("{:.3}", figures.std_ratio));
+        facts.insert(format!("score.{name}.block_correlation"), format!("{:.3}", figures.block_correlation));
+    }
+    facts
+}
+
+fn device_name(device: &str, threads: usize) -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let processor = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown processor");
+    match device {
+        "cpu" => format!("CPU ({}, {threads} threads)", processor.trim_start_matches(['\t', ' ', ':'])),
+        other => other.to_owned(),
+    }
+}
+
+fn save_strip(files: &ModelFiles, judged: &[Pair], session: &Session, path: &Path) -> Result<(), Failure> {
+    let (scale, context) = (session.recipe.scale, session.recipe.sample_radius());
+    let mut mean = OnnxModel::open(&files.mean, scale, 2)?;
+    let mut sample = OnnxModel::open(&files.sample, scale, 2)?;
+    let mut rows = Vec::new();
+    for pair in judged.iter().filter(|pair| pair.large.size == judged[0].large.size).take(8) {
+        let mut row = vec![bicubic(&pair.small, scale)];
+        for strength in SHOWN {
+            let model = if strength == 0.0 { &mut mean } else { &mut sample };
+            row.push(model.enlarge(&pair.small, context, 1, strength)?.to_picture());
+        }
+        row.push(pair.large.clone());
+        rows.push(row);
+    }
+    let sheet = strip(&rows);
+    let (width, height) = (sheet.size.width as u32, sheet.size.height as u32);
+    let written = image::save_buffer(path, &sheet.samples, width, height, image::ExtendedColorType::Rgb8);
+    written.map_err(|e| Failure::File { path: path.to_owned(), source: std::io::Error::other(e) })
+}

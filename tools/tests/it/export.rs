@@ -1,0 +1,96 @@
+//! What is exported is what was trained: parity with ONNX Runtime, cards, halo, golden tile.
+
+use crate::support::{corpus, recipe, trained};
+use contract::card::{GOLDEN_TOLERANCE, ModelCard, Role};
+use contract::pixels::Picture;
+use std::collections::BTreeMap;
+use std::path::Path;
+use tools::export::{ExportOptions, PARITY, export};
+use tools::onnx::OnnxModel;
+
+/// Reads the metadata of an ONNX file with the few lines of protobuf that takes: field 14, submessages of two strings.
+fn card(path: &Path) -> ModelCard {
+    let bytes = std::fs::read(path).unwrap();
+    let mut pairs = BTreeMap::new();
+    for (field, body) in fields(&bytes) {
+        if field == 14 {
+            let strings: Vec<&[u8]> = fields(body).into_iter().map(|(_, text)| text).collect();
+            let [key, value] = strings.map_text();
+            pairs.insert(key, value);
+        }
+    }
+    ModelCard::from_pairs(&pairs).unwrap().0
+}
+
+trait MapText {
+    fn map_text(&self) -> [String; 2];
+}
+
+impl MapText for Vec<&[u8]> {
+    fn map_text(&self) -> [String; 2] {
+        [0, 1].map(|i| String::from_utf8(self[i].to_vec()).unwrap())
+    }
+}
+
+/// Length-delimited fields of a protobuf message; varints are skipped.
+fn fields(mut bytes: &[u8]) -> Vec<(u64, &[u8])> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let tag = varint(&mut bytes);
+        let value = varint(&mut bytes);
+        if tag & 7 == 2 {
+            let (body, rest) = bytes.split_at(value as usize);
+            found.push((tag >> 3, body));
+            bytes = rest;
+        }
+    }
+    found
+}
+
+fn varint(bytes: &mut &[u8]) -> u64 {
+    let (mut value, mut shift) = (0, 0);
+    loop {
+        let byte = bytes[0];
+        *bytes = &bytes[1..];
+        value |= u64::from(byte & 0x7F) << shift;
+        shift += 7;
+        if byte < 0x80 {
+            return value;
+        }
+    }
+}
+
+#[test]
+fn files_compute_what_the_networks_compute_and_say_what_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(3);
+    let (session, _) = trained(&recipe, folder.path());
+    let pictures: Vec<Picture> = corpus(&recipe).pairs.into_iter().take(1).map(|pair| pair.small).collect();
+    let facts = BTreeMap::from([("data.name".to_owned(), "samples".to_owned())]);
+    let options = ExportOptions { default_strength: 0.25, licence: "CC0-1.0".into(), facts, pictures: &pictures };
+    let (files, difference) = export(&session, folder.path(), &options).unwrap();
+    assert!(difference <= PARITY, "{difference}");
+
+    for (path, role, radius) in [(&files.mean, Role::Mean, 7), (&files.sample, Role::Sample, 12)] {
+        let card = card(path);
+        assert_eq!((card.role, card.receptive_field, card.scale), (role, radius, 4));
+        assert!(card.halo <= radius + 1, "{}", card.halo);
+        assert_eq!(card.facts["data.name"], "samples");
+        // The golden tile, at another window size than the one it was made with.
+        let mut model = OnnxModel::open(path, 4, 1).unwrap();
+        let (golden, context) = (&card.golden, radius + 5);
+        let output = model.window(&golden.image, golden.window(context), golden.seed, 1.0).unwrap();
+        assert!(golden.error(&output, context, 4) < GOLDEN_TOLERANCE);
+        // And it tells a changed output.
+        let wrong: Vec<f32> = output.iter().map(|v| v * 0.95).collect();
+        assert!(golden.error(&wrong, context, 4) > GOLDEN_TOLERANCE);
+    }
+    assert_eq!(card(&files.sample).companion.as_deref(), Some("sr-x4-mean.onnx"));
+
+    // Strength 0 of the sample file is the mean file.
+    let mut sample = OnnxModel::open(&files.sample, 4, 1).unwrap();
+    let mut mean = OnnxModel::open(&files.mean, 4, 1).unwrap();
+    let a = sample.enlarge(&pictures[0], 8, 1, 0.0).unwrap();
+    let b = mean.enlarge(&pictures[0], 8, 1, 0.0).unwrap();
+    assert!(a.values.iter().zip(&b.values).all(|(x, y)| (x - y).abs() < 1e-6));
+}

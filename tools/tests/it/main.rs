@@ -1,0 +1,8 @@
+//! The trainer's promises: what may be trained on, that a resumed run is the same run, that what is exported is what
+//! was trained, and that a device is a promise.
+
+mod corpus;
+mod device;
+mod export;
+mod resume;
+mod support;

@@ -1,0 +1,80 @@
+//! A run that is interrupted and resumed continues the same sequence of losses.
+
+use crate::support::{corpus, go_on, recipe, trained};
+use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tch::Device;
+use tools::progress::Progress;
+use tools::run_folder::RunFolder;
+use tools::train::{self, Interrupted, Session};
+
+fn losses(folder: &RunFolder) -> Vec<(String, u64, f64)> {
+    let text = std::fs::read_to_string(folder.file("log.jsonl")).unwrap();
+    let line = |line: &str| {
+        let value: Value = serde_json::from_str(line).unwrap();
+        let stage = value["stage"].as_str().unwrap().to_owned();
+        (stage, value["step"].as_u64().unwrap(), value["loss"].as_f64().unwrap())
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_resumed_run_continues_the_loss_sequence() {
+    let runs = tempfile::tempdir().unwrap();
+    let recipe = recipe(6);
+    let (whole, whole_folder) = trained(&recipe, runs.path());
+
+    // Interrupted at some moment of its own, at least once per stage on average, and gone on with each time.
+    let mut folder = RunFolder::create(runs.path(), &recipe).unwrap();
+    let corpus = corpus(&recipe);
+    let mut interruptions = 0;
+    let resumed = loop {
+        let mut session = Session::new(recipe.clone(), Device::Cpu);
+        let checkpoint = folder.file("checkpoint.safetensors");
+        if checkpoint.is_file() {
+            session.resume(&checkpoint).unwrap();
+        }
+        let stop = AtomicBool::new(false);
+        let log = folder.file("log.jsonl");
+        let before = std::fs::read_to_string(&log).unwrap().lines().count();
+        let end = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let deadline = Instant::now() + Duration::from_secs(60);
+                while std::fs::read_to_string(&log).unwrap().lines().count() < before + 4 && Instant::now() < deadline {
+                    std::thread::yield_now();
+                }
+                stop.store(true, Ordering::Relaxed);
+            });
+            train::run(&mut session, &corpus, &mut folder, &Progress::new(), &stop).unwrap()
+        });
+        if end == Interrupted::No {
+            break session;
+        }
+        interruptions += 1;
+    };
+    assert!(interruptions >= 2, "{interruptions}");
+    assert_eq!(losses(&folder), losses(&whole_folder));
+    let weights = |session: &Session| Vec::<f32>::try_from(session.sampler.average.flat()).unwrap();
+    assert_eq!(weights(&resumed), weights(&whole));
+}
+
+#[test]
+fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
+    let runs = tempfile::tempdir().unwrap();
+    let (session, folder) = trained(&recipe(2), runs.path());
+    let path = folder.file("weights.safetensors");
+    session.save_weights(&path).unwrap();
+
+    let mut next = Session::new(recipe(1), Device::Cpu);
+    next.init_from(&path).unwrap();
+    let flat = |session: &Session| Vec::<f32>::try_from(session.mean.average.flat()).unwrap();
+    assert_eq!(flat(&next), flat(&session));
+    let mut folder = RunFolder::create(runs.path(), &next.recipe).unwrap();
+    go_on(&mut next, &mut folder);
+
+    let mut larger = recipe(1);
+    larger.mean.channels = 16;
+    let refused = Session::new(larger, Device::Cpu).init_from(&path).unwrap_err().to_string();
+    assert!(refused.ends_with("no weights of this size under \"mean\""), "{refused}");
+}

@@ -1,5 +1,6 @@
-//! Puts pictures of several folders side by side at 100 %: the middle of each original, stretched by plain bicubic, then
-//! the same place in each folder of enlargements. `strip OUT.png ORIGINALS FOLDER...`; used by `scripts/demo`.
+//! Puts pictures of several folders side by side at 100 %: the middle of each original, stretched by plain
+//! bicubic, then the same place in each folder of enlargements. `strip OUT.png ORIGINALS FOLDER...`; used by
+//! `scripts/demo`.
 
 use contract::geometry::{Rect, Size};
 use contract::pixels::{Picture, Planes};

@@ -1,9 +1,9 @@
-//! The model card: what a model file says about itself, as (key, value) strings in the file's own metadata, so that
-//! card and weights cannot part. `docs/card.md` lists the keys. Knows nothing of ONNX: the trainer writes the pairs
-//! into `metadata_props`, the daemon reads them back.
+//! The model card: what a model file says about itself, as (key, value) strings in the file's own metadata,
+//! so that card and weights cannot part. `docs/card.md` lists the keys. Knows nothing of ONNX: the trainer
+//! writes the pairs into `metadata_props`, the daemon reads them back.
 //!
-//! Rules for readers: another version is refused, a missing or malformed key is named (all of them at once), an unknown
-//! key is ignored with a note.
+//! Rules for readers: another version is refused, a missing or malformed key is named (all of them at once),
+//! an unknown key is ignored with a note.
 
 use crate::geometry::{Rect, Size};
 use crate::pixels::{Picture, cut_window};
@@ -65,7 +65,8 @@ pub struct ModelCard {
     pub golden: Golden,
 }
 
-/// A small crop and what the model makes of its middle: shows a wrong device, precision or driver before any picture.
+/// A small crop and what the model makes of its middle: shows a wrong device, precision or driver before any
+/// picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Golden {
     /// The crop, RGB, square.
@@ -78,8 +79,8 @@ pub struct Golden {
     pub expected: Vec<u16>,
 }
 
-/// The largest difference in [0, 1] from the golden answer that f32 arithmetic may show: far above reordering of sums
-/// (about 1e-5), far below one 8-bit step (4e-3).
+/// The largest difference in [0, 1] from the golden answer that f32 arithmetic may show: far above reordering
+/// of sums (about 1e-5), far below one 8-bit step (4e-3).
 pub const GOLDEN_TOLERANCE: f32 = 1e-3;
 
 impl Golden {
@@ -102,7 +103,8 @@ impl Golden {
     pub fn middle_of(&self, output: &[f32], context: usize, scale: usize) -> Vec<f32> {
         let side = (self.image.size.width + 2 * context) * scale;
         let (middle, begin) = (self.middle * scale, (side - self.middle * scale) / 2);
-        let rows = (0..3).flat_map(|plane| (begin..begin + middle).map(move |y| (plane * side + y) * side + begin));
+        let rows =
+            (0..3).flat_map(|plane| (begin..begin + middle).map(move |y| (plane * side + y) * side + begin));
         rows.flat_map(|at| output[at..at + middle].iter().copied()).collect()
     }
 
@@ -131,6 +133,15 @@ impl fmt::Display for CardError {
 }
 
 impl ModelCard {
+    /// Context to give the golden crop: what its middle can depend on, and a little more where windows must
+    /// be multiples.
+    pub fn golden_context(&self) -> usize {
+        let least = self.halo.max(self.receptive_field);
+        let side = self.golden.image.size.width;
+        let fits = |context: &usize| (side + 2 * context).is_multiple_of(self.multiple);
+        (least..least + self.multiple).find(fits).unwrap_or(least)
+    }
+
     /// The card as metadata pairs, each key with [`PREFIX`].
     pub fn to_pairs(&self) -> Vec<(String, String)> {
         let mut pairs = vec![
@@ -165,7 +176,8 @@ impl ModelCard {
     /// Reads a card from metadata pairs. Also gives the keys under [`PREFIX`] that it does not know.
     ///
     /// # Errors
-    /// All missing or malformed keys at once, or the one sentence that the card has another version or is absent.
+    /// All missing or malformed keys at once, or the one sentence that the card has another version or is
+    /// absent.
     pub fn from_pairs(pairs: &BTreeMap<String, String>) -> Result<(ModelCard, Vec<String>), CardError> {
         let mut reader = Reader { pairs, problems: Vec::new(), used: vec!["card"] };
         match reader.text("card").as_str() {
@@ -230,8 +242,15 @@ impl Reader<'_> {
             ((1..=256).contains(&card.multiple), "multiple must be 1 to 256"),
             ((0.0..=1.2).contains(&card.default_strength), "default_strength must be 0 to 1.2"),
             (card.golden.image.samples.len() == 3 * side * side, "golden.image must hold 3·side² bytes"),
-            (card.golden.expected.len() == 3 * middle * middle, "golden.expected must hold 3·(middle·scale)² values"),
+            (
+                card.golden.expected.len() == 3 * middle * middle,
+                "golden.expected must hold 3·(middle·scale)² values",
+            ),
             (card.golden.middle <= side && middle > 0, "golden.middle must be 1 to golden.side"),
+            (
+                side.is_multiple_of(2) || !card.multiple.is_multiple_of(2),
+                "golden.side must be even where multiple is",
+            ),
             (card.companion.as_deref().is_none_or(is_file_name), "companion must be a bare file name"),
         ];
         if self.problems.is_empty() {
@@ -400,12 +419,25 @@ mod tests {
             ModelCard::from_pairs(&pairs).expect_err("refused").to_string()
         };
         assert_eq!(refusal("onestep.card", Some("2")), "model card version 2, this program reads version 1");
-        assert_eq!(refusal("onestep.card", None), "the file carries no onestep model card (key onestep.card)");
+        assert_eq!(
+            refusal("onestep.card", None),
+            "the file carries no onestep model card (key onestep.card)"
+        );
         assert_eq!(
             refusal("onestep.companion", Some("../../etc/passwd")),
             "model card: companion must be a bare file name"
         );
         assert_eq!(refusal("onestep.scale", Some("0")).matches("scale must be 1 to 8").count(), 1);
+    }
+
+    #[test]
+    fn the_golden_window_honours_the_multiple() {
+        for multiple in [1, 2, 3, 8, 64] {
+            let card = ModelCard { multiple, ..card() };
+            let context = card.golden_context();
+            assert!((33..33 + multiple).contains(&context));
+            assert_eq!(card.golden.window(context).size.width % multiple, 0);
+        }
     }
 
     #[test]

@@ -52,8 +52,8 @@ impl Rect {
     }
 }
 
-/// Index of the sample that stands at `i` when a row of `n` samples is continued on both sides by repeated mirroring
-/// about its end samples (…2 1 | 0 1 2 | 1 0 1…). A row of one sample is replicated.
+/// Index of the sample that stands at `i` when a row of `n` samples is continued on both sides by repeated
+/// mirroring about its end samples (…2 1 | 0 1 2 | 1 0 1…). A row of one sample is replicated.
 ///
 /// # Panics
 /// If `n` is zero: an empty row has nothing to mirror.
@@ -72,7 +72,8 @@ pub const fn mirror(i: i64, n: usize) -> usize {
 pub struct Tile {
     /// What the network sees, halo included, in input pixels; every window of a grid has the same size.
     pub window: Rect,
-    /// What this tile alone gives to the result, in input pixels; the kept parts of a grid cover the picture exactly once.
+    /// What this tile alone gives to the result, in input pixels; the kept parts of a grid cover the picture
+    /// exactly once.
     pub keep: Rect,
 }
 
@@ -87,8 +88,8 @@ pub struct TileGrid {
 }
 
 impl TileGrid {
-    /// Cuts `picture` into windows of exactly `window` pixels (halo included), for devices that want one fixed shape.
-    /// Returns `None` where a window has no core, i.e. a side ≤ 2·halo, or the picture is empty.
+    /// Cuts `picture` into windows of exactly `window` pixels (halo included), for devices that want one
+    /// fixed shape. Returns `None` where a window has no core, i.e. a side ≤ 2·halo, or the picture is empty.
     pub fn fixed(picture: Size, window: Size, halo: usize) -> Option<TileGrid> {
         if picture.area() == 0 || window.width <= 2 * halo || window.height <= 2 * halo {
             return None;
@@ -98,9 +99,10 @@ impl TileGrid {
         Some(TileGrid { picture, window, halo, columns, rows })
     }
 
-    /// Cuts `picture` into as few windows of at most `max_side` pixels a side as possible and makes them as small as
-    /// that number allows, for devices where cost is linear in pixels. Windows are multiples of `multiple` pixels,
-    /// where `max_side` has room for it. Returns `None` where no window of that size has a core.
+    /// Cuts `picture` into as few windows of at most `max_side` pixels a side as possible and makes them as
+    /// small as that number allows, for devices where cost is linear in pixels. Windows are multiples of
+    /// `multiple` pixels, where `max_side` has room for it. Returns `None` where no window of that size has a
+    /// core.
     pub fn fitted(picture: Size, max_side: usize, halo: usize, multiple: usize) -> Option<TileGrid> {
         let multiple = multiple.max(1);
         let max_side = max_side / multiple * multiple;
@@ -158,8 +160,8 @@ impl TileGrid {
         (0..self.len()).map(|index| self.tile(index))
     }
 
-    /// Along one side: where window `index` begins, and the begin and length of what it keeps. The last window is
-    /// shifted back into the picture, so that it sees as much of the real picture as the others.
+    /// Along one side: where window `index` begins, and the begin and length of what it keeps. The last
+    /// window is shifted back into the picture, so that it sees as much of the real picture as the others.
     fn span(&self, index: usize, length: usize, window: usize) -> (i64, i64, usize) {
         let core = window - 2 * self.halo;
         let keep = index * core;
@@ -180,8 +182,8 @@ mod tests {
         assert_eq!((mirror(-1, 2), mirror(2, 2), mirror(-2, 2)), (1, 0, 0));
     }
 
-    /// Exhaustive over small sizes: kept parts cover every pixel once, lie at least a halo inside their window or at
-    /// the picture's border, and all windows are equal.
+    /// Exhaustive over small sizes: kept parts cover every pixel once, lie at least a halo inside their
+    /// window or at the picture's border, and all windows are equal.
     #[test]
     fn kept_parts_cover_the_picture_exactly_once() {
         for width in 1..12 {
@@ -189,7 +191,10 @@ mod tests {
                 for halo in 0..4 {
                     for max_side in 2 * halo + 1..2 * halo + 8 {
                         check(TileGrid::fitted(Size::new(width, height), max_side, halo, 1), max_side);
-                        check(TileGrid::fixed(Size::new(width, height), Size::new(max_side, max_side), halo), max_side);
+                        check(
+                            TileGrid::fixed(Size::new(width, height), Size::new(max_side, max_side), halo),
+                            max_side,
+                        );
                     }
                 }
             }

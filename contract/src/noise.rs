@@ -1,9 +1,10 @@
-//! Gaussian noise that belongs to a place in the output picture: the same pixel of the same picture gets the same
-//! noise whatever the tiling, batch, thread or machine, so tiles join without seams and runs repeat to the byte.
+//! Gaussian noise that belongs to a place in the output picture: the same pixel of the same picture gets the
+//! same noise whatever the tiling, batch, thread or machine, so tiles join without seams and runs repeat to
+//! the byte.
 //!
-//! Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), counter = (⌊x/2⌋, y, stream,
-//! 0), key = seed. One block is eight 16-bit words: two neighbouring pixels × three planes, two words unused. A word w
-//! becomes Φ⁻¹((w + ½) / 2¹⁶), so values lie within ±4.33.
+//! Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), counter = (⌊x/2⌋,
+//! y, stream, 0), key = seed. One block is eight 16-bit words: two neighbouring pixels × three planes, two
+//! words unused. A word w becomes Φ⁻¹((w + ½) / 2¹⁶), so values lie within ±4.33.
 
 use crate::geometry::Rect;
 use std::sync::OnceLock;
@@ -71,7 +72,8 @@ pub fn fill(seed: u64, stream: u32, window: Rect, out: &mut [f32]) {
 fn normal_table() -> &'static [f32] {
     static TABLE: OnceLock<Vec<f32>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let half: Vec<f32> = (0..32768u32).map(|w| inverse_normal((f64::from(w) + 0.5) / 65536.0) as f32).collect();
+        let half: Vec<f32> =
+            (0..32768u32).map(|w| inverse_normal((f64::from(w) + 0.5) / 65536.0) as f32).collect();
         // The distribution is symmetric; mirroring the lower half makes the table exactly so.
         half.iter().copied().chain(half.iter().rev().map(|v| -v)).collect()
     })
@@ -79,7 +81,8 @@ fn normal_table() -> &'static [f32] {
 
 /// Φ⁻¹(p) for 0 < p ≤ ½ by Newton's method on Φ(x) = erfc(−x/√2)/2, started from the tail's asymptote.
 fn inverse_normal(p: f64) -> f64 {
-    // Φ is convex below 0, so from the left of the root Newton's steps overshoot once and then fall monotonically.
+    // Φ is convex below 0, so from the left of the root Newton's steps overshoot once and then fall
+    // monotonically.
     let mut x = -libm::sqrt(-2.0 * libm::log(2.0 * p));
     for _ in 0..60 {
         let error = 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2) - p;
@@ -108,9 +111,9 @@ mod tests {
 
     #[test]
     fn the_normal_table_is_these_bits_everywhere() {
-        let digest = normal_table()
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |h, v| (h ^ u64::from(v.to_bits())).wrapping_mul(0x100_0000_01b3));
+        let digest = normal_table().iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, v| {
+            (h ^ u64::from(v.to_bits())).wrapping_mul(0x100_0000_01b3)
+        });
         assert_eq!(digest, GOLDEN_DIGEST, "{digest:#x}");
         let table = normal_table();
         assert!((table[0] + 4.3249).abs() < 1e-3, "{}", table[0]);
@@ -121,7 +124,8 @@ mod tests {
     }
     const GOLDEN_DIGEST: u64 = 0xc74e_bdc0_32ef_e1c1;
 
-    /// The noise of a crop is the crop of the noise, for every parity of corner and side, also left of the picture.
+    /// The noise of a crop is the crop of the noise, for every parity of corner and side, also left of the
+    /// picture.
     #[test]
     fn noise_of_a_crop_is_the_crop_of_the_noise() {
         let whole = Rect { x: -4, y: -3, size: Size::new(13, 9) };
@@ -153,7 +157,8 @@ mod tests {
         };
         let a = draw(1, 0);
         let mean = |v: &[f32]| v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len() as f64;
-        let correlation = |b: &[f32]| a.iter().zip(b).map(|(&x, &y)| f64::from(x * y)).sum::<f64>() / a.len() as f64;
+        let correlation =
+            |b: &[f32]| a.iter().zip(b).map(|(&x, &y)| f64::from(x * y)).sum::<f64>() / a.len() as f64;
         assert!(mean(&a).abs() < 0.01 && (correlation(&a) - 1.0).abs() < 0.02);
         assert!(correlation(&draw(2, 0)).abs() < 0.01 && correlation(&draw(1, 1)).abs() < 0.01);
     }

@@ -1,5 +1,6 @@
-//! What numbers a pixel becomes: 8-bit samples ↔ planar `f32` in [0, 1], and cutting windows with a mirrored border.
-//! Knows no file format and no colour management: values go through as they are stored (gamma-encoded RGB).
+//! What numbers a pixel becomes: 8-bit samples ↔ planar `f32` in [0, 1], and cutting windows with a mirrored
+//! border. Knows no file format and no colour management: values go through as they are stored (gamma-encoded
+//! RGB).
 
 use crate::geometry::{Rect, Size, mirror};
 
@@ -74,25 +75,24 @@ pub fn to_unit(sample: u8) -> f32 {
     f32::from(sample) / 255.0
 }
 
-/// The nearest 8-bit sample of a model number: clipped to [0, 1], rounded half up. NaN becomes 0; whoever must know
-/// about NaN looks before converting.
+/// The nearest 8-bit sample of a model number: clipped to [0, 1], rounded half up. NaN becomes 0; whoever
+/// must know about NaN looks before converting.
 pub fn to_byte(value: f32) -> u8 {
     // `as` saturates and sends NaN to 0, which is exactly the clip we want.
     (value * 255.0 + 0.5) as u8
 }
 
-/// Copies three channels of `window` out of a picture into planar `f32`, mirroring where it leaves the picture.
-/// `pick[c]` names the picture's channel that becomes plane `c`, so grey is `[0, 0, 0]` and alpha of RGBA `[3, 3, 3]`.
-/// `out` holds 3 · window area values.
+/// Copies three channels of `window` out of a picture into planar `f32`, mirroring where it leaves the
+/// picture. `pick[c]` names the picture's channel that becomes plane `c`, so grey is `[0, 0, 0]` and alpha of
+/// RGBA `[3, 3, 3]`. `out` holds 3 · window area values.
 ///
 /// # Panics
 /// If `out` has another length or `pick` names a channel the picture does not have.
 pub fn cut_window(picture: &Picture, pick: [usize; 3], window: Rect, out: &mut [f32]) {
     let Size { width, height } = window.size;
     assert_eq!(out.len(), 3 * width * height, "three planes of the window");
-    let columns: Vec<usize> = (0..width)
-        .map(|i| mirror(window.x + i as i64, picture.size.width) * picture.channels)
-        .collect();
+    let columns: Vec<usize> =
+        (0..width).map(|i| mirror(window.x + i as i64, picture.size.width) * picture.channels).collect();
     for row in 0..height {
         let y = mirror(window.y + row as i64, picture.size.height);
         let stride = picture.size.width * picture.channels;
@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn planes_and_picture_are_inverse() {
-        let picture = Picture { size: Size::new(3, 2), channels: 4, samples: (0..24).map(|v| v * 10).collect() };
+        let picture =
+            Picture { size: Size::new(3, 2), channels: 4, samples: (0..24).map(|v| v * 10).collect() };
         assert_eq!(Planes::from_picture(&picture).to_picture(), picture);
     }
 

@@ -1,5 +1,6 @@
-//! Bicubic resampling by an integer factor: Keys' kernel with a = −0.5, half-pixel centres, antialiased when shrinking,
-//! borders by repeated mirror. It makes the training pairs, the fixed enlargement inside the models, and alpha.
+//! Bicubic resampling by an integer factor: Keys' kernel with a = −0.5, half-pixel centres, antialiased when
+//! shrinking, borders by repeated mirror. It makes the training pairs, the fixed enlargement inside the
+//! models, and alpha.
 //!
 //! Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 1981, equation 15.
 
@@ -19,13 +20,15 @@ pub fn cubic(t: f64) -> f64 {
     }
 }
 
-/// One output sample: the first input index (may be negative) and the weights from there on, which sum to one.
+/// One output sample: the first input index (may be negative) and the weights from there on, which sum to
+/// one.
 struct Taps {
     first: i64,
     weights: Vec<f32>,
 }
 
-/// Weights for output sample `i` when `ratio` = input samples per output sample (4 shrinks by four, ¼ enlarges).
+/// Weights for output sample `i` when `ratio` = input samples per output sample (4 shrinks by four, ¼
+/// enlarges).
 fn taps(i: usize, ratio: f64) -> Taps {
     let stretch = ratio.max(1.0); // Antialiasing: the kernel widens with the output pixel.
     let centre = (i as f64 + 0.5) * ratio - 0.5;
@@ -36,8 +39,8 @@ fn taps(i: usize, ratio: f64) -> Taps {
     Taps { first, weights: raw.iter().map(|w| (w / sum) as f32).collect() }
 }
 
-/// Shrinks by an integer factor, antialiased. A remainder of the sides is dropped at the right and bottom, so that
-/// output pixel i covers input pixels factor·i … factor·i + factor − 1.
+/// Shrinks by an integer factor, antialiased. A remainder of the sides is dropped at the right and bottom, so
+/// that output pixel i covers input pixels factor·i … factor·i + factor − 1.
 pub fn shrink(planes: &Planes, factor: usize) -> Planes {
     let size = Size::new(planes.size.width / factor, planes.size.height / factor);
     resample(planes, size, factor as f64)
@@ -84,12 +87,13 @@ fn resample(planes: &Planes, size: Size, ratio: f64) -> Planes {
 /// Radius in input pixels of [`phase_kernel`]: a 5×5 window holds all taps of every phase.
 pub const PHASE_RADIUS: usize = 2;
 
-/// The enlargement as one small convolution: `factor²` kernels of 5×5, kernel (i·factor + j) giving the output pixel at
-/// row phase i and column phase j. Followed by DepthToSpace it equals [`enlarge`] away from the border.
-/// Layout: [phase][row][column], each kernel sums to one.
+/// The enlargement as one small convolution: `factor²` kernels of 5×5, kernel (i·factor + j) giving the
+/// output pixel at row phase i and column phase j. Followed by DepthToSpace it equals [`enlarge`] away from
+/// the border. Layout: `[phase][row][column]`, each kernel sums to one.
 pub fn phase_kernel(factor: usize) -> Vec<f32> {
     let side = 2 * PHASE_RADIUS + 1;
-    // Output sample `factor·r + phase` is centred near input sample r; take r = PHASE_RADIUS so indices start at 0.
+    // Output sample `factor·r + phase` is centred near input sample r; take r = PHASE_RADIUS so indices start
+    // at 0.
     let phases: Vec<Vec<f64>> = (0..factor)
         .map(|phase| {
             let tap = taps(PHASE_RADIUS * factor + phase, 1.0 / factor as f64);
@@ -114,7 +118,8 @@ mod tests {
     use super::*;
 
     fn ramp(size: Size) -> Planes {
-        let values = (0..size.area()).map(|i| ((i * 37 + i / size.width * 11) % 101) as f32 / 101.0).collect();
+        let values =
+            (0..size.area()).map(|i| ((i * 37 + i / size.width * 11) % 101) as f32 / 101.0).collect();
         Planes { size, channels: 1, values }
     }
 
@@ -163,7 +168,9 @@ mod tests {
                 for x in 2..9 {
                     for phase in 0..factor * factor {
                         let sum: f32 = (0..25)
-                            .map(|t| kernel[phase * 25 + t] * planes.values[(y + t / 5 - 2) * 11 + x + t % 5 - 2])
+                            .map(|t| {
+                                kernel[phase * 25 + t] * planes.values[(y + t / 5 - 2) * 11 + x + t % 5 - 2]
+                            })
                             .sum();
                         let at = (y * factor + phase / factor) * 11 * factor + x * factor + phase % factor;
                         assert!((sum - large.values[at]).abs() < 1e-5, "×{factor} {x},{y} phase {phase}");

@@ -89,7 +89,8 @@ impl TrainExport {
     /// # Errors
     /// If `--steps` does not have four numbers of at least one.
     pub fn into_choices(self) -> Result<(Start, ExportChoices), String> {
-        let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let threads =
+            self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let export = ExportChoices {
             out: self.out,
             eval: self.eval,
@@ -102,7 +103,9 @@ impl TrainExport {
         }
         let four = |steps: Vec<u64>| <[u64; 4]>::try_from(steps).ok().filter(|s| s.iter().all(|&n| n > 0));
         let steps = match self.steps {
-            Some(steps) => Some(four(steps).ok_or("--steps takes four numbers of at least 1, e.g. 4000,200,1500,5000")?),
+            Some(steps) => {
+                Some(four(steps).ok_or("--steps takes four numbers of at least 1, e.g. 4000,200,1500,5000")?)
+            }
             None => None,
         };
         let choices = Choices {
@@ -121,6 +124,6 @@ impl TrainExport {
 }
 
 fn strength(text: &str) -> Result<f32, String> {
-    let value: f32 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
+    let value: f32 = text.parse().map_err(|_not_a_number| format!("{text:?} is not a number"))?;
     if (0.0..=1.2).contains(&value) { Ok(value) } else { Err(format!("{value} is not between 0 and 1.2")) }
 }

@@ -1,4 +1,5 @@
-//! Which device trains. One binary serves both: libtorch's CUDA part is loaded at run time where it is installed.
+//! Which device trains. One binary serves both: libtorch's CUDA part is loaded at run time where it is
+//! installed.
 
 use tch::Device;
 
@@ -7,8 +8,8 @@ use tch::Device;
 #[error("--device cuda was asked for, but {0}. Nothing was trained; use --device cpu or mend CUDA")]
 pub struct DeviceError(String);
 
-/// Registers libtorch's CUDA part, if the loader finds one, and returns the device that was named. `cuda` is a promise:
-/// it never becomes `cpu` silently.
+/// Registers libtorch's CUDA part, if the loader finds one, and returns the device that was named. `cuda` is
+/// a promise: it never becomes `cpu` silently.
 ///
 /// # Errors
 /// If `cuda` was named and cannot be used.
@@ -23,9 +24,12 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     }
     Err(DeviceError(match loaded {
         Err(reason) => format!(
-            "libtorch_cuda.so cannot be loaded ({reason}); install torch 2.11 and put its lib folder on LD_LIBRARY_PATH"
+            "libtorch_cuda.so cannot be loaded ({reason}); install torch 2.11 and put its lib folder on \
+             LD_LIBRARY_PATH"
         ),
-        Ok(()) => "libtorch finds no usable CUDA device (is the driver there? does nvidia-smi answer?)".into(),
+        Ok(()) => {
+            "libtorch finds no usable CUDA device (is the driver there? does nvidia-smi answer?)".into()
+        }
     }))
 }
 

@@ -1,6 +1,6 @@
-//! The trainer: from a folder of pictures to ONNX files the daemon accepts. Reads like the order of work: `recipe`
-//! resolves what the user chose, `data` makes batches, `net` holds the networks, `train` runs the stages, `export`
-//! writes the files, `measure` judges them, and `train_export` is the list of these steps.
+//! The trainer: from a folder of pictures to ONNX files the daemon accepts. Reads like the order of work:
+//! `recipe` resolves what the user chose, `data` makes batches, `net` holds the networks, `train` runs the
+//! stages, `export` writes the files, `measure` judges them, and `train_export` is the list of these steps.
 //!
 //! It shares `contract` with the daemon and nothing else.
 

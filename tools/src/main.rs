@@ -36,7 +36,12 @@ fn main() -> ExitCode {
     }
     match train_export(&start, &export, &stop) {
         Ok(Ended::Exported(files, report)) => {
-            log::info!("models: {} and {}; report: {}", files.sample.display(), files.mean.display(), report.display());
+            log::info!(
+                "models: {} and {}; report: {}",
+                files.sample.display(),
+                files.mean.display(),
+                report.display()
+            );
             ExitCode::SUCCESS
         }
         Ok(Ended::Interrupted(run)) => {

@@ -1,5 +1,5 @@
-//! The trainer's one door to ONNX Runtime: opens a written file and evaluates it the way the daemon does, so that what
-//! is measured is what ships. The only file of `tools` that names `ort`.
+//! The trainer's one door to ONNX Runtime: opens a written file and evaluates it the way the daemon does, so
+//! that what is measured is what ships. The only file of `tools` that names `ort`.
 
 use contract::geometry::{Rect, Size};
 use contract::pixels::{Picture, Planes, cut_window};
@@ -14,7 +14,10 @@ use std::sync::OnceLock;
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxError {
     /// The library is not where it is looked for.
-    #[error("ONNX Runtime was not found (looked at ORT_DYLIB_PATH and for .runtime/libonnxruntime.so above {0}); run scripts/fetch-runtime")]
+    #[error(
+        "ONNX Runtime was not found (looked at ORT_DYLIB_PATH and for .runtime/libonnxruntime.so above \
+         {0}); run scripts/fetch-runtime"
+    )]
     NoLibrary(PathBuf),
     /// ONNX Runtime's own words.
     #[error("ONNX Runtime: {0}")]
@@ -64,8 +67,10 @@ impl OnnxModel {
     /// If the library or the file cannot be used.
     pub fn open(path: &Path, scale: usize, threads: usize) -> Result<OnnxModel, OnnxError> {
         let builder = Session::builder(environment()?)?;
-        let builder = builder.with_intra_threads(threads)?.with_inter_threads(1)?.with_intra_op_spinning(false)?;
-        let session = builder.with_optimization_level(GraphOptimizationLevel::Level3)?.commit_from_file(path)?;
+        let builder =
+            builder.with_intra_threads(threads)?.with_inter_threads(1)?.with_intra_op_spinning(false)?;
+        let session =
+            builder.with_optimization_level(GraphOptimizationLevel::Level3)?.commit_from_file(path)?;
         let sample = session.inputs().iter().any(|input| input.name() == "noise");
         Ok(OnnxModel { session, scale, sample })
     }
@@ -75,13 +80,23 @@ impl OnnxModel {
     ///
     /// # Errors
     /// ONNX Runtime's words.
-    pub fn run(&mut self, image: &[f32], n: usize, size: Size, noise: &[f32], strength: f32) -> Result<Vec<f32>, OnnxError> {
+    pub fn run(
+        &mut self,
+        image: &[f32],
+        n: usize,
+        size: Size,
+        noise: &[f32],
+        strength: f32,
+    ) -> Result<Vec<f32>, OnnxError> {
         let large = size.times(self.scale);
         let strengths = vec![strength; n];
         let mut inputs: Vec<(&str, SessionInputValue<'_>)> =
             vec![("image", TensorRef::from_array_view(([n, 3, size.height, size.width], image))?.into())];
         if self.sample {
-            inputs.push(("noise", TensorRef::from_array_view(([n, 3, large.height, large.width], noise))?.into()));
+            inputs.push((
+                "noise",
+                TensorRef::from_array_view(([n, 3, large.height, large.width], noise))?.into(),
+            ));
             inputs.push(("strength", TensorRef::from_array_view(([n, 1, 1, 1], &strengths[..]))?.into()));
         }
         let outputs = self.session.run(inputs)?;
@@ -92,7 +107,13 @@ impl OnnxModel {
     ///
     /// # Errors
     /// ONNX Runtime's words.
-    pub fn window(&mut self, small: &Picture, window: Rect, seed: u64, strength: f32) -> Result<Vec<f32>, OnnxError> {
+    pub fn window(
+        &mut self,
+        small: &Picture,
+        window: Rect,
+        seed: u64,
+        strength: f32,
+    ) -> Result<Vec<f32>, OnnxError> {
         let mut image = vec![0.0; 3 * window.size.area()];
         cut_window(small, [0, 1, 2], window, &mut image);
         let large = window.times(self.scale);
@@ -107,7 +128,13 @@ impl OnnxModel {
     ///
     /// # Errors
     /// ONNX Runtime's words.
-    pub fn enlarge(&mut self, small: &Picture, context: usize, seed: u64, strength: f32) -> Result<Planes, OnnxError> {
+    pub fn enlarge(
+        &mut self,
+        small: &Picture,
+        context: usize,
+        seed: u64,
+        strength: f32,
+    ) -> Result<Planes, OnnxError> {
         let c = context as i64;
         let size = Size::new(small.size.width + 2 * context, small.size.height + 2 * context);
         let output = self.window(small, Rect { x: -c, y: -c, size }, seed, strength)?;

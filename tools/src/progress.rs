@@ -1,5 +1,5 @@
-//! What a person sees while training runs: one bar with the stage, the loss and the time left. Silent where stderr is
-//! no terminal; log.jsonl has the numbers then.
+//! What a person sees while training runs: one bar with the stage, the loss and the time left. Silent where
+//! stderr is no terminal; log.jsonl has the numbers then.
 
 use crate::recipe::{Limit, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,7 +19,8 @@ impl Progress {
     /// A bar on stderr; indicatif draws nothing where that is no terminal.
     pub fn new() -> Progress {
         let bar = ProgressBar::new(TICKS);
-        let style = ProgressStyle::with_template("{prefix:12} {wide_bar} {percent:>3} % {eta:>5} left  loss {msg}");
+        let style =
+            ProgressStyle::with_template("{prefix:12} {wide_bar} {percent:>3} % {eta:>5} left  loss {msg}");
         bar.set_style(style.expect("the template is a constant"));
         Progress { bar, smooth: RefCell::new(None) }
     }

@@ -1,5 +1,5 @@
-//! The recipe: every option of a run made explicit, written into the run folder before the first step. Presets and
-//! budgets become plain numbers here and nowhere else.
+//! The recipe: every option of a run made explicit, written into the run folder before the first step.
+//! Presets and budgets become plain numbers here and nowhere else.
 
 use crate::net::{MeanConfig, SamplerConfig};
 use crate::train::AdamOptions;
@@ -149,8 +149,8 @@ pub struct Choices {
     pub seed: u64,
 }
 
-/// Shares of the time: mean net, scale head, diffusion, consistency. After 11 CPU-minutes the mean net's curve was
-/// flattening; the sampler never had enough.
+/// Shares of the time: mean net, scale head, diffusion, consistency. After 11 CPU-minutes the mean net's
+/// curve was flattening; the sampler never had enough.
 const SHARES: [(Stage, f64); 4] =
     [(Stage::Mean, 0.36), (Stage::Scale, 0.02), (Stage::Diffusion, 0.17), (Stage::Consistency, 0.45)];
 
@@ -159,8 +159,12 @@ impl Recipe {
     pub fn resolve(choices: &Choices) -> Recipe {
         let gpu = choices.device != "cpu";
         let (mean, sampler) = match choices.size {
-            ModelSize::S => (MeanConfig { channels: 48, blocks: 8 }, SamplerConfig { channels: 64, blocks: 6 }),
-            ModelSize::M => (MeanConfig { channels: 80, blocks: 12 }, SamplerConfig { channels: 96, blocks: 10 }),
+            ModelSize::S => {
+                (MeanConfig { channels: 48, blocks: 8 }, SamplerConfig { channels: 64, blocks: 6 })
+            }
+            ModelSize::M => {
+                (MeanConfig { channels: 80, blocks: 12 }, SamplerConfig { channels: 96, blocks: 10 })
+            }
         };
         let stages = SHARES.iter().enumerate().map(|(index, &(stage, share))| {
             let limit = match choices.steps {
@@ -195,7 +199,8 @@ impl Recipe {
     }
 }
 
-/// bf16 convolutions need avx512_bf16 on a CPU; elsewhere they are emulated and several times slower than f32.
+/// bf16 convolutions need avx512_bf16 on a CPU; elsewhere they are emulated and several times slower than
+/// f32.
 fn bf16_pays(gpu: bool) -> bool {
     #[cfg(target_arch = "x86_64")]
     let native = std::arch::is_x86_feature_detected!("avx512bf16");
@@ -210,8 +215,8 @@ fn stage_plan(stage: Stage, limit: Limit, bf16: bool) -> StagePlan {
         Stage::Mean => (adam(1e-3, 0.999, 0.5, 0.999), 100),
         Stage::Scale => (adam(1e-3, 0.999, 1.0, 0.99), 20),
         Stage::Diffusion => (adam(1e-3, 0.99, 1.0, 0.999), 200),
-        // A larger rate made the first minute of consistency training explode.
-        Stage::Consistency => (adam(2e-4, 0.99, 1.0, 0.9995), 500),
+        // Twice this rate blew up again and again.
+        Stage::Consistency => (adam(1e-4, 0.99, 1.0, 0.9995), 500),
     };
     StagePlan { stage, limit, adam, warmup, bf16 }
 }
@@ -234,7 +239,7 @@ pub fn parse_budget(text: &str) -> Result<Duration, String> {
             's' => 1,
             _ => return Err(wrong()),
         };
-        let count: u64 = digits.parse().map_err(|_| wrong())?;
+        let count: u64 = digits.parse().ok().ok_or_else(wrong)?;
         seconds = count.checked_mul(unit).and_then(|s| s.checked_add(seconds)).ok_or_else(wrong)?;
         digits.clear();
     }

@@ -1,5 +1,5 @@
-//! `tools train-export`: the whole way from a folder of pictures to models the daemon takes, or onward from a run that
-//! was interrupted. Reads as the list of its steps.
+//! `tools train-export`: the whole way from a folder of pictures to models the daemon takes, or onward from a
+//! run that was interrupted. Reads as the list of its steps.
 
 use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair};
 use crate::device::{self, DeviceError};
@@ -110,7 +110,8 @@ pub fn train_export(start: &Start, choices: &ExportChoices, stop: &AtomicBool) -
     let weights = folder.file("weights.safetensors");
     session.save_weights(&weights).map_err(|source| Failure::File { path: weights.clone(), source })?;
 
-    // Without a held-out list the first pictures stand in, and the report says so by its count of held-out files.
+    // Without a held-out list the first pictures stand in, and the report says so by its count of held-out
+    // files.
     let judged = match held_out.is_empty() {
         true => corpus.pairs.iter().take(JUDGED.0).cloned().collect(),
         false => spread(Corpus::load(&corpus_options(&session.recipe, &held_out, true))?.pairs, JUDGED.0),
@@ -125,7 +126,8 @@ fn open_run(start: &Start) -> Result<(RunFolder, Recipe, Device), Failure> {
         Start::New(runs, choices) => {
             let recipe = Recipe::resolve(choices);
             let device = device::open(&recipe.device)?;
-            let folder = RunFolder::create(runs, &recipe).map_err(|source| Failure::File { path: runs.clone(), source })?;
+            let folder = RunFolder::create(runs, &recipe)
+                .map_err(|source| Failure::File { path: runs.clone(), source })?;
             Ok((folder, recipe, device))
         }
         Start::Resume(path) => {
@@ -140,8 +142,14 @@ fn open_run(start: &Start) -> Result<(RunFolder, Recipe, Device), Failure> {
 
 fn read_held_out(path: Option<&Path>) -> Result<BTreeSet<String>, Failure> {
     let Some(path) = path else { return Ok(BTreeSet::new()) };
-    let text = std::fs::read_to_string(path).map_err(|source| Failure::File { path: path.to_owned(), source })?;
-    Ok(text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned).collect())
+    let text =
+        std::fs::read_to_string(path).map_err(|source| Failure::File { path: path.to_owned(), source })?;
+    Ok(text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty() && !l.starts_with('#'))
+        .map(str::to_owned)
+        .collect())
 }
 
 fn corpus_options(recipe: &Recipe, held_out: &BTreeSet<String>, only_held_out: bool) -> CorpusOptions {
@@ -164,9 +172,16 @@ fn spread(pairs: Vec<Pair>, count: usize) -> Vec<Pair> {
 
 /// Measures, writes the models with their cards, the report and the strip. Returns the report's path.
 fn publish(
-    session: &Session, facts: &CorpusFacts, judged: &[Pair], choices: &ExportChoices, folder: &RunFolder,
+    session: &Session,
+    facts: &CorpusFacts,
+    judged: &[Pair],
+    choices: &ExportChoices,
+    folder: &RunFolder,
 ) -> Result<PathBuf, Failure> {
-    let failed = |path: &Path| { let path = path.to_owned(); move |source| Failure::File { path, source } };
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Failure::File { path, source }
+    };
     std::fs::create_dir_all(&choices.out).map_err(failed(&choices.out))?;
     let (sample, grain) = judge(session, judged);
     let pictures: Vec<Picture> = judged.iter().take(3).map(|pair| pair.large.clone()).collect();
@@ -184,7 +199,7 @@ fn publish(
     };
     let report = Report {
         model: session.recipe.preset.name().into(),
-        minutes: session.seconds() / 60.0,
+        minutes: session.total_seconds() / 60.0,
         device: device_name(&session.recipe.device, choices.threads),
         parameters: session.parameters(),
         parity,
@@ -204,14 +219,18 @@ fn publish(
 }
 
 /// Sample figures of the networks and of the grain baseline on the held-out crops.
-fn judge(session: &Session, judged: &[Pair]) -> (crate::measure::SampleFigures, crate::measure::SampleFigures) {
+fn judge(
+    session: &Session,
+    judged: &[Pair],
+) -> (crate::measure::SampleFigures, crate::measure::SampleFigures) {
     let frozen = session.frozen(false).expect("the mean net is finished");
     let seeds: Vec<u64> = (1..=JUDGED.1 as u64).collect();
     let context = session.recipe.sample_radius();
     let set: Vec<(Estimate, Planes)> = judged
         .iter()
         .map(|pair| {
-            let estimate = estimate(&frozen, &session.sampler.average, &pair.small, context, &seeds, session.device);
+            let estimate =
+                estimate(&frozen, &session.sampler.average, &pair.small, context, &seeds, session.device);
             (estimate, Planes::from_picture(&pair.large))
         })
         .collect();
@@ -220,7 +239,8 @@ fn judge(session: &Session, judged: &[Pair]) -> (crate::measure::SampleFigures, 
 
 fn card_facts(session: &Session, facts: &CorpusFacts) -> BTreeMap<String, String> {
     let recipe = serde_json::to_string(&session.recipe).expect("a recipe has only numbers and strings");
-    let licences: Vec<String> = facts.licences.iter().map(|(name, count)| format!("{name}: {count}")).collect();
+    let licences: Vec<String> =
+        facts.licences.iter().map(|(name, count)| format!("{name}: {count}")).collect();
     let name = session.recipe.data.file_name().map(|n| n.to_string_lossy().into_owned());
     let list = [
         ("data.name", name.unwrap_or_default()),
@@ -229,7 +249,7 @@ fn card_facts(session: &Session, facts: &CorpusFacts) -> BTreeMap<String, String
         ("data.crops", facts.crops.to_string()),
         ("data.held_out", facts.held_out.to_string()),
         ("training.recipe_sha256", crate::data::hex(&Sha256::digest(recipe))),
-        ("training.minutes", format!("{:.1}", session.seconds() / 60.0)),
+        ("training.minutes", format!("{:.1}", session.total_seconds() / 60.0)),
         ("training.device", session.recipe.device.clone()),
         ("training.seed", session.recipe.seed.to_string()),
     ];
@@ -252,7 +272,8 @@ fn score_facts(report: &Report) -> BTreeMap<String, String> {
 
 fn device_name(device: &str, threads: usize) -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let processor = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown processor");
+    let processor =
+        info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown processor");
     match device {
         "cpu" => format!("CPU ({}, {threads} threads)", processor.trim_start_matches(['\t', ' ', ':'])),
         other => other.to_owned(),

@@ -1,5 +1,5 @@
-//! Batches of aligned patches, augmented by the eight symmetries of the square, made ahead of the training loop on
-//! rayon threads. A batch depends only on (seed, stage, step).
+//! Batches of aligned patches, augmented by the eight symmetries of the square, made ahead of the training
+//! loop on rayon threads. A batch depends only on (seed, stage, step).
 
 use super::corpus::{Corpus, Pair};
 use super::random::Random;
@@ -35,7 +35,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// (y, x): y N×3×P×P and x folded N×3s²×P×P, f32 in [0,1], channels last, on `device`.
+    /// (y, x): y N×3×P×P and x folded N×3s²×P×P, f32 in [0, 1], channels last, on `device`.
     pub fn tensors(&self, device: Device) -> (Tensor, Tensor) {
         let (n, patch, scale) = self.plan;
         let upload = |bytes: &[u8], side: usize| {
@@ -70,8 +70,8 @@ fn patch(pair: &Pair, plan: BatchPlan, random: &mut Random) -> (Vec<u8>, Vec<u8>
     (cut(&pair.small, x, y, plan.patch, symmetry), cut(&pair.large, x * s, y * s, plan.patch * s, symmetry))
 }
 
-/// A square under one of the eight symmetries: bit 0 flips columns, bit 1 rows, bit 2 transposes. The shrinking kernel
-/// is symmetric, so the pair stays a pair.
+/// A square under one of the eight symmetries: bit 0 flips columns, bit 1 rows, bit 2 transposes. The
+/// shrinking kernel is symmetric, so the pair stays a pair.
 fn cut(picture: &Picture, x: usize, y: usize, side: usize, symmetry: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(side * side * 3);
     for row in 0..side {
@@ -90,8 +90,14 @@ fn cut(picture: &Picture, x: usize, y: usize, side: usize, symmetry: usize) -> V
     out
 }
 
-/// Runs `body` with a receiver of the batches from step `first` on, made ahead by a thread that ends with `body`.
-pub fn with_batches<T>(corpus: &Corpus, plan: BatchPlan, first: u64, body: impl FnOnce(&Receiver<Batch>) -> T) -> T {
+/// Runs `body` with a receiver of the batches from step `first` on, made ahead by a thread that ends with
+/// `body`.
+pub fn with_batches<T>(
+    corpus: &Corpus,
+    plan: BatchPlan,
+    first: u64,
+    body: impl FnOnce(&Receiver<Batch>) -> T,
+) -> T {
     std::thread::scope(|scope| {
         let (sender, receiver) = bounded(AHEAD);
         let maker = move || {
@@ -130,23 +136,33 @@ mod tests {
     #[test]
     fn a_batch_depends_on_its_step_alone() {
         let corpus = corpus();
-        let ahead = with_batches(&corpus, PLAN, 5, |batches| [batches.recv().unwrap(), batches.recv().unwrap()]);
+        let ahead =
+            with_batches(&corpus, PLAN, 5, |batches| [batches.recv().unwrap(), batches.recv().unwrap()]);
         assert_eq!(ahead, [make_batch(&corpus, PLAN, 5), make_batch(&corpus, PLAN, 6)]);
         assert_ne!(ahead[0], ahead[1]);
     }
 
-    /// Every symmetry keeps small and large aligned: shrinking the large patch gives the small one, off the border.
+    /// Every symmetry keeps small and large aligned: shrinking the large patch gives the small one, off the
+    /// border.
     #[test]
     fn pairs_stay_pairs_under_every_symmetry() {
         let corpus = corpus();
         for symmetry in 0..8 {
             let small = cut(&corpus.pairs[0].small, 4, 3, 8, symmetry);
-            let large = Picture { size: Size::new(32, 32), channels: 3, samples: cut(&corpus.pairs[0].large, 16, 12, 32, symmetry) };
+            let large = Picture {
+                size: Size::new(32, 32),
+                channels: 3,
+                samples: cut(&corpus.pairs[0].large, 16, 12, 32, symmetry),
+            };
             let shrunk = shrink(&Planes::from_picture(&large), 4).to_picture();
             for y in 2..6 {
                 for x in 2..6 {
                     let at = (y * 8 + x) * 3;
-                    assert_eq!(small[at..at + 3], shrunk.samples[at..at + 3], "symmetry {symmetry} at {x},{y}");
+                    assert_eq!(
+                        small[at..at + 3],
+                        shrunk.samples[at..at + 3],
+                        "symmetry {symmetry} at {x},{y}"
+                    );
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! From a folder of pictures to training pairs: licence filter, held-out list, decoding, cropping, shrinking. Runs on
-//! rayon threads; what could not be used is counted, never silently dropped.
+//! From a folder of pictures to training pairs: licence filter, held-out list, decoding, cropping, shrinking.
+//! Runs on rayon threads; what could not be used is counted, never silently dropped.
 
 use super::random::Random;
 use contract::geometry::Size;
@@ -68,7 +68,8 @@ pub enum DataError {
 /// What to take of a folder.
 #[derive(Debug, Clone)]
 pub struct CorpusOptions {
-    /// The folder; with a `manifest.csv` (columns `file`, `license`) only the files it lists under allowed licences.
+    /// The folder; with a `manifest.csv` (columns `file`, `license`) only the files it lists under allowed
+    /// licences.
     pub folder: PathBuf,
     /// Files (as the manifest or the folder names them) that must not be trained on.
     pub held_out: BTreeSet<String>,
@@ -138,14 +139,21 @@ impl Corpus {
     /// Reads the folder.
     ///
     /// # Errors
-    /// If the folder or its manifest cannot be read, or no picture is left. Single bad files are counted, not fatal.
+    /// If the folder or its manifest cannot be read, or no picture is left. Single bad files are counted, not
+    /// fatal.
     pub fn load(options: &CorpusOptions) -> Result<Corpus, DataError> {
         let manifest = options.folder.join("manifest.csv");
         let mut facts = CorpusFacts::default();
-        let listed = if manifest.is_file() { from_manifest(&manifest, &mut facts)? } else { walk(options, &mut facts)? };
+        let listed = if manifest.is_file() {
+            from_manifest(&manifest, &mut facts)?
+        } else {
+            walk(options, &mut facts)?
+        };
         let count = listed.len();
-        let chosen: Vec<(String, String)> =
-            listed.into_iter().filter(|(file, _)| options.held_out.contains(file) == options.only_held_out).collect();
+        let chosen: Vec<(String, String)> = listed
+            .into_iter()
+            .filter(|(file, _)| options.held_out.contains(file) == options.only_held_out)
+            .collect();
         facts.held_out = count - chosen.len();
 
         let read: Vec<(String, String, Result<Vec<Pair>, Unusable>)> = chosen
@@ -246,7 +254,8 @@ fn pairs_of(options: &CorpusOptions, file: &str) -> Result<Vec<Pair>, Unusable> 
     Ok(corners(picture.size, options, file).into_iter().map(pair).collect())
 }
 
-/// Where to cut: small pictures whole (less the remainder of the scale), large ones into some cells of a grid.
+/// Where to cut: small pictures whole (less the remainder of the scale), large ones into some cells of a
+/// grid.
 fn corners(size: Size, options: &CorpusOptions, file: &str) -> Vec<(usize, usize, Size)> {
     let side = CROP.max(options.min_side).next_multiple_of(options.scale);
     if size.width < 2 * side && size.height < 2 * side {
@@ -254,8 +263,12 @@ fn corners(size: Size, options: &CorpusOptions, file: &str) -> Vec<(usize, usize
         return vec![(0, 0, Size::new(whole(size.width), whole(size.height)))];
     }
     // A long thin picture is narrower than a crop: its cells take the whole short side.
-    let (w, h) = (side.min(size.width / options.scale * options.scale), side.min(size.height / options.scale * options.scale));
-    let cells = (0..size.height / h).flat_map(|row| (0..size.width / w).map(move |column| (column * w, row * h)));
+    let (w, h) = (
+        side.min(size.width / options.scale * options.scale),
+        side.min(size.height / options.scale * options.scale),
+    );
+    let cells =
+        (0..size.height / h).flat_map(|row| (0..size.width / w).map(move |column| (column * w, row * h)));
     let mut cells: Vec<(usize, usize, Size)> = cells.map(|(x, y)| (x, y, Size::new(w, h))).collect();
     let name = file.bytes().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let mut random = Random::new(&[options.seed, name]);
@@ -280,7 +293,8 @@ fn crop(picture: &Picture, x: usize, y: usize, size: Size) -> Picture {
 /// # Errors
 /// The decoder's words.
 pub fn read_rgb(path: &Path) -> Result<Picture, String> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| e.to_string())?;
+    let reader =
+        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| e.to_string())?;
     let rgb = reader.decode().map_err(|e| e.to_string())?.into_rgb8();
     let size = Size::new(rgb.width() as usize, rgb.height() as usize);
     Ok(Picture { size, channels: 3, samples: rgb.into_raw() })

@@ -1,5 +1,5 @@
-//! Pictures in: which files may be used, the pairs they become, and batches of patches. Knows no tensors' devices and
-//! no networks.
+//! Pictures in: which files may be used, the pairs they become, and batches of patches. Knows no tensors'
+//! devices and no networks.
 
 mod batches;
 mod corpus;

@@ -1,5 +1,5 @@
-//! A small counter-based generator for choosing crops and σ on the host: SplitMix64 (Steele et al. 2014). A stream is
-//! named by (seed, stage, step), so any step of a run can be drawn again and resuming is exact.
+//! A small counter-based generator for choosing crops and σ on the host: SplitMix64 (Steele et al. 2014). A
+//! stream is named by (seed, stage, step), so any step of a run can be drawn again and resuming is exact.
 
 /// One stream of random numbers.
 #[derive(Debug, Clone)]
@@ -17,7 +17,10 @@ impl Random {
     }
 
     /// Next 64 bits.
-    #[expect(clippy::should_implement_trait, reason = "a generator never ends, an Iterator would promise otherwise")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a generator never ends, an Iterator would promise otherwise"
+    )]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

@@ -1,7 +1,9 @@
-//! Writes an ONNX graph node by node. Only operators that every execution provider runs well; no Shape nodes (they
-//! land on the CPU on GPU boxes), no opset above 18. Knows operators, not models.
+//! Writes an ONNX graph node by node. Only operators that every execution provider runs well; no Shape nodes
+//! (they land on the CPU on GPU boxes), no opset above 18. Knows operators, not models.
 
-use super::proto::{Attribute, Constant, Dimension, Graph, Model, Node, OperatorSet, Pair, Shape, TensorType, Type, ValueInfo};
+use super::proto::{
+    Attribute, Constant, Dimension, Graph, Model, Node, OperatorSet, Pair, Shape, TensorType, Type, ValueInfo,
+};
 use crate::net::Weight;
 use prost::Message;
 
@@ -42,7 +44,12 @@ impl GraphWriter {
     pub fn constant(&mut self, name: &str, dims: &[i64], values: &[f32]) -> Value {
         assert_eq!(dims.iter().product::<i64>(), values.len() as i64, "{name}: shape and values agree");
         let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.graph.initializer.push(Constant { dims: dims.to_vec(), data_type: FLOAT, name: name.to_owned(), raw_data });
+        self.graph.initializer.push(Constant {
+            dims: dims.to_vec(),
+            data_type: FLOAT,
+            name: name.to_owned(),
+            raw_data,
+        });
         name.to_owned()
     }
 
@@ -54,8 +61,8 @@ impl GraphWriter {
     }
 
     /// Folds `side`×`side` pixels into channels, c·side² + row·side + column (the inverse of
-    /// [`GraphWriter::depth_to_space`]). A strided convolution with one-hot kernels: ONNX's SpaceToDepth orders
-    /// channels the other way.
+    /// [`GraphWriter::depth_to_space`]). A strided convolution with one-hot kernels: ONNX's SpaceToDepth
+    /// orders channels the other way.
     pub fn fold(&mut self, name: &str, x: &str, side: i64) -> Value {
         let (area, planes) = (side * side, 3);
         let mut values = vec![0.0; (planes * area * planes * area) as usize];
@@ -124,7 +131,14 @@ impl GraphWriter {
         model.encode_to_vec()
     }
 
-    fn conv_node(&mut self, name: &str, x: &str, weight: &Weight, bias: Option<&[f32]>, attributes: Vec<Attribute>) -> Value {
+    fn conv_node(
+        &mut self,
+        name: &str,
+        x: &str,
+        weight: &Weight,
+        bias: Option<&[f32]>,
+        attributes: Vec<Attribute>,
+    ) -> Value {
         let kernel = self.constant(&format!("{name}.weight"), &weight.shape, &weight.values);
         let mut inputs = vec![x, &kernel];
         let shift = bias.map(|b| self.constant(&format!("{name}.bias"), &[b.len() as i64], b));

@@ -1,5 +1,5 @@
-//! From finished weights to the two ONNX files with their cards: graph, halo measured, golden tile, parity with the
-//! networks. Knows ONNX through `graph`, ONNX Runtime through `crate::onnx`.
+//! From finished weights to the two ONNX files with their cards: graph, halo measured, golden tile, parity
+//! with the networks. Knows ONNX through `graph`, ONNX Runtime through `crate::onnx`.
 
 mod graph;
 mod proto;
@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// Largest difference between ONNX Runtime and the networks that an export may show, in [0, 1].
 pub const PARITY: f32 = 1e-4;
-/// Largest seam in [0, 1] that a halo may leave: half of an 8-bit step, so that after rounding tiled and untiled
-/// differ by at most one.
+/// Largest seam in [0, 1] that a halo may leave: half of an 8-bit step, so that after rounding tiled and
+/// untiled differ by at most one.
 const SEAM: f32 = 0.5 / 255.0;
 /// Core of the tiles with which halos are tried: small, so that there are many seams.
 const TRIAL_CORE: usize = 64;
@@ -35,7 +35,9 @@ pub enum ExportError {
     #[error("cannot write the model: {0}")]
     Folder(#[from] std::io::Error),
     /// The files do not compute what the networks compute.
-    #[error("{file} differs from the networks by {difference:.2e}, more than {PARITY:.0e}; nothing was published")]
+    #[error(
+        "{file} differs from the networks by {difference:.2e}, more than {PARITY:.0e}; nothing was published"
+    )]
     Parity {
         /// Which.
         file: String,
@@ -56,7 +58,10 @@ pub struct ModelFiles {
 impl ModelFiles {
     /// Where the files of `name` lie in `folder`.
     pub fn in_folder(folder: &Path, name: &str) -> ModelFiles {
-        ModelFiles { sample: folder.join(format!("{name}.onnx")), mean: folder.join(format!("{name}-mean.onnx")) }
+        ModelFiles {
+            sample: folder.join(format!("{name}.onnx")),
+            mean: folder.join(format!("{name}-mean.onnx")),
+        }
     }
 }
 
@@ -73,12 +78,16 @@ pub struct ExportOptions<'a> {
     pub pictures: &'a [Picture],
 }
 
-/// Writes both files into `folder`, checks parity, measures halos, and writes them again with whole cards. Returns the
-/// files and the largest difference from the networks.
+/// Writes both files into `folder`, checks parity, measures halos, and writes them again with whole cards.
+/// Returns the files and the largest difference from the networks.
 ///
 /// # Errors
 /// See [`ExportError`].
-pub fn export(session: &Session, folder: &Path, options: &ExportOptions<'_>) -> Result<(ModelFiles, f32), ExportError> {
+pub fn export(
+    session: &Session,
+    folder: &Path,
+    options: &ExportOptions<'_>,
+) -> Result<(ModelFiles, f32), ExportError> {
     let files = ModelFiles::in_folder(folder, session.recipe.preset.name());
     let mut worst = 0.0f32;
     for role in [Role::Mean, Role::Sample] {
@@ -111,7 +120,13 @@ fn receptive_field(session: &Session, role: Role) -> usize {
     }
 }
 
-fn card(session: &Session, role: Role, halo: usize, golden: Golden, options: &ExportOptions<'_>) -> ModelCard {
+fn card(
+    session: &Session,
+    role: Role,
+    halo: usize,
+    golden: Golden,
+    options: &ExportOptions<'_>,
+) -> ModelCard {
     let base = session.recipe.preset.name();
     let sample = role == Role::Sample;
     ModelCard {
@@ -133,7 +148,13 @@ fn card(session: &Session, role: Role, halo: usize, golden: Golden, options: &Ex
 }
 
 /// Largest difference between the file and the f32 networks on a whole picture, in [0, 1].
-fn parity(session: &Session, role: Role, model: &mut OnnxModel, picture: &Picture, path: &Path) -> Result<f32, ExportError> {
+fn parity(
+    session: &Session,
+    role: Role,
+    model: &mut OnnxModel,
+    picture: &Picture,
+    path: &Path,
+) -> Result<f32, ExportError> {
     let frozen = session.frozen(false).expect("the mean net is finished");
     let sampler: &Params = &session.sampler.average;
     let expected = estimate(&frozen, sampler, picture, 8, &[5], session.device);
@@ -151,8 +172,8 @@ fn parity(session: &Session, role: Role, model: &mut OnnxModel, picture: &Pictur
     Ok(difference)
 }
 
-/// The smallest even halo with which tiles join within [`SEAM`] on all pictures: the influence of far pixels fades
-/// long before the receptive field ends.
+/// The smallest even halo with which tiles join within [`SEAM`] on all pictures: the influence of far pixels
+/// fades long before the receptive field ends.
 fn measure_halo(model: &mut OnnxModel, pictures: &[Picture], radius: usize) -> Result<usize, ExportError> {
     let (mut low, mut high) = (0, radius.div_ceil(2)); // in pairs of pixels; `high` is safe by construction
     while low < high {
@@ -166,7 +187,12 @@ fn measure_halo(model: &mut OnnxModel, pictures: &[Picture], radius: usize) -> R
     Ok(2 * high)
 }
 
-fn largest_seam(model: &mut OnnxModel, picture: &Picture, halo: usize, radius: usize) -> Result<f32, ExportError> {
+fn largest_seam(
+    model: &mut OnnxModel,
+    picture: &Picture,
+    halo: usize,
+    radius: usize,
+) -> Result<f32, ExportError> {
     let whole = model.enlarge(picture, radius, 7, 1.0)?;
     let scale = whole.size.width / picture.size.width;
     let side = TRIAL_CORE + 2 * halo;
@@ -191,7 +217,12 @@ fn largest_seam(model: &mut OnnxModel, picture: &Picture, halo: usize, radius: u
 /// Side of the golden crop and of its compared middle, in LR pixels.
 const GOLDEN: (usize, usize) = (24, 8);
 
-fn golden_tile(model: &mut OnnxModel, picture: &Picture, radius: usize, scale: usize) -> Result<Golden, ExportError> {
+fn golden_tile(
+    model: &mut OnnxModel,
+    picture: &Picture,
+    radius: usize,
+    scale: usize,
+) -> Result<Golden, ExportError> {
     let (side, middle) = GOLDEN;
     let mut image = Picture::new(Size::new(side, side), 3);
     let (x, y) = ((picture.size.width - side) / 2, (picture.size.height - side) / 2);

@@ -1,5 +1,5 @@
-//! The part of onnx.proto3 that a writer of plain graphs needs, as prost structs: no protoc, no build script. Field
-//! numbers are those of the ONNX specification (IR version 10).
+//! The part of onnx.proto3 that a writer of plain graphs needs, as prost structs: no protoc, no build script.
+//! Field numbers are those of the ONNX specification (IR version 10).
 
 use prost::Message;
 

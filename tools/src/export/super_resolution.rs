@@ -1,5 +1,5 @@
-//! The two serving graphs of super-resolution. σ is a constant (σ_max) when serving, so FiLM, preconditioning and colour
-//! are folded into weights; everything runs at LR size and one DepthToSpace makes the picture.
+//! The two serving graphs of super-resolution. σ is a constant (σ_max) when serving, so FiLM, preconditioning
+//! and colour are folded into weights; everything runs at LR size and one DepthToSpace makes the picture.
 
 use super::graph::{GraphWriter, Value};
 use crate::net::{Weight, bilinear_kernel, fold_matrix};
@@ -38,7 +38,10 @@ pub fn sample_graph(session: &Session) -> GraphWriter {
 
     let local = g.mul("residual.local", &normalised, &scale);
     let calibration = session.calibration.as_ref().expect("the mean net is finished");
-    let colour = square(fold_matrix(&calibration.opponent.backward(), session.recipe.scale), 3 * session.recipe.scale.pow(2));
+    let colour = square(
+        fold_matrix(&calibration.opponent.backward(), session.recipe.scale),
+        3 * session.recipe.scale.pow(2),
+    );
     let residual = g.conv("residual.colour", &local, &colour, None);
     let weighed = g.mul("residual.strength", &residual, &strength);
     let sum = g.add("sum", &body.folded_mean, &weighed);
@@ -78,7 +81,8 @@ fn standardised(g: &mut GraphWriter, session: &Session, features: &str) -> Value
     let calibration = session.calibration.as_ref().expect("the mean net is finished");
     let width = session.recipe.mean.channels;
     let mean = g.constant("features.mean", &[1, width, 1, 1], &values(&calibration.feature_mean));
-    let inverse = g.constant("features.inverse_std", &[1, width, 1, 1], &values(&calibration.feature_std.reciprocal()));
+    let inverse =
+        g.constant("features.inverse_std", &[1, width, 1, 1], &values(&calibration.feature_std.reciprocal()));
     let shifted = g.sub("features.shifted", features, &mean);
     g.mul("features.standardised", &shifted, &inverse)
 }
@@ -129,7 +133,10 @@ fn consistency(g: &mut GraphWriter, session: &Session, noise: &str, features: &s
         h = g.add(&format!("sampler.block{block}.add"), &inner, &h);
     }
     let scaled = |w: &[f32]| -> Vec<f32> { w.iter().map(|v| v * out).collect() };
-    let last = Weight { shape: weights["output.weight"].shape.clone(), values: scaled(&weights["output.weight"].values) };
+    let last = Weight {
+        shape: weights["output.weight"].shape.clone(),
+        values: scaled(&weights["output.weight"].values),
+    };
     let f = g.conv("sampler.output", &h, &last, Some(&scaled(&weights["output.bias"].values)));
     let skip = g.constant("sampler.skip", &[], &[skip * SIGMA_MAX as f32]);
     let through = g.mul("sampler.through", &folded, &skip);
@@ -152,8 +159,8 @@ fn layer(g: &mut GraphWriter, weights: &Weights, net: &str, name: &str, x: &str)
     g.conv(&format!("{net}.{name}"), x, &weights[&format!("{name}.weight")], Some(bias))
 }
 
-/// One kernel set applied to each of three planes, as a dense convolution 3 → 3·`count`. Dense, because grouped
-/// convolutions leave ONNX Runtime's fast layout.
+/// One kernel set applied to each of three planes, as a dense convolution 3 → 3·`count`. Dense, because
+/// grouped convolutions leave ONNX Runtime's fast layout.
 fn per_plane(kernels: &[f32], count: usize, side: usize) -> Weight {
     let mut values = Vec::with_capacity(9 * kernels.len());
     for out_plane in 0..3 {

@@ -1,8 +1,8 @@
-//! μ, one-step samples and the grain baseline of a picture, from the networks in training (not from an ONNX file).
-//! Context and noise are the daemon's: mirrored border, noise of the absolute pixel.
+//! μ, one-step samples and the grain baseline of a picture, from the networks in training (not from an ONNX
+//! file). Context and noise are the daemon's: mirrored border, noise of the absolute pixel.
 
-use crate::train::{Frozen, consistency_function, schedule::SIGMA_MAX};
 use crate::net::Params;
+use crate::train::{Frozen, consistency_function, schedule::SIGMA_MAX};
 use contract::geometry::{Rect, Size};
 use contract::noise;
 use contract::pixels::{Picture, Planes, cut_window};
@@ -15,14 +15,22 @@ pub struct Estimate {
     pub mean: Planes,
     /// One residual per seed: sample − μ.
     pub residuals: Vec<Planes>,
-    /// The grain baseline's residuals, per seed: white noise in opponent colours times the local scale, no network.
+    /// The grain baseline's residuals, per seed: white noise in opponent colours times the local scale, no
+    /// network.
     pub grain: Vec<Planes>,
     /// s_r·c₀·s of the luma-like plane: what its residual is divided by to be "normalised".
     pub luma_scale: Vec<f32>,
 }
 
 /// Runs the networks on `small`, with `context` mirrored pixels around it.
-pub fn estimate(frozen: &Frozen<'_>, sampler: &Params, small: &Picture, context: usize, seeds: &[u64], device: Device) -> Estimate {
+pub fn estimate(
+    frozen: &Frozen<'_>,
+    sampler: &Params,
+    small: &Picture,
+    context: usize,
+    seeds: &[u64],
+    device: Device,
+) -> Estimate {
     let _guard = tch::no_grad_guard();
     let factor = frozen.nets.factor;
     let window = Rect {
@@ -43,7 +51,14 @@ pub fn estimate(frozen: &Frozen<'_>, sampler: &Params, small: &Picture, context:
     let (mut residuals, mut grain) = (Vec::new(), Vec::new());
     for &seed in seeds {
         let z = unit_noise(seed, window.times(factor as usize), device).pixel_unshuffle(factor);
-        let f = consistency_function(&frozen.nets.sampler, sampler, &(&z * SIGMA_MAX), &sigma, &conditioned.condition, frozen.bf16);
+        let f = consistency_function(
+            &frozen.nets.sampler,
+            sampler,
+            &(&z * SIGMA_MAX),
+            &sigma,
+            &conditioned.condition,
+            frozen.bf16,
+        );
         residuals.push(restore(&f));
         grain.push(restore(&z));
     }

@@ -1,5 +1,5 @@
-//! PSNR and SSIM on luma, the way super-resolution papers state them: 8-bit pictures, `crop` pixels off each border,
-//! Y of BT.601 in studio swing, f64.
+//! PSNR and SSIM on luma, the way super-resolution papers state them: 8-bit pictures, `crop` pixels off each
+//! border, Y of BT.601 in studio swing, f64.
 
 use contract::pixels::{Picture, luma};
 
@@ -30,8 +30,8 @@ pub fn psnr_y(out: &Picture, truth: &Picture, crop: usize) -> f64 {
     10.0 * (255.0f64.powi(2) / mse).log10()
 }
 
-/// Structural similarity on Y (Wang et al. 2004): Gaussian window 11×11, σ 1.5, K = (0.01, 0.03), L = 255, mean over
-/// the windows that lie wholly inside.
+/// Structural similarity on Y (Wang et al. 2004): Gaussian window 11×11, σ 1.5, K = (0.01, 0.03), L = 255,
+/// mean over the windows that lie wholly inside.
 ///
 /// # Panics
 /// If the sizes differ or are below 11 pixels inside the border.

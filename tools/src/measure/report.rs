@@ -1,5 +1,5 @@
-//! The report of a model: public sets through the ONNX files that ship, samples on the held-out crops, as Markdown and
-//! JSON. It says what was measured, with which seeds, and what was not.
+//! The report of a model: public sets through the ONNX files that ship, samples on the held-out crops, as
+//! Markdown and JSON. It says what was measured, with which seeds, and what was not.
 
 use super::figures::{psnr_y, ssim_y};
 use super::sample_figures::SampleFigures;
@@ -9,7 +9,6 @@ use crate::onnx::{OnnxError, OnnxModel, bicubic};
 use contract::pixels::{Picture, Planes};
 use contract::resample::shrink;
 use serde::Serialize;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Strengths at which the sets are evaluated; 0 is the mean file.
@@ -61,14 +60,21 @@ pub struct Report {
 ///
 /// # Errors
 /// If a file cannot be opened or a set cannot be read.
-pub fn evaluate(files: &ModelFiles, scale: usize, context: usize, sets: &Path) -> Result<Vec<Row>, OnnxError> {
+pub fn evaluate(
+    files: &ModelFiles,
+    scale: usize,
+    context: usize,
+    sets: &Path,
+) -> Result<Vec<Row>, OnnxError> {
     let mut mean = OnnxModel::open(&files.mean, scale, 2)?;
     let mut sample = OnnxModel::open(&files.sample, scale, 2)?;
     let mut rows = Vec::new();
     for folder in sorted(sets) {
-        let truths: Vec<Picture> = sorted(&folder).iter().filter_map(|path| read_rgb(path).ok()).map(|p| trim(&p, scale)).collect();
+        let truths: Vec<Picture> =
+            sorted(&folder).iter().filter_map(|path| read_rgb(path).ok()).map(|p| trim(&p, scale)).collect();
         let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        // Masks and other one-bit helpers lie beside the sets; they are too small in number of colours to be photos.
+        // Masks and other one-bit helpers lie beside the sets; they are too small in number of colours to be
+        // photos.
         if truths.is_empty() || name.starts_with("masks") {
             continue;
         }
@@ -78,7 +84,8 @@ pub fn evaluate(files: &ModelFiles, scale: usize, context: usize, sets: &Path) -
                 let small = shrink(&Planes::from_picture(truth), scale).to_picture();
                 let out = outputs(&small)?;
                 let back = shrink(&Planes::from_picture(&out), scale).to_picture();
-                let figures = [psnr_y(&out, truth, scale), ssim_y(&out, truth, scale), psnr_y(&back, &small, 0)];
+                let figures =
+                    [psnr_y(&out, truth, scale), ssim_y(&out, truth, scale), psnr_y(&back, &small, 0)];
                 sums.iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
             }
             let [psnr_y, ssim_y, lr_psnr_y] = sums.map(|sum| sum / truths.len() as f64);
@@ -88,7 +95,9 @@ pub fn evaluate(files: &ModelFiles, scale: usize, context: usize, sets: &Path) -
         add("bicubic".into(), &mut |small| Ok(bicubic(small, scale)))?;
         for strength in STRENGTHS {
             let model = if strength == 0.0 { &mut mean } else { &mut sample };
-            add(format!("{strength}"), &mut |small| Ok(model.enlarge(small, context, SEED, strength)?.to_picture()))?;
+            add(format!("{strength}"), &mut |small| {
+                Ok(model.enlarge(small, context, SEED, strength)?.to_picture())
+            })?;
         }
     }
     Ok(rows)
@@ -104,7 +113,10 @@ fn sorted(folder: &Path) -> Vec<PathBuf> {
 /// Sides cut to multiples of the scale.
 fn trim(picture: &Picture, scale: usize) -> Picture {
     let mut out = Picture::new(
-        contract::geometry::Size::new(picture.size.width / scale * scale, picture.size.height / scale * scale),
+        contract::geometry::Size::new(
+            picture.size.width / scale * scale,
+            picture.size.height / scale * scale,
+        ),
         3,
     );
     for (row, into) in out.samples.chunks_exact_mut(3 * out.size.width).enumerate() {
@@ -117,29 +129,37 @@ fn trim(picture: &Picture, scale: usize) -> Picture {
 impl Report {
     /// The report as a page.
     pub fn to_markdown(&self) -> String {
-        let mut page = String::new();
         let [mean, scale, sampler] = self.parameters;
-        let mut line = |text: String| writeln!(page, "{text}").expect("writing to a String cannot fail");
-        line(format!("# {}\n", self.model));
-        line(format!("Trained {:.0} minutes on {}; parameters: mean net {mean}, scale head {scale}, consistency net {sampler}.", self.minutes, self.device));
-        line(format!("ONNX Runtime (CPU, f32) differs from the networks by at most {:.1e}.\n", self.parity));
-        line("| set | method | PSNR-Y dB | SSIM-Y | LR-PSNR-Y dB |\n|---|---|---|---|---|".into());
-        for r in &self.rows {
-            let method = if r.method == "bicubic" { r.method.clone() } else { format!("strength {}", r.method) };
-            line(format!("| {} ({}) | {method} | {:.2} | {:.4} | {:.1} |", r.set, r.pictures, r.psnr_y, r.ssim_y, r.lr_psnr_y));
-        }
+        let mut lines = vec![
+            format!("# {}\n", self.model),
+            format!("Trained {:.0} minutes on {}.", self.minutes, self.device),
+            format!("Parameters: mean net {mean}, scale head {scale}, consistency net {sampler}."),
+            format!("ONNX Runtime (CPU, f32) differs from the networks by at most {:.1e}.\n", self.parity),
+            "| set | method | PSNR-Y dB | SSIM-Y | LR-PSNR-Y dB |\n|---|---|---|---|---|".into(),
+        ];
+        lines.extend(self.rows.iter().map(Row::to_markdown));
         let (crops, samples) = self.held_out;
-        line(format!("\n{crops} held-out crops, {samples} samples each (seeds 1 to {samples}), strength 1:\n"));
-        line("| | std ratio | block correlation | energy score | kurtosis | posterior gain dB |\n|---|---|---|---|---|---|".into());
-        for (name, f) in [("one-step sample", self.sample), ("grain (no network, same local scale)", self.grain)] {
-            line(format!(
-                "| {name} | {:.3} | {:.3} | {:.4} | {:.2} | {:.2} |",
-                f.std_ratio, f.block_correlation, f.energy_score, f.kurtosis, f.posterior_gain
-            ));
+        lines.push(format!(
+            "\n{crops} held-out crops, {samples} samples each (seeds 1 to {samples}), strength 1:\n"
+        ));
+        let heads = ["", "std ratio", "block correlation", "energy score", "kurtosis", "posterior gain dB"];
+        lines.push(format!("| {} |\n|{}", heads.join(" | "), "---|".repeat(heads.len())));
+        for (name, f) in [("one-step sample", self.sample), ("grain, no network", self.grain)] {
+            let figures = [f.std_ratio, f.block_correlation, f.energy_score, f.kurtosis, f.posterior_gain];
+            lines.push(format!("| {name} | {} |", figures.map(|v| format!("{v:.4}")).join(" | ")));
         }
-        line(format!("| right | 1 | 1 | lower is better | {:.2} | {:.2} |\n", self.sample.truth_kurtosis, ideal_gain(samples)));
-        line("One training run, one seed. Not measured: other degradations than bicubic, FD, MS-SSIM, seeds' spread.".into());
-        page
+        let (kurtosis, gain) = (self.sample.truth_kurtosis, ideal_gain(samples));
+        lines.push(format!("| right | 1 | 1 | lower is better | {kurtosis:.4} | {gain:.4} |\n"));
+        lines.push("One training run, one seed. Not measured: other degradations than bicubic, FD.".into());
+        lines.join("\n") + "\n"
+    }
+}
+
+impl Row {
+    fn to_markdown(&self) -> String {
+        let Row { set, method, pictures, psnr_y, ssim_y, lr_psnr_y } = self;
+        let word = if method == "bicubic" { "" } else { "strength " };
+        format!("| {set} ({pictures}) | {word}{method} | {psnr_y:.2} | {ssim_y:.4} | {lr_psnr_y:.1} |")
     }
 }
 

@@ -1,6 +1,6 @@
-//! Is the sample texture or grain? Figures of one-step samples against the truth, each printed beside the same figure
-//! of the grain baseline, because std ratio and spectra alone are fooled by plain noise (consistency models on
-//! residuals, measured at small scale).
+//! Is the sample texture or grain? Figures of one-step samples against the truth, each printed beside the
+//! same figure of the grain baseline, because std ratio and spectra alone are fooled by plain noise
+//! (consistency models on residuals, measured at small scale).
 
 use super::estimate::Estimate;
 use contract::pixels::Planes;
@@ -18,14 +18,15 @@ pub struct SampleFigures {
     pub std_ratio: f64,
     /// Correlation of log block RMS of f with that of e, 16×16 blocks; 1 is right.
     pub block_correlation: f64,
-    /// Energy score on 8×8×3 patches over that of μ alone: mean‖x_k − x‖ − ½ mean_{j≠k}‖x_j − x_k‖. Proper: lower is
-    /// better.
+    /// Energy score on 8×8×3 patches over that of μ alone: mean‖x_k − x‖ − ½ mean_{j≠k}‖x_j − x_k‖. Proper:
+    /// lower is better.
     pub energy_score: f64,
     /// Kurtosis of f's luma over its local scale: 3 is Gaussian grain.
     pub kurtosis: f64,
     /// The same of e: what is right.
     pub truth_kurtosis: f64,
-    /// PSNR of the mean of the samples minus that of one sample, RGB, dB: 2.5 is right for 8 samples, 0 is collapse.
+    /// PSNR of the mean of the samples minus that of one sample, RGB, dB: 2.5 is right for 8 samples, 0 is
+    /// collapse.
     pub posterior_gain: f64,
 }
 
@@ -81,7 +82,9 @@ impl Sums {
 
     fn add_blocks(&mut self, error: &Planes, sample: &Planes) {
         let floor = 1e-4; // a tenth of an 8-bit step keeps the logarithm of flat blocks finite
-        let rms = |planes: &Planes, x, y| (patch(planes, x, y, BLOCK).map(|v| v * v).sum::<f64>() / (3 * BLOCK * BLOCK) as f64).sqrt();
+        let rms = |planes: &Planes, x, y| {
+            (patch(planes, x, y, BLOCK).map(|v| v * v).sum::<f64>() / (3 * BLOCK * BLOCK) as f64).sqrt()
+        };
         for (x, y) in corners(error, BLOCK) {
             self.log_blocks.push(((rms(error, x, y) + floor).ln(), (rms(sample, x, y) + floor).ln()));
         }
@@ -93,7 +96,10 @@ impl Sums {
             let truth: Vec<f64> = patch(error, x, y, PATCH).collect();
             let drawn: Vec<Vec<f64>> = samples.iter().map(|f| patch(f, x, y, PATCH).collect()).collect();
             let to_truth: f64 = drawn.iter().map(|f| distance(f, &truth)).sum::<f64>() / k as f64;
-            let pairs: f64 = (0..k).flat_map(|i| (i + 1..k).map(move |j| (i, j))).map(|(i, j)| distance(&drawn[i], &drawn[j])).sum();
+            let pairs: f64 = (0..k)
+                .flat_map(|i| (i + 1..k).map(move |j| (i, j)))
+                .map(|(i, j)| distance(&drawn[i], &drawn[j]))
+                .sum();
             self.score += to_truth - pairs / (k * (k - 1)) as f64;
             self.mean_score += truth.iter().map(|v| v * v).sum::<f64>().sqrt();
         }
@@ -149,7 +155,8 @@ fn correlation(pairs: &[(f64, f64)]) -> f64 {
     let n = pairs.len() as f64;
     let (ma, mb) = (pairs.iter().map(|p| p.0).sum::<f64>() / n, pairs.iter().map(|p| p.1).sum::<f64>() / n);
     let cov: f64 = pairs.iter().map(|(a, b)| (a - ma) * (b - mb)).sum();
-    let (va, vb): (f64, f64) = pairs.iter().fold((0.0, 0.0), |(va, vb), (a, b)| (va + (a - ma).powi(2), vb + (b - mb).powi(2)));
+    let (va, vb): (f64, f64) =
+        pairs.iter().fold((0.0, 0.0), |(va, vb), (a, b)| (va + (a - ma).powi(2), vb + (b - mb).powi(2)));
     cov / (va * vb).sqrt()
 }
 
@@ -158,7 +165,8 @@ mod tests {
     use super::*;
     use contract::geometry::{Rect, Size};
 
-    /// Truth and samples drawn from one Gaussian with a local scale: every figure must show a perfect sampler.
+    /// Truth and samples drawn from one Gaussian with a local scale: every figure must show a perfect
+    /// sampler.
     #[test]
     fn a_perfect_sampler_gets_perfect_figures() {
         let size = Size::new(128, 128);
@@ -178,7 +186,10 @@ mod tests {
         let figures = sample_figures(&[(estimate, draw(100))], |e| &e.residuals);
         assert!((figures.std_ratio - 1.0).abs() < 0.02, "{figures:?}");
         assert!(figures.block_correlation > 0.98, "{figures:?}");
-        assert!((figures.kurtosis - 3.0).abs() < 0.1 && (figures.truth_kurtosis - 3.0).abs() < 0.2, "{figures:?}");
+        assert!(
+            (figures.kurtosis - 3.0).abs() < 0.1 && (figures.truth_kurtosis - 3.0).abs() < 0.2,
+            "{figures:?}"
+        );
         assert!((figures.posterior_gain - 10.0 * (2.0f64 / 1.125).log10()).abs() < 0.1, "{figures:?}");
         // High-dimensional Gaussian patches: √2 − √2/2 of μ's distance.
         assert!((figures.energy_score - 0.707).abs() < 0.01, "{figures:?}");

@@ -21,7 +21,8 @@ pub fn strip(rows: &[Vec<Picture>]) -> Picture {
             for line in 0..cell.height {
                 let to = ((y + line) * size.width + x) * 3;
                 let from = line * cell.width * 3;
-                sheet.samples[to..to + cell.width * 3].copy_from_slice(&picture.samples[from..from + cell.width * 3]);
+                sheet.samples[to..to + cell.width * 3]
+                    .copy_from_slice(&picture.samples[from..from + cell.width * 3]);
             }
         }
     }

@@ -1,18 +1,18 @@
 //! The opponent colour basis in which residuals are normalised: luma, blue–yellow, red–green. In it the three
-//! residual planes of photographs are nearly uncorrelated, so white noise has the right colours (recipe: the chroma
-//! std ratio of plain grain falls from 2.88 to 1.02). Knows 3×3 matrices, not networks.
+//! residual planes of photographs are nearly uncorrelated, so white noise has the right colours (recipe: the
+//! chroma std ratio of plain grain falls from 2.88 to 1.02). Knows 3×3 matrices, not networks.
 
 use tch::{Kind, Tensor};
 
 /// Orthonormal rows: luma-like (1,1,1)/√3, (1,1,−2)/√6, (1,−1,0)/√2.
 pub const BASIS: [[f64; 3]; 3] = [
-    [0.577_350_269_189_625_8, 0.577_350_269_189_625_8, 0.577_350_269_189_625_8],
-    [0.408_248_290_463_863_0, 0.408_248_290_463_863_0, -0.816_496_580_927_726_0],
+    [0.577_350_269_189_626, 0.577_350_269_189_626, 0.577_350_269_189_626],
+    [0.408_248_290_463_863, 0.408_248_290_463_863, -0.816_496_580_927_726],
     [std::f64::consts::FRAC_1_SQRT_2, -std::f64::consts::FRAC_1_SQRT_2, 0.0],
 ];
 
-/// The linear map between an RGB residual x − μ and its normalised opponent form, each plane of unit RMS over the
-/// training data: e_k = (T (x − μ))_k / c_k.
+/// The linear map between an RGB residual x − μ and its normalised opponent form, each plane of unit RMS over
+/// the training data: e_k = (T (x − μ))_k / c_k.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Opponent {
     /// RMS c_k of each opponent plane, in RGB units of [0, 1].
@@ -46,7 +46,7 @@ impl Opponent {
     }
 }
 
-/// out[a] = Σ_b matrix[a][b] · x[b] on the three folded planes of N×3s²×H×W.
+/// `out[a] = Σ_b matrix[a][b] · x[b]` on the three folded planes of N×3s²×H×W.
 fn mix(x: &Tensor, matrix: &[[f64; 3]; 3], scale: i64) -> Tensor {
     let weight = Tensor::from_slice(&fold_matrix(matrix, scale as usize))
         .view([3 * scale * scale, 3 * scale * scale, 1, 1])
@@ -77,11 +77,9 @@ mod tests {
     fn backward_undoes_forward() {
         let opponent = Opponent { rms: [0.09, 0.02, 0.01] };
         let (f, b) = (opponent.forward(), opponent.backward());
-        for i in 0..3 {
-            for j in 0..3 {
-                let product: f64 = (0..3).map(|k| b[i][k] * f[k][j]).sum();
-                assert!((product - f64::from(u8::from(i == j))).abs() < 1e-9, "{i},{j}: {product}");
-            }
+        for (i, j) in (0..3).flat_map(|i| (0..3).map(move |j| (i, j))) {
+            let product: f64 = (0..3).map(|k| b[i][k] * f[k][j]).sum();
+            assert!((product - f64::from(u8::from(i == j))).abs() < 1e-9, "{i},{j}: {product}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The mean net: μ = bicubic enlargement + a learned residual, an EDSR-like body (Lim et al. 2017, without batch
-//! norm) at LR size. Its features also condition the scale head and the consistency net.
+//! The mean net: μ = bicubic enlargement + a learned residual, an EDSR-like body (Lim et al. 2017, without
+//! batch norm) at LR size. Its features also condition the scale head and the consistency net.
 
 use super::params::{Conv, Layout, Params};
 use super::{body_kind, enlarge_folded};
@@ -40,8 +40,8 @@ pub struct MeanNet {
 }
 
 impl MeanNet {
-    /// Declares the layers. The second convolution of a block starts at 0.3 of the He gain, so that the body starts
-    /// near the identity (measured 1.3 dB ahead of zero-initialised blocks after 85 s of training).
+    /// Declares the layers. The second convolution of a block starts at 0.3 of the He gain, so that the body
+    /// starts near the identity (measured 1.3 dB ahead of zero-initialised blocks after 85 s of training).
     pub fn new(config: MeanConfig, scale: i64) -> (MeanNet, Layout) {
         let mut layout = Layout::default();
         let width = config.channels;
@@ -57,7 +57,7 @@ impl MeanNet {
         (MeanNet { config, scale, input, blocks, join, output }, layout)
     }
 
-    /// y N×3×H×W in [0,1] → features N×C×H×W in the body's kind.
+    /// y N×3×H×W in [0, 1] → features N×C×H×W in the body's kind.
     pub fn features(&self, params: &Params, y: &Tensor, bf16: bool) -> Tensor {
         // Centred input: a mean of zero keeps the first layer's gradients balanced.
         let first = params.conv(self.input, &(y - 0.5).to_kind(body_kind(bf16)));

@@ -1,9 +1,9 @@
-//! The networks: the mean net, the local-scale head and the consistency net. All are fully convolutional at the
-//! resolution of the small picture, with no statistics over space, so tiles join exactly. Knows no losses, schedules
-//! or files.
+//! The networks: the mean net, the local-scale head and the consistency net. All are fully convolutional at
+//! the resolution of the small picture, with no statistics over space, so tiles join exactly. Knows no
+//! losses, schedules or files.
 //!
-//! Pictures inside are "folded": an HR picture of 3 planes is N×3s²×H×W at LR size (PixelUnshuffle, channel order
-//! c·s² + row·s + column), so that nothing here ever runs at HR size.
+//! Pictures inside are "folded": an HR picture of 3 planes is N×3s²×H×W at LR size (PixelUnshuffle, channel
+//! order c·s² + row·s + column), so that nothing here ever runs at HR size.
 
 mod colour;
 mod mean;
@@ -20,8 +20,8 @@ pub use scale::{LOG_LIMIT, RADIUS as SCALE_RADIUS, ScaleHead};
 use contract::resample::{PHASE_RADIUS, phase_kernel};
 use tch::{Device, Kind, Tensor};
 
-/// The fixed bicubic enlargement as a convolution from y N×3×H×W to the folded N×3s²×H×W; zero beyond the border, so
-/// the outer [`PHASE_RADIUS`] pixels are wrong and training leaves them out of its losses.
+/// The fixed bicubic enlargement as a convolution from y N×3×H×W to the folded N×3s²×H×W; zero beyond the
+/// border, so the outer [`PHASE_RADIUS`] pixels are wrong and training leaves them out of its losses.
 pub fn enlarge_folded(y: &Tensor, scale: i64) -> Tensor {
     let side = 2 * PHASE_RADIUS as i64 + 1;
     let one = Tensor::from_slice(&phase_kernel(scale as usize)).view([scale * scale, 1, side, side]);
@@ -30,7 +30,8 @@ pub fn enlarge_folded(y: &Tensor, scale: i64) -> Tensor {
     y.conv2d(&kernel, None::<&Tensor>, [1, 1], [radius, radius], [1, 1], 3)
 }
 
-/// Bilinear enlargement of K planes by `scale`, folded: N×K×H×W → N×Ks²×H×W. As a convolution with 3×3 kernels.
+/// Bilinear enlargement of K planes by `scale`, folded: N×K×H×W → N×Ks²×H×W. As a convolution with 3×3
+/// kernels.
 pub fn bilinear_folded(x: &Tensor, scale: i64) -> Tensor {
     let planes = x.size()[1];
     let one = Tensor::from_slice(&bilinear_kernel(scale as usize)).view([scale * scale, 1, 3, 3]);
@@ -46,9 +47,7 @@ pub fn bilinear_kernel(scale: usize) -> Vec<f32> {
         [(-offset).max(0.0), 1.0 - offset.abs(), offset.max(0.0)]
     };
     let phases = (0..scale).flat_map(|i| (0..scale).map(move |j| (i, j)));
-    phases
-        .flat_map(|(i, j)| row(i).into_iter().flat_map(move |r| row(j).map(|c| (r * c) as f32)))
-        .collect()
+    phases.flat_map(|(i, j)| row(i).into_iter().flat_map(move |r| row(j).map(|c| (r * c) as f32))).collect()
 }
 
 /// Kind used inside a network's body: bf16 where it pays, else f32. Heads and losses are f32.

@@ -1,6 +1,6 @@
-//! Where weights live: one flat tensor per network, of which every layer's weight is a view. One flat tensor makes
-//! Adam, the EMA, gradient clipping and checkpoints a handful of operations instead of one per layer. Knows layers'
-//! shapes and initial values, not what networks are made of them.
+//! Where weights live: one flat tensor per network, of which every layer's weight is a view. One flat tensor
+//! makes Adam, the EMA, gradient clipping and checkpoints a handful of operations instead of one per layer.
+//! Knows layers' shapes and initial values, not what networks are made of them.
 
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
@@ -45,8 +45,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Adds a convolution `side`×`side` with zero padding that keeps the size. `gain` scales the He initialisation
-    /// std = gain·√(2 / fan-in); the bias starts at zero.
+    /// Adds a convolution `side`×`side` with zero padding that keeps the size. `gain` scales the He
+    /// initialisation std = gain·√(2 / fan-in); the bias starts at zero.
     pub fn conv(&mut self, name: &str, inputs: i64, outputs: i64, side: i64, gain: f64) -> Conv {
         let std = gain * (2.0 / (inputs * side * side) as f64).sqrt();
         let weight = self.add(format!("{name}.weight"), vec![outputs, inputs, side, side], std);
@@ -130,7 +130,11 @@ impl Params {
                 if !gradient.defined() {
                     return leaf.zeros_like().reshape([-1]);
                 }
-                let flat = if gradient.dim() == 4 { gradient.permute([0, 2, 3, 1]) } else { gradient.shallow_clone() };
+                let flat = if gradient.dim() == 4 {
+                    gradient.permute([0, 2, 3, 1])
+                } else {
+                    gradient.shallow_clone()
+                };
                 flat.reshape([-1])
             })
             .collect();
@@ -161,7 +165,10 @@ impl Params {
 
     /// `x` N×I → N×O.
     pub fn linear(&self, layer: Linear, x: &Tensor) -> Tensor {
-        x.linear(&self.leaves[layer.weight].to_kind(x.kind()), Some(&self.leaves[layer.bias].to_kind(x.kind())))
+        x.linear(
+            &self.leaves[layer.weight].to_kind(x.kind()),
+            Some(&self.leaves[layer.bias].to_kind(x.kind())),
+        )
     }
 }
 
@@ -174,8 +181,8 @@ pub struct Weight {
     pub values: Vec<f32>,
 }
 
-/// A convolution's weight lies as (out, rows, columns, in), so that its view is channels-last: the layout in which
-/// bf16 convolutions are fastest on CPU and GPU alike.
+/// A convolution's weight lies as (out, rows, columns, in), so that its view is channels-last: the layout in
+/// which bf16 convolutions are fastest on CPU and GPU alike.
 fn view(flat: &Tensor, entry: &Entry) -> Tensor {
     let part = flat.narrow(0, entry.offset, entry.count());
     match entry.shape[..] {

@@ -1,5 +1,5 @@
-//! The consistency net's body F(c_in·x_σ, σ; y): residual blocks with FiLM on σ, at LR size, conditioned on the mean
-//! net's features and y. The preconditioning around it lives in `train::precondition`.
+//! The consistency net's body F(c_in·x_σ, σ; y): residual blocks with FiLM on σ, at LR size, conditioned on
+//! the mean net's features and y. The preconditioning around it lives in `train::precondition`.
 
 use super::body_kind;
 use super::params::{Conv, Layout, Linear, Params};
@@ -22,8 +22,8 @@ impl SamplerConfig {
     }
 }
 
-/// Frequencies of the sinusoidal embedding of c_noise = ln(σ)/4. Low ones only: embeddings that vary fast with σ
-/// destabilise consistency training (sCM, Lu & Song 2024).
+/// Frequencies of the sinusoidal embedding of c_noise = ln(σ)/4. Low ones only: embeddings that vary fast
+/// with σ destabilise consistency training (sCM, Lu & Song 2024).
 const FREQUENCIES: [f32; 5] = [1.0, 2.0, 4.0, 8.0, 16.0];
 const EMBEDDING: i64 = 64;
 
@@ -74,7 +74,14 @@ impl SamplerNet {
     }
 
     /// F: scaled noisy residual c_in·x N×3s²×H×W f32, σ N values, conditioning N×(C+3)×H×W → N×3s²×H×W f32.
-    pub fn forward(&self, params: &Params, x: &Tensor, sigma: &Tensor, condition: &Tensor, bf16: bool) -> Tensor {
+    pub fn forward(
+        &self,
+        params: &Params,
+        x: &Tensor,
+        sigma: &Tensor,
+        condition: &Tensor,
+        bf16: bool,
+    ) -> Tensor {
         let kind = body_kind(bf16);
         let film = self.film(params, sigma);
         let mut h = params.conv(self.input, &Tensor::cat(&[x.to_kind(kind), condition.to_kind(kind)], 1));

@@ -1,13 +1,16 @@
-//! The local-scale head: how large the residual x − μ is around a pixel, one log-scale per opponent plane. It lets one
-//! network with one noise schedule serve flat sky and foliage alike (measured: energy score .794 → .737).
+//! The local-scale head: how large the residual x − μ is around a pixel, one log-scale per opponent plane. It
+//! lets one network with one noise schedule serve flat sky and foliage alike (measured: energy score .794 →
+//! .737).
 
-use super::params::{Conv, Layout, Params};
 use super::bilinear_folded;
+use super::params::{Conv, Layout, Params};
 use tch::{Kind, Tensor};
 
-/// Radius in LR pixels that the scale adds to the features' own: three convolutions and the bilinear enlargement.
+/// Radius in LR pixels that the scale adds to the features' own: three convolutions and the bilinear
+/// enlargement.
 pub const RADIUS: usize = 4;
-/// log s is kept within ± this, i.e. s within 1/20…20 of the global RMS: a safety rail, not a limit met in practice.
+/// log s is kept within ± this, i.e. s within 1/20…20 of the global RMS: a safety rail, not a limit met in
+/// practice.
 pub const LOG_LIMIT: f64 = 3.0;
 
 /// The layers of the scale head.
@@ -28,7 +31,8 @@ impl ScaleHead {
         (ScaleHead { layers }, layout)
     }
 
-    /// Standardised features N×C×H×W → log s N×3×H×W, f32: log RMS of each opponent plane of the normalised residual.
+    /// Standardised features N×C×H×W → log s N×3×H×W, f32: log RMS of each opponent plane of the normalised
+    /// residual.
     pub fn log_scale(&self, params: &Params, features: &Tensor) -> Tensor {
         let h = params.conv(self.layers[0], features).relu();
         let h = params.conv(self.layers[1], &h).relu();

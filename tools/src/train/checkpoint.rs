@@ -1,5 +1,5 @@
-//! Checkpoints: one safetensors file, written beside its place and renamed. Holds all weights, averages, moments and
-//! the place in the recipe, so that a resumed run continues the same sequence of losses.
+//! Checkpoints: one safetensors file, written beside its place and renamed. Holds all weights, averages,
+//! moments and the place in the recipe, so that a resumed run continues the same sequence of losses.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,7 +58,9 @@ impl Saved {
 /// # Errors
 /// If the disk is full or gone.
 pub fn save(path: &Path, tensors: &[(String, Tensor)]) -> std::io::Result<()> {
-    crate::run_folder::replace_with(path, |temp| Tensor::write_safetensors(tensors, temp).map_err(std::io::Error::other))
+    crate::run_folder::replace_with(path, |temp| {
+        Tensor::write_safetensors(tensors, temp).map_err(std::io::Error::other)
+    })
 }
 
 /// A place as a tensor.

@@ -1,12 +1,12 @@
-//! The losses, one function each. All take folded tensors (N×3s²×H×W) and ignore the outer `border` LR pixels, where a
-//! patch lacks its context.
+//! The losses, one function each. All take folded tensors (N×3s²×H×W) and ignore the outer `border` LR
+//! pixels, where a patch lacks its context.
 
 use tch::{Kind, Tensor};
 
 /// Pseudo-Huber constant per √dimension (iCT, Song & Dhariwal 2023, section 3.3).
 const HUBER: f64 = 0.000_54;
-/// Side of the blocks over which consistency distances are taken, in LR pixels: photographs mix flat and textured
-/// places, and one norm over all would see the edges alone.
+/// Side of the blocks over which consistency distances are taken, in LR pixels: photographs mix flat and
+/// textured places, and one norm over all would see the edges alone.
 const BLOCK: i64 = 7;
 /// Weight of the distance between high-pass parts beside the plain one.
 const HIGH_PASS: f64 = 0.5;
@@ -34,7 +34,11 @@ pub fn scale_likelihood(log_scale: &Tensor, residual: &Tensor, border: i64) -> T
 /// Mean square of each of the three planes over the pixels of an LR pixel: N×3s²×H×W → N×3×H×W.
 pub fn plane_energy(residual: &Tensor) -> Tensor {
     let size = residual.size();
-    residual.square().reshape([size[0], 3, size[1] / 3, size[2], size[3]]).mean_dim(&[2i64][..], false, Kind::Float)
+    residual.square().reshape([size[0], 3, size[1] / 3, size[2], size[3]]).mean_dim(
+        &[2i64][..],
+        false,
+        Kind::Float,
+    )
 }
 
 /// Diffusion loss in F space: λ(σ)·‖D − e‖² with EDM's λ = (σ² + σ_d²)/(σ σ_d)² is the plain mean square of
@@ -43,9 +47,9 @@ pub fn diffusion(f: &Tensor, target: &Tensor, border: i64) -> Tensor {
     inner(&(f - target), border).square().mean(Kind::Float)
 }
 
-/// Consistency distance of each sample, N values: pseudo-Huber √(‖d‖² + c²) − c over 7×7-pixel blocks of d = f_t − f_r,
-/// plus half of the same for d's high-pass part, divided by the block's √dimension (an RMS, so that it does not depend
-/// on the block's size).
+/// Consistency distance of each sample, N values: pseudo-Huber √(‖d‖² + c²) − c over 7×7-pixel blocks of d =
+/// f_t − f_r, plus half of the same for d's high-pass part, divided by the block's √dimension (an RMS, so
+/// that it does not depend on the block's size).
 pub fn consistency(difference: &Tensor, border: i64) -> Tensor {
     let d = inner(difference, border);
     let size = d.size();
@@ -57,7 +61,14 @@ pub fn consistency(difference: &Tensor, border: i64) -> Tensor {
 }
 
 fn huber_blocks(square: &Tensor) -> Tensor {
-    let mean_square = square.mean_dim(&[1i64][..], true, Kind::Float).avg_pool2d([BLOCK, BLOCK], [BLOCK, BLOCK], [0, 0], true, false, None);
+    let mean_square = square.mean_dim(&[1i64][..], true, Kind::Float).avg_pool2d(
+        [BLOCK, BLOCK],
+        [BLOCK, BLOCK],
+        [0, 0],
+        true,
+        false,
+        None,
+    );
     let distance = (mean_square + HUBER * HUBER).sqrt() - HUBER;
     distance.mean_dim(&[1i64, 2, 3][..], false, Kind::Float)
 }

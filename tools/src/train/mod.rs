@@ -1,5 +1,5 @@
-//! Training: schedules, losses, the optimiser and the loop that walks through a recipe's stages. Knows networks and
-//! data, nothing of ONNX.
+//! Training: schedules, losses, the optimiser and the loop that walks through a recipe's stages. Knows
+//! networks and data, nothing of ONNX.
 
 mod checkpoint;
 pub mod loss;
@@ -8,7 +8,9 @@ pub mod precondition;
 pub mod schedule;
 mod session;
 mod stages;
+mod walk;
 
 pub use optimiser::{AdamOptions, Trainee};
+pub use session::Session;
 pub use stages::{Calibration, Conditioned, Frozen, Networks, consistency_function};
-pub use session::{Interrupted, Session, TrainError, run};
+pub use walk::{Interrupted, TrainError, run};

@@ -1,5 +1,5 @@
-//! Adam with a global gradient clip and the EMA of the weights, on flat tensors. libtorch's own optimisers do not let
-//! their state be saved through tch, and resuming must be exact.
+//! Adam with a global gradient clip and the EMA of the weights, on flat tensors. libtorch's own optimisers do
+//! not let their state be saved through tch, and resuming must be exact.
 
 use crate::net::Params;
 use tch::Tensor;
@@ -39,8 +39,8 @@ impl Trainee {
         Trainee { params, average, first, second }
     }
 
-    /// One step of Adam (Kingma & Ba 2015) and of the EMA. `step` counts from 0. Returns the gradient's norm before
-    /// clipping; a gradient that is not finite changes nothing.
+    /// One step of Adam (Kingma & Ba 2015) and of the EMA. `step` counts from 0. Returns the gradient's norm
+    /// before clipping; a gradient that is not finite changes nothing.
     pub fn step(&mut self, options: &AdamOptions, rate: f64, step: u64, ema_decay: f64) -> f64 {
         let _guard = tch::no_grad_guard();
         let mut gradient = self.params.take_gradient();
@@ -52,14 +52,14 @@ impl Trainee {
             gradient *= options.clip / norm;
         }
         let n = (step + 1) as i32;
-        let _ = self.first.lerp_(&gradient, 1.0 - options.beta1);
-        let _ = self.second.lerp_(&gradient.square(), 1.0 - options.beta2);
+        self.first = self.first.lerp_(&gradient, 1.0 - options.beta1);
+        self.second = self.second.lerp_(&gradient.square(), 1.0 - options.beta2);
         let correction1 = 1.0 - options.beta1.powi(n);
         let correction2 = 1.0 - options.beta2.powi(n);
         let denominator = (&self.second / correction2).sqrt() + 1e-8;
         let mut flat = self.params.flat();
         flat -= &self.first / denominator * (rate / correction1);
-        let _ = self.average.flat().lerp_(&flat, 1.0 - ema_decay);
+        drop(self.average.flat().lerp_(&flat, 1.0 - ema_decay)); // in place; the result is the same tensor
         norm
     }
 

@@ -1,5 +1,5 @@
-//! EDM preconditioning with the consistency boundary f(x, 0) = x (Karras et al. 2022, table 1; Song et al. 2023,
-//! eq. 5; unshifted as in ECT, Geng et al. 2024). σ_data = 1: residuals are normalised.
+//! EDM preconditioning with the consistency boundary f(x, 0) = x (Karras et al. 2022, table 1; Song et al.
+//! 2023, eq. 5; unshifted as in ECT, Geng et al. 2024). σ_data = 1: residuals are normalised.
 
 use tch::Tensor;
 
@@ -21,7 +21,11 @@ pub struct Coefficients {
 pub fn coefficients(sigma: &Tensor) -> Coefficients {
     let total = sigma.square() + SIGMA_DATA * SIGMA_DATA;
     let root = total.sqrt();
-    Coefficients { skip: total.reciprocal() * (SIGMA_DATA * SIGMA_DATA), out: sigma * SIGMA_DATA / &root, input: root.reciprocal() }
+    Coefficients {
+        skip: total.reciprocal() * (SIGMA_DATA * SIGMA_DATA),
+        out: sigma * SIGMA_DATA / &root,
+        input: root.reciprocal(),
+    }
 }
 
 #[cfg(test)]

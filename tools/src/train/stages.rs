@@ -1,11 +1,16 @@
-//! What one training step computes in each stage: from a batch to a loss. The recipe's order: mean net, scale head,
-//! diffusion, consistency (ECT).
+//! What one training step computes in each stage: from a batch to a loss. The recipe's order: mean net, scale
+//! head, diffusion, consistency (ECT).
 
 use super::precondition::coefficients;
 use super::{loss, schedule};
 use crate::data::Random;
 use crate::net::{MeanNet, Opponent, Params, SamplerNet, ScaleHead};
 use tch::{Device, Kind, Tensor};
+
+/// Residuals, and consistency targets' distance from them, are kept within this many local RMS. Where the scale head
+/// expects nothing and the truth has an edge, e would be 50 and more, and the networks, which have no normalisation
+/// layers, answer such inputs with losses of 10³ that undo minutes of training.
+const RESIDUAL_LIMIT: f64 = 8.0;
 
 /// The three networks' layers; their weights are kept apart.
 #[derive(Debug, Clone)]
@@ -77,17 +82,23 @@ impl Frozen<'_> {
         }
     }
 
-    /// The residual x − μ in normalised opponent colours and units of the local scale.
+    /// The residual x − μ in normalised opponent colours and units of the local scale, bounded.
     pub fn residual(&self, x: &Tensor, conditioned: &Conditioned) -> Tensor {
         let _guard = tch::no_grad_guard();
-        self.calibration.opponent.normalise(&(x - &conditioned.mean), self.nets.factor) / &conditioned.scale
+        let opponent = self.calibration.opponent.normalise(&(x - &conditioned.mean), self.nets.factor);
+        (opponent / &conditioned.scale).clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)
     }
 }
 
-/// f(x, σ; y) = c_skip·x + c_out·F(c_in·x, σ, y): the consistency function and, in diffusion training, the denoiser.
-/// x folded, σ of N values.
+/// f(x, σ; y) = c_skip·x + c_out·F(c_in·x, σ, y): the consistency function and, in diffusion training, the
+/// denoiser. x folded, σ of N values.
 pub fn consistency_function(
-    net: &SamplerNet, params: &Params, x: &Tensor, sigma: &Tensor, condition: &Tensor, bf16: bool,
+    net: &SamplerNet,
+    params: &Params,
+    x: &Tensor,
+    sigma: &Tensor,
+    condition: &Tensor,
+    bf16: bool,
 ) -> Tensor {
     let c = coefficients(&sigma.view([-1, 1, 1, 1]));
     let f = net.forward(params, &(x * &c.input), sigma, condition, bf16);
@@ -113,7 +124,14 @@ pub fn scale_loss(frozen: &Frozen<'_>, params: &Params, y: &Tensor, x: &Tensor, 
 }
 
 /// Stage B: unit-weight regression of F (see [`loss::diffusion`]).
-pub fn diffusion_loss(frozen: &Frozen<'_>, params: &Params, y: &Tensor, x: &Tensor, border: i64, random: &mut Random) -> Tensor {
+pub fn diffusion_loss(
+    frozen: &Frozen<'_>,
+    params: &Params,
+    y: &Tensor,
+    x: &Tensor,
+    border: i64,
+    random: &mut Random,
+) -> Tensor {
     let conditioned = frozen.condition(y);
     let e = frozen.residual(x, &conditioned);
     let sigma = to_tensor(&schedule::sigmas(e.size()[0] as usize, random), e.device());
@@ -127,7 +145,13 @@ pub fn diffusion_loss(frozen: &Frozen<'_>, params: &Params, y: &Tensor, x: &Tens
 
 /// Stage C: ECT. The same noise at t and r, the target without gradient and with the same weights.
 pub fn consistency_loss(
-    frozen: &Frozen<'_>, params: &Params, y: &Tensor, x: &Tensor, border: i64, q: f64, random: &mut Random,
+    frozen: &Frozen<'_>,
+    params: &Params,
+    y: &Tensor,
+    x: &Tensor,
+    border: i64,
+    q: f64,
+    random: &mut Random,
 ) -> Tensor {
     let conditioned = frozen.condition(y);
     let e = frozen.residual(x, &conditioned);
@@ -142,7 +166,10 @@ pub fn consistency_loss(
         let _guard = tch::no_grad_guard();
         // Where r = 0 the boundary condition gives the target: e itself. The net is never asked about σ = 0.
         let asked = f(&(&e + &noise * r.view([-1, 1, 1, 1])), &r.clamp_min(1e-4));
-        asked.where_self(&r.gt(0.0).view([-1, 1, 1, 1]), &e)
+        // The net is its own teacher: an overshoot that becomes a target feeds itself. A posterior sample lies
+        // within a few standard deviations of the truth, so targets are kept there.
+        let near = &e + (asked - &e).clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT);
+        near.where_self(&r.gt(0.0).view([-1, 1, 1, 1]), &e)
     };
     let estimate = f(&(&e + &noise * t.view([-1, 1, 1, 1])), &t);
     let weight = (t - r).reciprocal();

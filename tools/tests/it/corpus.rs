@@ -23,7 +23,8 @@ fn put(folder: &Path, name: &str, bytes: &[u8]) {
 }
 
 fn picture(width: u32, height: u32) -> Vec<u8> {
-    let rgb = image::RgbImage::from_fn(width, height, |x, y| image::Rgb([(x % 256) as u8, (y % 256) as u8, 7]));
+    let rgb =
+        image::RgbImage::from_fn(width, height, |x, y| image::Rgb([(x % 256) as u8, (y % 256) as u8, 7]));
     let mut bytes = std::io::Cursor::new(Vec::new());
     rgb.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
@@ -34,7 +35,9 @@ fn only_licences_on_the_list_are_trained_on() {
     let folder = tempfile::tempdir().unwrap();
     let sample = fs::read(samples().join("city.jpg")).unwrap();
     let mut manifest = "file,license\n".to_owned();
-    for (i, licence) in ["CC0-1.0", "Unsplash License", "CC-BY-NC-4.0", "CC-BY-SA-4.0", "cc0-1.0"].iter().enumerate() {
+    for (i, licence) in
+        ["CC0-1.0", "Unsplash License", "CC-BY-NC-4.0", "CC-BY-SA-4.0", "cc0-1.0"].iter().enumerate()
+    {
         put(folder.path(), &format!("{i}.jpg"), &sample);
         manifest += &format!("{i}.jpg,{licence}\n");
     }

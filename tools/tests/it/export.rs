@@ -8,7 +8,8 @@ use std::path::Path;
 use tools::export::{ExportOptions, PARITY, export};
 use tools::onnx::OnnxModel;
 
-/// Reads the metadata of an ONNX file with the few lines of protobuf that takes: field 14, submessages of two strings.
+/// Reads the metadata of an ONNX file with the few lines of protobuf that takes: field 14, submessages of two
+/// strings.
 fn card(path: &Path) -> ModelCard {
     let bytes = std::fs::read(path).unwrap();
     let mut pairs = BTreeMap::new();
@@ -67,7 +68,8 @@ fn files_compute_what_the_networks_compute_and_say_what_they_are() {
     let (session, _) = trained(&recipe, folder.path());
     let pictures: Vec<Picture> = corpus(&recipe).pairs.into_iter().take(1).map(|pair| pair.small).collect();
     let facts = BTreeMap::from([("data.name".to_owned(), "samples".to_owned())]);
-    let options = ExportOptions { default_strength: 0.25, licence: "CC0-1.0".into(), facts, pictures: &pictures };
+    let options =
+        ExportOptions { default_strength: 0.25, licence: "CC0-1.0".into(), facts, pictures: &pictures };
     let (files, difference) = export(&session, folder.path(), &options).unwrap();
     assert!(difference <= PARITY, "{difference}");
 

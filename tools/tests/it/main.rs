@@ -1,5 +1,6 @@
-//! The trainer's promises: what may be trained on, that a resumed run is the same run, that what is exported is what
-//! was trained, and that a device is a promise.
+//! The trainer's promises: what may be trained on, that a resumed run is the same run, that what is exported
+//! is what was trained, and that a device is a promise.
+#![expect(clippy::unwrap_used, reason = "a test may end on what it did not expect")]
 
 mod corpus;
 mod device;

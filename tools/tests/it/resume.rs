@@ -41,7 +41,9 @@ fn a_resumed_run_continues_the_loss_sequence() {
         let end = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let deadline = Instant::now() + Duration::from_secs(60);
-                while std::fs::read_to_string(&log).unwrap().lines().count() < before + 4 && Instant::now() < deadline {
+                while std::fs::read_to_string(&log).unwrap().lines().count() < before + 4
+                    && Instant::now() < deadline
+                {
                     std::thread::yield_now();
                 }
                 stop.store(true, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use tch::Device;
 use tools::data::{Corpus, CorpusOptions};
 use tools::net::{MeanConfig, SamplerConfig};
 use tools::progress::Progress;
-use tools::recipe::{Choices, Limit, ModelSize, Preset, Recipe};
+use tools::recipe::{Choices, ModelSize, Preset, Recipe};
 use tools::run_folder::RunFolder;
 use tools::train::{self, Interrupted, Session};
 

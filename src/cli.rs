@@ -1,0 +1,96 @@
+//! The words of the command line. The only file that names `clap`. Knows words and ranges, not what they do.
+
+use crate::edge::model::Device;
+use crate::plan::MAX_STRENGTH;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Gives every picture back enlarged, in one network evaluation.
+#[derive(Debug, Parser)]
+#[command(name = "onestep", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Enlarge these pictures and folders, then end. A second run skips what is finished.
+    Once(Once),
+    /// Watch a folder and enlarge what lands in it, until SIGINT or SIGTERM.
+    Run(Run),
+}
+
+/// Words of `once`.
+#[derive(Debug, Args)]
+pub struct Once {
+    /// Pictures (JPEG, PNG) or folders of them.
+    #[arg(value_name = "IN", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Folder for the results: the same tree as below each IN, as PNG.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Name of a model, or the path of an ONNX file.
+    #[arg(long, value_name = "NAME|PATH", default_value = crate::config::DEFAULT_MODEL)]
+    pub model: String,
+    /// How much of the sampled detail to add: 0 is the mean alone. Default: what the model says looks best.
+    #[arg(long, value_name = "X", value_parser = strength)]
+    pub strength: Option<f32>,
+    /// Seed of the noise. Default: from each picture's content.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// auto, cpu, cuda or cuda:N. A device that is named is used, or nothing is done (exit code 78).
+    #[arg(long, value_name = "D", default_value = "auto")]
+    pub device: Device,
+    /// Cores to use. Default: all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Overwrite files in OUT that onestep did not make, or made from another picture.
+    #[arg(long)]
+    pub force: bool,
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "PATH")]
+    pub ort_lib: Option<PathBuf>,
+}
+
+/// Words of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "config.toml")]
+    pub config: PathBuf,
+    /// ONNX Runtime's shared library, instead of the configuration's.
+    #[arg(long, value_name = "PATH")]
+    pub ort_lib: Option<PathBuf>,
+}
+
+/// Reads the command line; ends the process with code 2 and a sentence where it makes no sense.
+pub fn parse() -> Cli {
+    Cli::parse()
+}
+
+fn strength(text: &str) -> Result<f32, String> {
+    let strength = text.parse::<f32>().ok().filter(|strength| (0.0..=MAX_STRENGTH).contains(strength));
+    strength.ok_or_else(|| format!("a strength is a number from 0 to {MAX_STRENGTH}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_words_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn strengths_out_of_range_are_refused() {
+        for text in ["-0.1", "1.3", "NaN", "inf", "much"] {
+            assert!(strength(text).is_err(), "{text}");
+        }
+        assert_eq!((strength("0"), strength("1.2")), (Ok(0.0), Ok(1.2)));
+    }
+}

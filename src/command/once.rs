@@ -1,0 +1,78 @@
+//! `onestep once`: these pictures and folders, then the end.
+
+use super::{Order, must_lie_apart, serve};
+use crate::cli;
+use crate::edge::progress::Progress;
+use crate::edge::scan::{scan, sighting};
+use crate::error::{CommandError, Exit, StartError};
+use crate::job::{Settled, Sighting};
+use crate::pipeline::Intake;
+use crate::plan::{Choice, Limits, default_threads};
+use crate::work::naming::text_of;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, CommandError> {
+    check(&words.inputs, &words.output)?;
+    let sightings = gather(&words.inputs);
+    if sightings.is_empty() {
+        log::warn!("no pictures (.jpg, .jpeg, .png) in what was given");
+    }
+    let count = sightings.len();
+    progress.expect(count);
+    let order = Order {
+        library: words.ort_lib.as_deref(),
+        model: &words.model,
+        model_folder: None,
+        strength: words.strength,
+        device: words.device,
+        choice: Choice {
+            output: words.output.clone(),
+            seed: words.seed,
+            threads: words.threads.map_or_else(default_threads, usize::from),
+            limits: Limits::default(),
+            force: words.force,
+            keep_names: true,
+        },
+    };
+    let mut seen = 0;
+    let observe = |settled: &Settled| {
+        seen += 1;
+        progress.advance(&text_of(settled.errand.relative.file_name().unwrap_or_default().as_ref()));
+    };
+    let (summary, stopped) = serve(&order, Intake::List(Box::new(sightings.into_iter())), observe)?;
+    progress.finish(&summary.to_string());
+    if stopped && seen < count {
+        log::warn!("stopped: {} of {count} pictures were not looked at", count - seen);
+    }
+    let all = seen == count && summary.failed == 0 && summary.abandoned == 0;
+    Ok(if all { Exit::AllDone } else { Exit::SomeFailed })
+}
+
+/// Everything wrong with the arguments, at once.
+fn check(inputs: &[PathBuf], output: &Path) -> Result<(), StartError> {
+    let missing = inputs.iter().filter_map(|path| Some((path, path.metadata().err()?)));
+    let mut problems: Vec<String> =
+        missing.map(|(path, error)| format!("cannot be read: {error}: {}", path.display())).collect();
+    for folder in inputs.iter().filter(|path| path.is_dir()) {
+        problems.extend(must_lie_apart(folder, output).err().map(|error| error.to_string()));
+    }
+    if output.exists() && !output.is_dir() {
+        problems.push(format!("the output is not a folder: {}", output.display()));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(StartError::Usage(problems)) }
+}
+
+/// All pictures, each path once.
+fn gather(inputs: &[PathBuf]) -> Vec<Sighting> {
+    let found = inputs.iter().flat_map(|input| {
+        if input.is_dir() {
+            scan(input, input)
+        } else {
+            vec![sighting(input.parent().unwrap_or(Path::new("")), input, true)]
+        }
+    });
+    let mut seen = HashSet::new();
+    let key = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    found.filter(|sighting| seen.insert(key(&sighting.source))).collect()
+}

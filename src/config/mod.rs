@@ -1,0 +1,160 @@
+//! The configuration, complete, in range, its paths resolved against its file. All problems are told at once.
+//! Knows no TOML and no model.
+
+mod raw;
+
+use crate::edge::model::Device;
+use crate::error::StartError;
+use crate::plan::{Limits, MAX_STRENGTH, default_threads};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The model where none is named.
+pub const DEFAULT_MODEL: &str = "sr-x4";
+const DEFAULT_SETTLE_MS: i64 = 2000;
+
+/// What `run` was told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Folder that pictures land in.
+    pub input: PathBuf,
+    /// Folder for results.
+    pub output: PathBuf,
+    /// How long a file that nobody closes must stay the same.
+    pub settle: Duration,
+    /// Name or path of the model.
+    pub model: String,
+    /// Where models are looked for by name, or `None` for the usual places.
+    pub model_folder: Option<PathBuf>,
+    /// λ, or `None` for the card's default.
+    pub strength: Option<f32>,
+    /// A fixed seed, or `None`: from the content.
+    pub seed: Option<u64>,
+    /// Where networks run.
+    pub device: Device,
+    /// Cores to use.
+    pub threads: usize,
+    /// Limits.
+    pub limits: Limits,
+    /// ONNX Runtime's shared library, or `None` for the usual places.
+    pub library: Option<PathBuf>,
+}
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// The file, and everything that is wrong with it.
+pub fn load(file: &Path) -> Result<Config, StartError> {
+    let refusal = |problems| StartError::Config { file: file.to_owned(), problems };
+    let text =
+        std::fs::read_to_string(file).map_err(|error| refusal(vec![format!("cannot be read: {error}")]))?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    read(&text, folder).map_err(refusal)
+}
+
+/// Checks the text of a file that lies in `folder`.
+///
+/// # Errors
+/// Everything that is wrong with it, or the first thing that is not TOML of ours.
+pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
+    let raw = raw::parse(text).map_err(|problem| vec![problem])?;
+    let mut check = Check { problems: Vec::new() };
+    let limits = Limits::default();
+    let path = |path: PathBuf| folder.join(path);
+    let config = Config {
+        input: check.present("watch.input", raw.watch.input).map(path).unwrap_or_default(),
+        output: check.present("watch.output", raw.watch.output).map(path).unwrap_or_default(),
+        settle: Duration::from_millis(check.number(
+            "watch.settle_ms",
+            raw.watch.settle_ms,
+            DEFAULT_SETTLE_MS as u64,
+            (100, 3_600_000),
+        )),
+        model: check.model(raw.model.name, folder),
+        model_folder: raw.model.folder.map(path),
+        strength: raw.model.strength.map(|strength| check.strength(strength)),
+        seed: raw.model.seed.map(|seed| check.number("model.seed", Some(seed), 0, (0, i64::MAX as u64))),
+        device: check.device(raw.device.device),
+        threads: check.number("device.threads", raw.device.threads, default_threads() as u64, (1, 1024))
+            as usize,
+        limits: Limits {
+            max_file_mb: check.number(
+                "limits.max_file_mb",
+                raw.limits.max_file_mb,
+                limits.max_file_mb,
+                (1, 100_000),
+            ),
+            max_input_mpx: check.number(
+                "limits.max_input_mpx",
+                raw.limits.max_input_mpx,
+                limits.max_input_mpx,
+                (1, 100_000),
+            ),
+            max_output_mpx: check.number(
+                "limits.max_output_mpx",
+                raw.limits.max_output_mpx,
+                limits.max_output_mpx,
+                (1, 1_000_000),
+            ),
+            budget_mpx: check.number(
+                "limits.budget_mpx",
+                raw.limits.budget_mpx,
+                limits.budget_mpx,
+                (1, 100_000),
+            ),
+        },
+        library: raw.runtime.library.map(path),
+    };
+    if check.problems.is_empty() { Ok(config) } else { Err(check.problems) }
+}
+
+/// Remembers what was wrong, so that all of it is told at once.
+struct Check {
+    problems: Vec<String>,
+}
+
+impl Check {
+    fn present<T>(&mut self, key: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.problems.push(format!("{key} is missing"));
+        }
+        value
+    }
+
+    fn number(&mut self, key: &str, value: Option<i64>, default: u64, (least, most): (u64, u64)) -> u64 {
+        let Some(value) = value else { return default };
+        match u64::try_from(value).ok().filter(|value| (least..=most).contains(value)) {
+            Some(value) => value,
+            None => {
+                self.problems.push(format!("{key} is {value}, not {least} to {most}"));
+                default
+            }
+        }
+    }
+
+    fn strength(&mut self, strength: f64) -> f32 {
+        if !(0.0..=f64::from(MAX_STRENGTH)).contains(&strength) {
+            self.problems.push(format!("model.strength is {strength}, not 0 to {MAX_STRENGTH}"));
+        }
+        strength as f32
+    }
+
+    fn device(&mut self, text: Option<String>) -> Device {
+        text.map_or(Ok(Device::Auto), |text| text.parse()).unwrap_or_else(|problem| {
+            self.problems.push(format!("device.device: {problem}"));
+            Device::Auto
+        })
+    }
+
+    /// A name stays a name; a path is resolved like all others.
+    fn model(&mut self, name: Option<String>, folder: &Path) -> String {
+        let name = name.unwrap_or_else(|| DEFAULT_MODEL.to_owned());
+        if name.is_empty() {
+            self.problems.push("model.name is empty".into());
+        }
+        if !name.contains('/') && !name.ends_with(".onnx") {
+            return name;
+        }
+        folder.join(&name).to_str().map_or(name, str::to_owned)
+    }
+}

@@ -1,0 +1,97 @@
+//! config.toml as it is written: every key optional, none unknown. The only file that names `toml`. Checks no
+//! ranges and knows no defaults.
+
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    /// `[watch]`
+    pub(super) watch: Watch,
+    /// `[model]`
+    pub(super) model: Model,
+    /// `[device]`
+    pub(super) device: Device,
+    /// `[limits]`
+    pub(super) limits: Limits,
+    /// `[runtime]`
+    pub(super) runtime: Runtime,
+}
+
+/// `[watch]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Watch {
+    /// Folder that pictures land in.
+    pub(super) input: Option<PathBuf>,
+    /// Folder for results.
+    pub(super) output: Option<PathBuf>,
+    /// How long a file that nobody closes must stay the same.
+    pub(super) settle_ms: Option<i64>,
+}
+
+/// `[model]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Model {
+    /// Name or path.
+    pub(super) name: Option<String>,
+    /// λ.
+    pub(super) strength: Option<f64>,
+    /// Seed of the noise.
+    pub(super) seed: Option<i64>,
+    /// Folder of models.
+    pub(super) folder: Option<PathBuf>,
+}
+
+/// `[device]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Device {
+    /// auto, cpu, cuda, cuda:N.
+    pub(super) device: Option<String>,
+    /// Cores to use.
+    pub(super) threads: Option<i64>,
+}
+
+/// `[limits]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    /// Length of a file.
+    pub(super) max_file_mb: Option<i64>,
+    /// Pixels of a picture.
+    pub(super) max_input_mpx: Option<i64>,
+    /// Pixels of a result.
+    pub(super) max_output_mpx: Option<i64>,
+    /// Pixels of all results in the making.
+    pub(super) budget_mpx: Option<i64>,
+}
+
+/// `[runtime]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Runtime {
+    /// ONNX Runtime's shared library.
+    pub(super) library: Option<PathBuf>,
+}
+
+/// Reads the text.
+///
+/// # Errors
+/// The first thing that is wrong, with line and column.
+pub(super) fn parse(text: &str) -> Result<Raw, String> {
+    toml::from_str(text).map_err(|error| {
+        let place = error.span().map(|span| place(text, span.start)).unwrap_or_default();
+        format!("{place}{}", error.message())
+    })
+}
+
+fn place(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let line_begin = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let column = before[line_begin..].chars().count() + 1;
+    format!("line {}, column {column}: ", before.matches('\n').count() + 1)
+}

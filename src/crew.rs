@@ -1,0 +1,94 @@
+//! The only place that spawns: every thread is named, scoped and joined, and one that ends badly asks all to
+//! stop. Knows nothing of what the threads do.
+
+use crate::error::{End, Fatal};
+use crate::stop::StopHandle;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+
+/// The threads of one scope, in the order of the pipeline.
+pub struct Crew<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    stop: StopHandle,
+    hands: Vec<(String, Option<ScopedJoinHandle<'scope, End>>, End)>,
+}
+
+/// Asks for the stop unless the thread that holds it ends cleanly: by error or by panic alike.
+struct Guard(Option<StopHandle>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(stop) = self.0.take() {
+            stop.trigger();
+        }
+    }
+}
+
+impl<'scope, 'env> Crew<'scope, 'env> {
+    /// An empty crew.
+    pub fn new(scope: &'scope Scope<'scope, 'env>, stop: StopHandle) -> Crew<'scope, 'env> {
+        Crew { scope, stop, hands: Vec::new() }
+    }
+
+    /// Starts a thread. Names longer than 15 bytes are cut by Linux.
+    pub fn spawn(&mut self, name: &str, body: impl FnOnce() -> End + Send + 'scope) {
+        debug_assert!(name.len() <= 15, "{name} would be cut");
+        let mut guard = Guard(Some(self.stop.clone()));
+        let spawned = Builder::new().name(name.to_owned()).spawn_scoped(self.scope, move || {
+            let end = body();
+            if end.is_ok() {
+                guard.0.take();
+            }
+            end
+        });
+        let (hand, end) = match spawned {
+            Ok(hand) => (Some(hand), Ok(())),
+            // The body was dropped with its channels and its guard, so its neighbours end by themselves.
+            Err(error) => (None, Err(Fatal::NoThread { name: name.to_owned(), reason: error.to_string() })),
+        };
+        self.hands.push((name.to_owned(), hand, end));
+    }
+
+    /// Waits for all. The first error in the order of spawning is the cause, since a closed neighbour is no
+    /// error.
+    pub fn join(self) -> End {
+        let mut end = Ok(());
+        for (name, hand, start) in self.hands {
+            // Every thread is joined, also after an error: a panic that nobody has seen would be raised
+            // again.
+            let this = hand.map_or(start, |hand| hand.join().unwrap_or(Err(Fatal::Panicked(name))));
+            end = end.and(this);
+        }
+        end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stop::{is_stopped, stop_pair};
+
+    #[test]
+    fn a_bad_end_stops_all_and_the_first_one_is_the_cause() {
+        let (handle, stop) = stop_pair();
+        let end = std::thread::scope(|scope| {
+            let mut crew = Crew::new(scope, handle);
+            crew.spawn("fine", || Ok(()));
+            crew.spawn("broken", || Err(Fatal::Device("gone".into())));
+            crew.spawn("panics", || panic!("injected"));
+            crew.join()
+        });
+        assert_eq!(end, Err(Fatal::Device("gone".into())));
+        assert!(is_stopped(&stop));
+    }
+
+    #[test]
+    fn clean_ends_stop_nothing() {
+        let (handle, stop) = stop_pair();
+        let end = std::thread::scope(|scope| {
+            let mut crew = Crew::new(scope, handle.clone());
+            crew.spawn("fine", || Ok(()));
+            crew.join()
+        });
+        assert_eq!((end, is_stopped(&stop)), (Ok(()), false));
+    }
+}

@@ -1,0 +1,12 @@
+//! Picture files: what their first bytes say, their pixels, and PNG out. The only folder that names `image`
+//! and `png`. Works on bytes and open files; knows no paths and no limits but those it is given.
+
+mod decode;
+mod encode;
+mod mark;
+mod probe;
+
+pub use decode::{Decoded, decode};
+pub use encode::encode;
+pub use mark::{KEYWORD, read_mark};
+pub use probe::{Header, Kind, probe};

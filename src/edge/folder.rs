@@ -1,0 +1,116 @@
+//! Events of a watched folder tree, as hints. The only file that names `notify`. Keeps no state of files.
+
+use crossbeam_channel::{Sender, TrySendError};
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
+use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Something may have happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// A writer closed this file, or something was renamed to this path.
+    Closed(PathBuf),
+    /// This file was made or written.
+    Touched(PathBuf),
+    /// This folder is new: what came into it before it was watched gave no events.
+    NewFolder(PathBuf),
+    /// Events were lost: only a scan tells.
+    Lost,
+}
+
+/// Watches as long as it lives.
+#[derive(Debug)]
+pub struct FolderWatch {
+    _watcher: RecommendedWatcher,
+    lost: Arc<AtomicBool>,
+}
+
+impl FolderWatch {
+    /// Watches `root` and all below it. Hints that find the channel full are dropped, and
+    /// [`FolderWatch::take_lost`] says so.
+    ///
+    /// # Errors
+    /// A sentence; for the limits of inotify it names the setting.
+    pub fn new(root: &Path, hints: Sender<Hint>) -> Result<FolderWatch, String> {
+        let lost = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&lost);
+        let handler = move |event: notify::Result<Event>| {
+            for hint in hints_of(event) {
+                if let Err(TrySendError::Full(_)) = hints.try_send(hint) {
+                    flag.store(true, Ordering::Relaxed);
+                }
+            }
+        };
+        let config = Config::default().with_follow_symlinks(false);
+        let mut watcher = RecommendedWatcher::new(handler, config).map_err(|error| sentence(&error))?;
+        watcher.watch(root, RecursiveMode::Recursive).map_err(|error| sentence(&error))?;
+        Ok(FolderWatch { _watcher: watcher, lost })
+    }
+
+    /// Whether hints were dropped since the last time this was asked.
+    pub fn take_lost(&self) -> bool {
+        self.lost.swap(false, Ordering::Relaxed)
+    }
+}
+
+fn sentence(error: &notify::Error) -> String {
+    match error.kind {
+        notify::ErrorKind::MaxFilesWatch => {
+            "the limit on watched folders is reached (sysctl fs.inotify.max_user_watches)".into()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Asks for a rescan before it looks at paths: an overflow comes without any.
+fn hints_of(event: notify::Result<Event>) -> Vec<Hint> {
+    let event = match event {
+        Ok(event) => event,
+        Err(error) => {
+            log::warn!("watching is incomplete: {}", sentence(&error));
+            return vec![Hint::Lost];
+        }
+    };
+    if event.need_rescan() {
+        return vec![Hint::Lost];
+    }
+    let make: fn(PathBuf) -> Hint = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Hint::Closed,
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::Closed,
+        EventKind::Create(CreateKind::Folder) => Hint::NewFolder,
+        EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => Hint::Touched,
+        _ => return Vec::new(),
+    };
+    event.paths.into_iter().map(make).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{DataChange, Flag, MetadataKind};
+
+    #[track_caller]
+    fn check(kind: EventKind, expected: &[Hint]) {
+        assert_eq!(hints_of(Ok(Event::new(kind).add_path("a".into()))), expected);
+    }
+
+    #[test]
+    fn only_writing_and_arriving_are_hints() {
+        check(EventKind::Access(AccessKind::Close(AccessMode::Write)), &[Hint::Closed("a".into())]);
+        check(EventKind::Modify(ModifyKind::Name(RenameMode::To)), &[Hint::Closed("a".into())]);
+        check(EventKind::Modify(ModifyKind::Data(DataChange::Any)), &[Hint::Touched("a".into())]);
+        check(EventKind::Create(CreateKind::File), &[Hint::Touched("a".into())]);
+        check(EventKind::Create(CreateKind::Folder), &[Hint::NewFolder("a".into())]);
+        check(EventKind::Access(AccessKind::Open(AccessMode::Any)), &[]);
+        check(EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), &[]);
+        check(EventKind::Modify(ModifyKind::Name(RenameMode::From)), &[]);
+    }
+
+    #[test]
+    fn an_overflow_has_no_path_and_is_heard_all_the_same() {
+        assert_eq!(hints_of(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan))), [Hint::Lost]);
+        assert_eq!(hints_of(Err(notify::Error::generic("broken"))), [Hint::Lost]);
+    }
+}

@@ -1,0 +1,112 @@
+//! One ONNX Runtime session as a [`Model`]: tensors in and out, and whether a graph is what its card says.
+//! Opens nothing and chooses no device.
+
+use super::{BatchInput, Model, ModelError};
+use contract::card::{ModelCard, Role};
+use ort::session::Session;
+use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+use std::collections::BTreeMap;
+
+/// A session and the card of its file.
+pub(super) struct OnnxModel {
+    session: Session,
+    card: ModelCard,
+}
+
+impl OnnxModel {
+    /// `card` was read from, and compared with, a session of the same file.
+    pub(super) fn new(session: Session, card: ModelCard) -> OnnxModel {
+        OnnxModel { session, card }
+    }
+}
+
+impl Model for OnnxModel {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn run(&mut self, input: &BatchInput<'_>, output: &mut Vec<f32>) -> Result<(), ModelError> {
+        evaluate(&mut self.session, &self.card, input, output).map_err(|error| ModelError(error.to_string()))
+    }
+}
+
+fn evaluate(
+    session: &mut Session,
+    card: &ModelCard,
+    input: &BatchInput<'_>,
+    output: &mut Vec<f32>,
+) -> ort::Result<()> {
+    let (tiles, window) = (input.tiles, input.window);
+    let large = window.times(card.scale);
+    let image = TensorRef::from_array_view(([tiles, 3, window.height, window.width], input.image))?;
+    let outputs = match card.role {
+        Role::Mean => session.run(ort::inputs!["image" => image])?,
+        Role::Sample => {
+            let noise = TensorRef::from_array_view(([tiles, 3, large.height, large.width], input.noise))?;
+            let strength = TensorRef::from_array_view(([tiles, 1, 1, 1], input.strength))?;
+            session.run(ort::inputs!["image" => image, "noise" => noise, "strength" => strength])?
+        }
+    };
+    let (shape, values) = outputs["output"].try_extract_tensor::<f32>()?;
+    let wanted = [tiles, 3, large.height, large.width].map(|side| side as i64);
+    if **shape != wanted {
+        return Err(ort::Error::new(format!("output has the shape {shape:?}, not {wanted:?}")));
+    }
+    output.clear();
+    output.extend_from_slice(values);
+    Ok(())
+}
+
+/// Reads the card out of a session's metadata, and compares the graph with it.
+///
+/// # Errors
+/// All problems in one sentence.
+pub(super) fn card_of(session: &Session) -> Result<ModelCard, String> {
+    let metadata = session.metadata().map_err(|error| error.to_string())?;
+    let keys = metadata.custom_keys().map_err(|error| error.to_string())?;
+    let pairs: BTreeMap<String, String> =
+        keys.into_iter().filter_map(|key| metadata.custom(&key).map(|value| (key, value))).collect();
+    let (card, unknown) = ModelCard::from_pairs(&pairs).map_err(|error| error.to_string())?;
+    if !unknown.is_empty() {
+        log::info!("keys of the model card that this version does not know: {}", unknown.join(", "));
+    }
+    let wanted: &[&str] = match card.role {
+        Role::Mean => &["image"],
+        Role::Sample => &["image", "noise", "strength"],
+    };
+    let problems =
+        [mismatch("input", session.inputs(), wanted), mismatch("output", session.outputs(), &["output"])];
+    let problems: Vec<String> = problems.into_iter().flatten().collect();
+    if problems.is_empty() { Ok(card) } else { Err(problems.join("; ")) }
+}
+
+fn mismatch(side: &str, outlets: &[Outlet], wanted: &[&str]) -> Vec<String> {
+    let has = |name: &str| outlets.iter().any(|outlet| outlet.name() == name);
+    let missing = wanted.iter().filter(|name| !has(name));
+    let mut problems: Vec<String> =
+        missing.map(|name| format!("the graph has no {side} {name:?}, as its card promises")).collect();
+    for outlet in outlets {
+        if !wanted.contains(&outlet.name()) {
+            problems
+                .push(format!("the graph has an {side} {:?} that its card does not promise", outlet.name()));
+        } else if let Some(problem) = shape_problem(outlet) {
+            problems.push(format!("the graph's {side} {:?} {problem}", outlet.name()));
+        }
+    }
+    problems
+}
+
+/// Tiles have any size, so N, H and W must be free; all but `strength` have three channels.
+fn shape_problem(outlet: &Outlet) -> Option<String> {
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype().clone() else {
+        return Some("is no tensor".into());
+    };
+    if ty != TensorElementType::Float32 {
+        return Some(format!("holds {ty}, not 32-bit floats"));
+    }
+    let expected: [i64; 4] = if outlet.name() == "strength" { [-1, 1, 1, 1] } else { [-1, 3, -1, -1] };
+    // A free dimension where we need a fixed one is fine, the other way round is not. What a graph infers
+    // about its own output may be less than it could know.
+    let fits = shape.len() == 4 && shape.iter().zip(expected).all(|(&has, want)| has == -1 || has == want);
+    (!fits).then(|| format!("has the shape {:?}, not {expected:?} (-1: any)", &shape[..]))
+}

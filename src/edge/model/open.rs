@@ -1,0 +1,186 @@
+//! Loading the runtime, choosing the file that serves a strength, and opening it on a device that then proves
+//! itself on the card's golden tile. Falls back to the CPU only where `auto` was asked for.
+
+use super::onnx::{OnnxModel, card_of};
+use super::{Device, Model, golden_error};
+use crate::edge::digest::sha256;
+use crate::edge::library::Library;
+use crate::error::StartError;
+use contract::card::{GOLDEN_TOLERANCE, ModelCard, Role};
+use ort::environment::Environment;
+use ort::ep::{self, ExecutionProviderDispatch};
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
+use std::path::{Path, PathBuf};
+
+const REMEDY: &str = "--device cpu runs without it; CUDA needs an ONNX Runtime built for it \
+                      (ORT_DYLIB_PATH), with its provider libraries beside it, and a working driver";
+
+/// What to open.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The model file.
+    pub file: PathBuf,
+    /// λ, or `None` for the card's default.
+    pub strength: Option<f32>,
+    /// Where.
+    pub device: Device,
+    /// Sessions on the CPU: one a worker thread.
+    pub threads: usize,
+}
+
+/// Facts about what was opened, for plans and marks.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The card of the file that runs: the companion's, for strength 0.
+    pub card: ModelCard,
+    /// SHA-256 of that file.
+    pub sha256: String,
+    /// λ.
+    pub strength: f32,
+    /// Where it really runs; never [`Device::Auto`].
+    pub device: Device,
+}
+
+/// Networks that have proven themselves, one a worker thread.
+pub struct Opened {
+    /// One on a GPU, one a thread on the CPU.
+    pub models: Vec<Box<dyn Model>>,
+    /// What they are.
+    pub facts: Facts,
+}
+
+/// A model file in memory, so that what is hashed is what runs.
+struct File {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    card: ModelCard,
+}
+
+/// Opens a model.
+///
+/// # Errors
+/// Where the library, the file, its card or a promised device is not what it should be.
+pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> {
+    let environment = load(library)?;
+    let file = read(&environment, &request.file)?;
+    let strength = match (file.card.role, request.strength) {
+        (Role::Mean, None) => 0.0,
+        (Role::Mean, Some(strength)) if strength > 0.0 => {
+            return Err(refusal(&file.path, "gives the mean alone: its strength can only be 0"));
+        }
+        (_, strength) => strength.unwrap_or(file.card.default_strength),
+    };
+    let file = serving(&environment, file, strength)?;
+    let (models, device) = place(&environment, &file, request)?;
+    let sha256 = sha256(&file.bytes);
+    Ok(Opened { models, facts: Facts { card: file.card, sha256, strength, device } })
+}
+
+fn refusal(path: &Path, problem: &str) -> StartError {
+    StartError::Model { name: path.display().to_string(), problem: problem.to_owned() }
+}
+
+fn load(library: &Library) -> Result<Environment, StartError> {
+    let builder = ort::init_from(&library.path).map_err(|error| library.refused(&error.to_string()))?;
+    let environment = builder.with_name("onestep").with_telemetry(false).build();
+    environment.map_err(|error| library.refused(&error.to_string()))
+}
+
+fn read(environment: &Environment, path: &Path) -> Result<File, StartError> {
+    let bytes = std::fs::read(path).map_err(|error| refusal(path, &format!("cannot be read: {error}")))?;
+    // Unoptimised: this session only tells what the file says.
+    let session = builder(environment, GraphOptimizationLevel::Disable)
+        .and_then(|mut builder| builder.commit_from_memory(&bytes))
+        .map_err(|error| refusal(path, &format!("is no model that ONNX Runtime can open: {error}")))?;
+    let card = card_of(&session).map_err(|problem| refusal(path, &problem))?;
+    Ok(File { path: path.to_owned(), bytes, card })
+}
+
+/// The file that serves this strength: at 0 the companion, which does without the sample's work.
+fn serving(environment: &Environment, file: File, strength: f32) -> Result<File, StartError> {
+    let (Some(name), true) = (&file.card.companion, strength == 0.0 && file.card.role == Role::Sample) else {
+        return Ok(file);
+    };
+    let companion = read(environment, &file.path.with_file_name(name))?;
+    if companion.card.role != Role::Mean || companion.card.scale != file.card.scale {
+        let problem = format!("is named as companion by {}, but is not its mean", file.path.display());
+        return Err(refusal(&companion.path, &problem));
+    }
+    Ok(companion)
+}
+
+type Placed = (Vec<Box<dyn Model>>, Device);
+
+fn place(environment: &Environment, file: &File, request: &Request) -> Result<Placed, StartError> {
+    match request.device {
+        Device::Cpu => on_cpu(environment, file, request.threads),
+        Device::Cuda(number) => on_cuda(environment, file, number).map_err(|reason| StartError::Device {
+            device: request.device.to_string(),
+            reason,
+            remedy: REMEDY.to_owned(),
+        }),
+        Device::Auto => on_cuda(environment, file, 0).or_else(|reason| {
+            log::info!("device auto: running on the CPU, since CUDA is not usable: {reason}");
+            on_cpu(environment, file, request.threads)
+        }),
+    }
+}
+
+/// One session a thread, each on one core: that is the fastest arrangement, and nothing spins while it waits.
+fn on_cpu(environment: &Environment, file: &File, threads: usize) -> Result<Placed, StartError> {
+    let shared = PrepackedWeights::new();
+    let session = || -> ort::Result<Session> {
+        let mut builder =
+            builder(environment, GraphOptimizationLevel::Level3)?.with_prepacked_weights(&shared)?;
+        builder.commit_from_memory(&file.bytes)
+    };
+    let mut models: Vec<Box<dyn Model>> = Vec::new();
+    for _ in 0..threads.max(1) {
+        let session = session().map_err(|error| refusal(&file.path, &error.to_string()))?;
+        models.push(Box::new(OnnxModel::new(session, file.card.clone())));
+    }
+    prove(models[0].as_mut()).map_err(|problem| refusal(&file.path, &problem))?;
+    Ok((models, Device::Cpu))
+}
+
+/// The reason comes without its full stop, since it becomes part of a sentence.
+fn on_cuda(environment: &Environment, file: &File, number: u16) -> Result<Placed, String> {
+    let provider: ExecutionProviderDispatch = ep::CUDA::default()
+        .with_device_id(i32::from(number))
+        .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
+        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+        .build()
+        .error_on_failure();
+    let session = || -> ort::Result<Session> {
+        let builder =
+            builder(environment, GraphOptimizationLevel::Level3)?.with_execution_providers([provider])?;
+        // A named device is a promise: no node of the graph may quietly run elsewhere.
+        builder.with_disable_cpu_fallback()?.commit_from_memory(&file.bytes)
+    };
+    let session = session().map_err(|error| error.to_string().trim_end_matches('.').to_owned())?;
+    let mut model: Box<dyn Model> = Box::new(OnnxModel::new(session, file.card.clone()));
+    prove(model.as_mut())?;
+    Ok((vec![model], Device::Cuda(number)))
+}
+
+fn builder(environment: &Environment, level: GraphOptimizationLevel) -> ort::Result<SessionBuilder> {
+    Ok(Session::builder(environment)?
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        .with_intra_op_spinning(false)?
+        .with_optimization_level(level)?)
+}
+
+/// A wrong device, precision or driver shows on the golden tile, before any picture.
+fn prove(model: &mut dyn Model) -> Result<(), String> {
+    let error =
+        golden_error(model).map_err(|error| format!("its golden tile cannot be evaluated: {error}"))?;
+    if error > GOLDEN_TOLERANCE {
+        let problem =
+            format!("its golden tile differs by {error:.1e}, at most {GOLDEN_TOLERANCE:.0e} is arithmetic");
+        return Err(problem);
+    }
+    log::debug!("golden tile differs by {error:.1e}");
+    Ok(())
+}

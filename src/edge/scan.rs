@@ -1,0 +1,100 @@
+//! Walking folders and looking at files: what is there now. Follows no links. Decides by names and kinds
+//! only, never by content.
+
+use crate::job::Sighting;
+use crate::work::mark::Stamp;
+use crate::work::naming::{is_left_alone, is_picture};
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+/// Everything below `folder` that has a picture's name, in the order of paths. Places are told from `root`,
+/// which is `folder` itself or above it. A folder that cannot be read is sighted by name, so that it is
+/// tried, fails, and is told like a picture: nothing is missed in silence.
+pub fn scan(root: &Path, folder: &Path) -> Vec<Sighting> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries: io::Result<Vec<fs::DirEntry>> = fs::read_dir(&folder).and_then(Iterator::collect);
+        let Ok(entries) = entries else {
+            found.push(sighting(root, &folder, true));
+            continue;
+        };
+        for entry in entries {
+            let path = entry.path();
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder && !is_left_alone(&path) {
+                folders.push(path);
+            } else if !is_folder && is_picture(&path) {
+                found.push(sighting(root, &path, false));
+            }
+        }
+    }
+    found.sort_by(|a, b| a.source.cmp(&b.source));
+    found
+}
+
+/// A sighting of one path below `root`.
+pub fn sighting(root: &Path, path: &Path, named: bool) -> Sighting {
+    // The root itself has no place below itself, and a stranger none at all: then the name alone serves. A
+    // place that is absolute would lead out of the output folder.
+    let name = path.file_name().unwrap_or_default();
+    let relative = path.strip_prefix(root).unwrap_or(Path::new(""));
+    Sighting { source: path.to_owned(), relative: relative.with_file_name(name), named }
+}
+
+/// Kind and times of a path. A link is looked through only where the user named it.
+///
+/// # Errors
+/// What the system says.
+pub fn look(path: &Path, follow: bool) -> io::Result<Metadata> {
+    if follow { fs::metadata(path) } else { fs::symlink_metadata(path) }
+}
+
+/// Length and modification time.
+pub fn stamp_of(metadata: &Metadata) -> Stamp {
+    let modified_ns = metadata.modified().map_or(0, |time| match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
+    });
+    Stamp { bytes: metadata.len(), modified_ns }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own files need not be durable")]
+    fn pictures_of_the_whole_tree_are_seen_in_order_and_links_to_folders_are_not_entered() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        for file in ["b.PNG", "a/z.jpg", "a/y.txt", ".hidden/x.jpg", "a/c.jpg.part"] {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().expect("below the root")).expect("writable");
+            fs::write(path, "x").expect("writable");
+        }
+        symlink(root.path().join("a"), root.path().join("loop")).expect("writable");
+        symlink(root.path().join("b.PNG"), root.path().join("link.png")).expect("writable");
+        let found = scan(root.path(), root.path());
+        let places: Vec<&Path> = found.iter().map(|s| s.relative.as_path()).collect();
+        // The link is sighted: whoever admits looks at its kind, and counts it as passed over.
+        assert_eq!(places, ["a/z.jpg", "b.PNG", "link.png"].map(Path::new));
+        assert_eq!(scan(root.path(), &root.path().join("a"))[0].relative, Path::new("a/z.jpg"));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_told() {
+        let found = scan(Path::new("/no/such"), Path::new("/no/such/folder"));
+        assert_eq!(found[0].relative, Path::new("folder"));
+        assert!(found[0].named);
+        assert_eq!(scan(Path::new("/no/such"), Path::new("/no/such"))[0].relative, Path::new("such"));
+    }
+
+    #[test]
+    fn a_place_never_leads_out_of_the_tree() {
+        assert_eq!(sighting(Path::new("in"), Path::new("/x/in/a.png"), false).relative, Path::new("a.png"));
+        assert_eq!(sighting(Path::new(""), Path::new("a.png"), true).relative, Path::new("a.png"));
+    }
+}

@@ -1,0 +1,190 @@
+//! Results on disk: seen whole or not at all, also after a power cut. The only file that writes, renames or
+//! removes anything. Knows nothing of what is in the files.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const TEMP_PREFIX: &str = ".onestep-";
+const TEMP_SUFFIX: &str = ".tmp";
+
+/// Writes `path` (below `root`, which exists): a temp file in the same folder, since only there a rename is
+/// atomic; synced before it gets its name; then the folder is synced, or the name could be lost.
+///
+/// # Errors
+/// What the system or `write` says; then nothing is left behind.
+pub fn commit(
+    root: &Path,
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(root);
+    make_folders(root, folder)?;
+    let (temp, file) = create_temp(folder)?;
+    let written = fill(file, write).and_then(|file| {
+        #[expect(clippy::disallowed_methods, reason = "this is the store")]
+        fs::rename(&temp, path)?;
+        drop(file);
+        sync_folder(folder)
+    });
+    if written.is_err() {
+        // The first error is the news; a temp that cannot be removed either is swept at the next start.
+        fs::remove_file(&temp).ok();
+    }
+    written
+}
+
+/// Removes a file that may or may not be there.
+///
+/// # Errors
+/// What the system says, except that it is not there.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Makes the output folder itself.
+///
+/// # Errors
+/// What the system says.
+pub fn make_root(root: &Path) -> io::Result<()> {
+    fs::create_dir_all(root)?;
+    File::open(root)?.sync_all()
+}
+
+/// Removes our temp files below `root` that no living process is writing. Gives their number.
+///
+/// # Errors
+/// Where `root` cannot be read or a temp file not be removed.
+pub fn sweep(root: &Path) -> io::Result<usize> {
+    let mut swept = 0;
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            // Where we may not read, we did not write.
+            Err(error) if folder != root && error.kind() == ErrorKind::PermissionDenied => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file()
+                && is_temp(&entry.file_name().to_string_lossy())
+                && is_orphan(&entry.path())
+            {
+                remove(&entry.path())?;
+                swept += 1;
+            }
+        }
+    }
+    Ok(swept)
+}
+
+fn is_temp(name: &str) -> bool {
+    name.starts_with(TEMP_PREFIX) && name.ends_with(TEMP_SUFFIX)
+}
+
+/// A writer locks its temp file; the lock dies with the process, however that dies.
+fn is_orphan(path: &Path) -> bool {
+    let Ok(file) = File::options().write(true).open(path) else { return false };
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+fn create_temp(folder: &Path) -> io::Result<(PathBuf, File)> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let temp = folder.join(format!("{TEMP_PREFIX}{}-{number}{TEMP_SUFFIX}", std::process::id()));
+        match File::create_new(&temp) {
+            Ok(file) => {
+                // File systems without locks lose only the protection from another onestep's sweep.
+                file.try_lock().ok();
+                return Ok((temp, file));
+            }
+            // On a share, another machine may have a process of our number.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn fill(file: File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<File> {
+    let mut writer = BufWriter::with_capacity(1 << 16, file);
+    write(&mut writer)?;
+    let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// Makes the folders between `root` and `folder`, syncing each parent that gets a new entry.
+fn make_folders(root: &Path, folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|f| *f != root && !f.is_dir()).collect();
+    for folder in missing.into_iter().rev() {
+        match fs::create_dir(folder) {
+            Ok(()) => folder.parent().map_or(Ok(()), sync_folder)?,
+            // Another thread was faster.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(root: &Path) -> Vec<String> {
+        let entries = fs::read_dir(root).expect("a folder").map(|e| e.expect("an entry").file_name());
+        let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_commit_makes_folders_and_replaces_the_whole_file() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let path = root.path().join("a/b/c.png");
+        for text in ["first, and longer", "second"] {
+            commit(root.path(), &path, |writer| writer.write_all(text.as_bytes())).expect("writable");
+            assert_eq!(fs::read_to_string(&path).expect("written"), text);
+        }
+        assert_eq!(names(&root.path().join("a/b")), ["c.png"]);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_what_was_there() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let path = root.path().join("c.png");
+        commit(root.path(), &path, |writer| writer.write_all(b"good")).expect("writable");
+        let half = |writer: &mut dyn Write| writer.write_all(b"ba").and(Err(io::Error::other("disk full")));
+        assert!(commit(root.path(), &path, half).is_err());
+        assert_eq!(
+            (names(root.path()), fs::read(&path).expect("there")),
+            (vec!["c.png".into()], b"good".into())
+        );
+    }
+
+    #[test]
+    fn only_orphaned_temps_are_swept() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let sub = root.path().join("sub");
+        make_folders(root.path(), &sub).expect("writable");
+        drop(create_temp(&sub).expect("writable"));
+        let (alive, _lock) = create_temp(&sub).expect("writable");
+        commit(root.path(), &root.path().join(".onestep-note"), |writer| writer.write_all(b"mine"))
+            .expect("writable");
+        assert_eq!(sweep(root.path()).expect("readable"), 1);
+        assert!(alive.exists());
+        assert_eq!(names(root.path()), [".onestep-note", "sub"]);
+    }
+}

@@ -1,0 +1,248 @@
+//! What can go wrong, in three kinds that never mix, and how the process ends.
+//!
+//! - [`JobError`]: this picture is bad. Its verdict; a reason file and one `warn`; the others go on.
+//! - [`Fatal`]: we cannot go on. Returned by the stage where it happened; stop, drain, exit 3.
+//! - [`StartError`]: we should not start (arguments, configuration, model card, device). Told whole, exit 2
+//!   or 78.
+//!
+//! Errors carry values; the sentence is made here. Paths are added once, by whoever logs. Knows no logging.
+
+use contract::geometry::Size;
+use std::path::{Path, PathBuf};
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Every picture is done or was already there, or a running daemon was asked to stop.
+    AllDone = 0,
+    /// Some pictures failed, or `once` was stopped before it had seen them all.
+    SomeFailed = 1,
+    /// Arguments, configuration, runtime library or model card are wrong: nothing was begun.
+    Usage = 2,
+    /// Work was begun and cannot go on.
+    Fatal = 3,
+    /// The device that was asked for by name is not usable (EX_CONFIG: a supervisor should not restart us).
+    DeviceAbsent = 78,
+}
+
+/// Why one picture failed. `Clone`, since a batch that fails fails all its pictures.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum JobError {
+    /// The operating system would not give us the bytes.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// Neither a file nor a link to one.
+    #[error("is not a regular file")]
+    NotAFile,
+    /// Zero bytes.
+    #[error("is empty")]
+    Empty,
+    /// More bytes than `max_file_mb`.
+    #[error("file has {bytes} bytes, the limit is {limit_mb} MB")]
+    FileTooLarge {
+        /// Size of the file.
+        bytes: u64,
+        /// The limit that it passes.
+        limit_mb: u64,
+    },
+    /// More pixels than `max_input_mpx`, by the header alone.
+    #[error("picture has {size} pixels ({:.1} Mpx), the limit is {limit_mpx} Mpx", mpx(*.size))]
+    InputTooLarge {
+        /// Size in the header.
+        size: Size,
+        /// The limit that it passes.
+        limit_mpx: u64,
+    },
+    /// More pixels than `max_output_mpx` after enlarging.
+    #[error("result would have {size} pixels ({:.1} Mpx), the limit is {limit_mpx} Mpx", mpx(*.size))]
+    OutputTooLarge {
+        /// Size of the result.
+        size: Size,
+        /// The limit that it passes.
+        limit_mpx: u64,
+    },
+    /// Its content is neither JPEG nor PNG, whatever its name says.
+    #[error("content is neither JPEG nor PNG")]
+    NotAPicture,
+    /// Begins like a picture, does not decode to its end.
+    #[error("cannot be decoded: {0}")]
+    Damaged(String),
+    /// Size, time or header changed between looking and reading.
+    #[error("changed while it was being read")]
+    Changed,
+    /// Another picture gives, or gave, the same output name.
+    #[error("output name taken by {by}")]
+    NameTaken {
+        /// The picture that has the name.
+        by: String,
+    },
+    /// The target exists and carries no mark of ours.
+    #[error("output exists and was not made by onestep (--force overwrites it)")]
+    ForeignTarget,
+    /// The output would replace its own input.
+    #[error("output would overwrite the picture itself")]
+    OverItself,
+    /// The network gave NaN or infinity.
+    #[error("network output is not finite")]
+    NonFinite,
+    /// The network could not be evaluated on this picture, though it can on others.
+    #[error("network evaluation failed: {0}")]
+    Inference(String),
+    /// A decoder or encoder panicked: our mistake, this picture's trigger.
+    #[error("internal error: {0}")]
+    Panicked(String),
+    /// The result could not be written durably.
+    #[error("result cannot be written: {0}")]
+    Write(String),
+}
+
+impl JobError {
+    /// A word for machines to sort failures by; stable across versions.
+    pub fn class(&self) -> &'static str {
+        match self {
+            JobError::Unreadable(_) | JobError::NotAFile => "unreadable",
+            JobError::FileTooLarge { .. }
+            | JobError::InputTooLarge { .. }
+            | JobError::OutputTooLarge { .. } => "too-large",
+            JobError::NotAPicture => "not-a-picture",
+            JobError::Empty | JobError::Damaged(_) => "damaged",
+            JobError::Changed => "changed",
+            JobError::NameTaken { .. } | JobError::ForeignTarget | JobError::OverItself => "name-taken",
+            JobError::NonFinite => "not-finite",
+            JobError::Inference(_) => "inference",
+            JobError::Panicked(_) => "internal",
+            JobError::Write(_) => "write",
+        }
+    }
+}
+
+/// One line a problem, each with its file.
+fn listed(file: &Path, problems: &[String]) -> String {
+    let lines: Vec<String> = problems.iter().map(|p| format!("{}: {p}", file.display())).collect();
+    lines.join("\n")
+}
+
+fn mpx(size: Size) -> f64 {
+    size.width as f64 * size.height as f64 / 1e6
+}
+
+/// Why the whole daemon cannot go on.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Fatal {
+    /// A thread panicked.
+    #[error("thread {0} panicked")]
+    Panicked(String),
+    /// The operating system gave no thread.
+    #[error("thread {name} cannot be started: {reason}")]
+    NoThread {
+        /// The thread's name.
+        name: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The network fails on its own golden tile too: it is the device, not a picture.
+    #[error("the model cannot be evaluated any more: {0}")]
+    Device(String),
+    /// The folder cannot be watched.
+    #[error("cannot watch the input folder: {reason}: {}", folder.display())]
+    Watch {
+        /// What the system said.
+        reason: String,
+        /// The input folder.
+        folder: PathBuf,
+    },
+    /// The output folder cannot be made or read.
+    #[error("cannot use the output folder: {reason}: {}", folder.display())]
+    Output {
+        /// What the system said.
+        reason: String,
+        /// The output folder.
+        folder: PathBuf,
+    },
+}
+
+/// How a stage ends: a closed neighbour is a clean end, so an `Err` is always the cause itself.
+pub type End = Result<(), Fatal>;
+
+/// Why we should not start.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum StartError {
+    /// Arguments that do not go together, or name what is not there.
+    #[error("{}", .0.join("\n"))]
+    Usage(Vec<String>),
+    /// Everything that is wrong with a configuration file.
+    #[error("{}", listed(.file, .problems))]
+    Config {
+        /// The file.
+        file: PathBuf,
+        /// One sentence a problem.
+        problems: Vec<String>,
+    },
+    /// ONNX Runtime was not found or does not load.
+    #[error(
+        "ONNX Runtime (libonnxruntime.so) {reason}; looked at:\n{}\nscripts/fetch-runtime fetches it; \
+         --ort-lib or ORT_DYLIB_PATH name another",
+        .looked.iter().map(|place| format!("  {place}")).collect::<Vec<_>>().join("\n")
+    )]
+    Library {
+        /// "was not found" or what the loader said.
+        reason: String,
+        /// Every place, in order.
+        looked: Vec<String>,
+    },
+    /// The model file is missing, or its card and its graph do not fit this program.
+    #[error("model {name}: {problem}")]
+    Model {
+        /// As the user named it, or the file.
+        name: String,
+        /// One sentence.
+        problem: String,
+    },
+    /// A device asked for by name is not usable here.
+    #[error("device {device} is not usable: {reason}; {remedy}")]
+    Device {
+        /// As asked for.
+        device: String,
+        /// What the runtime said.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
+    },
+}
+
+impl StartError {
+    /// A usage error of one sentence.
+    pub fn usage(sentence: impl Into<String>) -> StartError {
+        StartError::Usage(vec![sentence.into()])
+    }
+
+    /// The exit code that belongs to it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            StartError::Device { .. } => Exit::DeviceAbsent,
+            _ => Exit::Usage,
+        }
+    }
+}
+
+/// Anything that ends a command early.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CommandError {
+    /// Nothing was begun.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Work was begun.
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
+}
+
+impl CommandError {
+    /// The exit code that belongs to it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            CommandError::Start(error) => error.exit(),
+            CommandError::Fatal(_) => Exit::Fatal,
+        }
+    }
+}

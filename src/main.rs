@@ -1,0 +1,17 @@
+//! The program: environment, arguments, then the command; its end is an exit code. Knows no meaning of any
+//! word.
+
+use onestep::cli;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // ONNX Runtime reads this when it is loaded, and would otherwise write into $HOME and start an uploader.
+    #[expect(
+        unsafe_code,
+        reason = "the first statement of the program: no other thread can read the environment yet"
+    )]
+    unsafe {
+        std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
+    }
+    ExitCode::from(onestep::command::main(cli::parse()) as u8)
+}

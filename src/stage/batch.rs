@@ -1,0 +1,48 @@
+//! Putting tiles together for one evaluation. Decides nothing itself: `work::batch` does.
+
+use super::{Batch, Slot, Tile};
+use crate::error::End;
+use crate::plan::Batching;
+use crate::work::batch::{Batcher, Reason};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::time::Instant;
+
+/// Runs until tiles end or nobody takes batches any more.
+pub fn run(options: &Batching, inbox: &Receiver<Tile>, outbox: &Sender<Batch>) -> End {
+    let mut batcher = Batcher::new(options.tiles, options.linger);
+    loop {
+        let tile = match batcher.due() {
+            Some(due) => inbox.recv_deadline(due),
+            None => inbox.recv().map_err(RecvTimeoutError::from),
+        };
+        let (leaving, closing): (Vec<(Vec<Tile>, Reason)>, bool) = match tile {
+            Ok(tile) => (batcher.push(tile.place.window.size, tile, Instant::now()).collect(), false),
+            Err(RecvTimeoutError::Timeout) => (batcher.take(Reason::Linger).into_iter().collect(), false),
+            Err(RecvTimeoutError::Disconnected) => (batcher.take(Reason::Drain).into_iter().collect(), true),
+        };
+        for (tiles, reason) in leaving {
+            log::debug!("batch of {}: {reason:?}", tiles.len());
+            if outbox.send(join(tiles)).is_err() {
+                return Ok(());
+            }
+        }
+        if closing {
+            return Ok(());
+        }
+    }
+}
+
+/// One tensor out of many; the first one's memory is used again, and for a batch of one nothing is copied.
+fn join(tiles: Vec<Tile>) -> Batch {
+    let window = tiles[0].place.window.size;
+    let (mut slots, mut image) = (Vec::with_capacity(tiles.len()), Vec::new());
+    for tile in tiles {
+        if image.is_empty() {
+            image = tile.image;
+        } else {
+            image.extend_from_slice(&tile.image);
+        }
+        slots.push(Slot { opened: tile.opened, place: tile.place });
+    }
+    Batch { window, slots, image }
+}

@@ -1,0 +1,99 @@
+//! Reading, decoding and cutting: files → tiles, made one at a time, so that a large picture never exists as
+//! all its tiles. The one place where a panic costs a picture and not the daemon: decoders meet hostile
+//! bytes.
+
+use super::{Opened, Tile};
+use crate::edge::codec::decode;
+use crate::edge::digest::sha256;
+use crate::edge::scan::{look, stamp_of};
+use crate::error::{End, JobError};
+use crate::job::Job;
+use crate::plan::Decoding;
+use crate::work::mark::seed_of;
+use contract::pixels::{Picture, cut_window};
+use crossbeam_channel::{Receiver, Sender};
+use std::any::Any;
+use std::fs::File;
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Runs until jobs end or nobody takes tiles any more.
+pub fn run(options: &Decoding, inbox: Receiver<Arc<Job>>, outbox: Sender<Tile>) -> End {
+    for job in inbox {
+        // What the closure touches is dropped with the panic; only the job is looked at afterwards.
+        match catch_unwind(AssertUnwindSafe(|| open(options, &job))) {
+            Ok(Ok((opened, picture))) => {
+                if !cut(opened, &picture, &outbox) {
+                    break;
+                }
+            }
+            Ok(Err(error)) => job.fail("decode", error),
+            Err(panic) => job.fail("decode", JobError::Panicked(words(panic.as_ref()))),
+        }
+    }
+    Ok(())
+}
+
+/// What a panic said.
+pub(super) fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".into())
+}
+
+/// The picture without its alpha, and what its tiles will share.
+fn open(options: &Decoding, job: &Arc<Job>) -> Result<(Arc<Opened>, Picture), JobError> {
+    let unreadable = |error: io::Error| JobError::Unreadable(error.to_string());
+    let source = &job.errand.source;
+    let bytes = read(source, job.errand.stamp.bytes).map_err(unreadable)?;
+    // Links were looked through, or refused, when it was admitted.
+    if stamp_of(&look(source, true).map_err(unreadable)?) != job.errand.stamp {
+        return Err(JobError::Changed);
+    }
+    let sha256 = sha256(&bytes);
+    let decoded = decode(&bytes, &job.header)?;
+    drop(bytes);
+    if decoded.reduced {
+        log::info!("reduced to 8 bits a sample: {}", source.display());
+    }
+    let picture = decoded.picture;
+    let grid =
+        options.tiling.grid(picture.size).ok_or_else(|| JobError::Inference("no tile has a core".into()))?;
+    let seed = options.seed.or_else(|| seed_of(&sha256)).expect("a SHA-256 has eight bytes");
+    let grey = picture.channels < 3;
+    let alpha = alpha_of(&picture);
+    let job = Arc::clone(job);
+    Ok((Arc::new(Opened { job, grid, grey, alpha, sha256, seed }), picture))
+}
+
+/// The file, and one byte more than it had, so that growing costs no memory and shows.
+fn read(source: &Path, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    File::open(source)?.take(length + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn alpha_of(picture: &Picture) -> Option<Picture> {
+    let last = picture.channels - 1;
+    picture.channels.is_multiple_of(2).then(|| {
+        let samples = picture.samples.chunks_exact(picture.channels).map(|pixel| pixel[last]).collect();
+        Picture { size: picture.size, channels: 1, samples }
+    })
+}
+
+/// Sends all tiles, as long as the picture has no verdict; `false` where nobody takes them any more.
+fn cut(opened: Arc<Opened>, picture: &Picture, outbox: &Sender<Tile>) -> bool {
+    let pick = if opened.grey { [0, 0, 0] } else { [0, 1, 2] };
+    for place in opened.grid.tiles() {
+        if opened.job.is_settled() {
+            break;
+        }
+        let mut image = vec![0.0; 3 * place.window.size.area()];
+        cut_window(picture, pick, place.window, &mut image);
+        if outbox.send(Tile { opened: Arc::clone(&opened), place, image }).is_err() {
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,79 @@
+//! Evaluating the network, on the thread that owns the session; and making the noise it wants. When an
+//! evaluation fails, the golden tile tells whether it is the pictures or the device.
+
+use super::{Batch, Inferred, Slot};
+use crate::edge::model::{BatchInput, Model, ModelError, golden_error};
+use crate::error::{End, Fatal, JobError};
+use crate::plan::Inference;
+use contract::card::{GOLDEN_TOLERANCE, Role};
+use contract::noise;
+use crossbeam_channel::{Receiver, Sender};
+
+/// Runs until batches end or nobody takes results any more.
+pub fn run(
+    options: &Inference,
+    mut model: Box<dyn Model>,
+    inbox: Receiver<Batch>,
+    outbox: Sender<Inferred>,
+) -> End {
+    let mut noise = Vec::new();
+    for batch in inbox {
+        if batch.slots.iter().all(|slot| slot.opened.job.is_settled()) {
+            continue;
+        }
+        match evaluate(options, model.as_mut(), &batch, &mut noise) {
+            Ok(output) => {
+                if outbox.send(Inferred { slots: batch.slots, output }).is_err() {
+                    break;
+                }
+            }
+            Err(error) => {
+                acquit(model.as_mut(), &error)?;
+                for slot in &batch.slots {
+                    slot.opened.job.fail("infer", JobError::Inference(error.to_string()));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn evaluate(
+    options: &Inference,
+    model: &mut dyn Model,
+    batch: &Batch,
+    noise: &mut Vec<f32>,
+) -> Result<Vec<f32>, ModelError> {
+    let tiles = batch.slots.len();
+    let length = 3 * batch.window.times(options.scale).area();
+    if model.card().role == Role::Sample {
+        noise.resize(tiles * length, 0.0);
+        // λ = 0 multiplies the sample's part away, whatever the noise is.
+        if options.strength != 0.0 {
+            for (slot, noise) in batch.slots.iter().zip(noise.chunks_exact_mut(length)) {
+                fill(slot, options.scale, noise);
+            }
+        }
+    }
+    let strength = vec![options.strength; tiles];
+    let input = BatchInput { tiles, window: batch.window, image: &batch.image, noise, strength: &strength };
+    let mut output = Vec::with_capacity(tiles * length);
+    model.run(&input, &mut output)?;
+    if output.len() != tiles * length {
+        return Err(ModelError(format!("the network gave {} values, not {}", output.len(), tiles * length)));
+    }
+    Ok(output)
+}
+
+/// Noise belongs to a place in the output picture, so it is the same however the picture is cut.
+fn fill(slot: &Slot, scale: usize, out: &mut [f32]) {
+    noise::fill(slot.opened.seed, 0, slot.place.window.times(scale), out);
+}
+
+/// The device is acquitted if it still gives the golden tile's answer.
+fn acquit(model: &mut dyn Model, error: &ModelError) -> End {
+    match golden_error(model) {
+        Ok(difference) if difference <= GOLDEN_TOLERANCE => Ok(()),
+        _ => Err(Fatal::Device(error.to_string())),
+    }
+}

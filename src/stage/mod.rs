@@ -1,0 +1,94 @@
+//! The loops: receive, call `work` or `edge`, send. The messages below, in order, are the data flow. A stage
+//! blocks only inside crossbeam; a closed neighbour is a clean end. Stages never see the configuration.
+//!
+//! | thread | takes | gives |
+//! |---|---|---|
+//! | `watch` | a list or a folder | [`Sighting`](crate::job::Sighting) |
+//! | `admit` | `Sighting` | `Arc<Job>`, or [`Settled`](crate::job::Settled) where there is nothing to do |
+//! | `decode-n` | `Arc<Job>` | [`Tile`] |
+//! | `batch` | `Tile` | [`Batch`] |
+//! | `infer-n` | `Batch` | [`Inferred`] |
+//! | `blend` | `Inferred` | [`Finished`] |
+//! | `encode-n` | `Finished` | – (the job is settled and dropped) |
+//! | `record` | `Settled`, from the job's `Drop` | – |
+
+pub mod admit;
+pub mod batch;
+pub mod blend;
+pub mod decode;
+pub mod encode;
+pub mod infer;
+pub mod record;
+pub mod watch;
+
+use crate::job::Job;
+use crate::work::canvas::Canvas;
+use contract::geometry::{self, Size, TileGrid};
+use contract::pixels::Picture;
+use std::sync::Arc;
+
+/// What all tiles of a picture share.
+#[derive(Debug)]
+pub struct Opened {
+    /// The job it belongs to.
+    pub job: Arc<Job>,
+    /// How it is cut.
+    pub grid: TileGrid,
+    /// Whether it is grey.
+    pub grey: bool,
+    /// Its alpha, one sample an input pixel.
+    pub alpha: Option<Picture>,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Seed of its noise.
+    pub seed: u64,
+}
+
+/// One window of a picture.
+#[derive(Debug)]
+pub struct Tile {
+    /// The picture.
+    pub opened: Arc<Opened>,
+    /// Which part.
+    pub place: geometry::Tile,
+    /// Its pixels, 3×H×W.
+    pub image: Vec<f32>,
+}
+
+/// Where a tile's output belongs.
+#[derive(Debug)]
+pub struct Slot {
+    /// The picture.
+    pub opened: Arc<Opened>,
+    /// Which part.
+    pub place: geometry::Tile,
+}
+
+/// Tiles of one window size, for one evaluation.
+#[derive(Debug)]
+pub struct Batch {
+    /// The size of their windows.
+    pub window: Size,
+    /// Whose they are.
+    pub slots: Vec<Slot>,
+    /// N×3×H×W.
+    pub image: Vec<f32>,
+}
+
+/// What the network made of a batch.
+#[derive(Debug)]
+pub struct Inferred {
+    /// Whose it is.
+    pub slots: Vec<Slot>,
+    /// N×3×sH×sW.
+    pub output: Vec<f32>,
+}
+
+/// A result, still on its canvas.
+#[derive(Debug)]
+pub struct Finished {
+    /// The picture.
+    pub opened: Arc<Opened>,
+    /// Its pixels, without alpha.
+    pub canvas: Canvas,
+}

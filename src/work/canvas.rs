@@ -1,0 +1,134 @@
+//! Tiles in any order → one picture. Kept parts cover the picture exactly once, so there is nothing to
+//! feather: each tile writes its own pixels, rounded to 8 bits as they come, which keeps a canvas at one byte
+//! a sample.
+
+use contract::geometry::{Size, Tile};
+use contract::pixels::{Picture, Planes, to_byte};
+use contract::resample::enlarge;
+
+/// A result in the making.
+#[derive(Debug)]
+pub struct Canvas {
+    scale: usize,
+    colour: Picture,
+    missing: usize,
+}
+
+/// A tile held NaN or infinity where it matters.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NonFinite;
+
+impl Canvas {
+    /// An empty canvas for a picture of `size` input pixels that is cut into `tiles` tiles. Grey pictures get
+    /// one channel, all others three.
+    pub fn new(size: Size, scale: usize, grey: bool, tiles: usize) -> Canvas {
+        Canvas { scale, colour: Picture::new(size.times(scale), if grey { 1 } else { 3 }), missing: tiles }
+    }
+
+    /// Places what a tile keeps of `values`: the planar network output of its window. Grey is the mean of the
+    /// three.
+    ///
+    /// # Errors
+    /// If a kept value is not finite.
+    pub fn place(&mut self, tile: &Tile, values: &[f32]) -> Result<(), NonFinite> {
+        let (keep, window) = (tile.keep.times(self.scale), tile.window.times(self.scale));
+        let (left, top) = ((keep.x - window.x) as usize, (keep.y - window.y) as usize);
+        let (area, stride) = (window.size.area(), self.colour.size.width * self.colour.channels);
+        for row in 0..keep.size.height {
+            let from = (top + row) * window.size.width + left;
+            let [red, green, blue] =
+                [0, 1, 2].map(|plane| &values[plane * area + from..plane * area + from + keep.size.width]);
+            // `fold` instead of `all`: without an early end it is a handful of vector instructions.
+            if ![red, green, blue].iter().all(|line| line.iter().fold(true, |ok, v| ok & v.is_finite())) {
+                return Err(NonFinite);
+            }
+            let begin = (keep.y as usize + row) * stride + keep.x as usize * self.colour.channels;
+            let line = &mut self.colour.samples[begin..begin + keep.size.width * self.colour.channels];
+            let pixels = red.iter().zip(green).zip(blue);
+            if self.colour.channels == 1 {
+                line.iter_mut()
+                    .zip(pixels)
+                    .for_each(|(sample, ((r, g), b))| *sample = to_byte((r + g + b) / 3.0));
+            } else {
+                for (samples, ((r, g), b)) in line.chunks_exact_mut(3).zip(pixels) {
+                    samples.copy_from_slice(&[to_byte(*r), to_byte(*g), to_byte(*b)]);
+                }
+            }
+        }
+        self.missing = self.missing.saturating_sub(1);
+        Ok(())
+    }
+
+    /// Whether every tile was placed.
+    pub fn is_complete(&self) -> bool {
+        self.missing == 0
+    }
+
+    /// The finished picture. `alpha`, one sample an input pixel, is enlarged by itself, so that what the
+    /// network makes of colours never leaks into what is transparent.
+    pub fn finish(self, alpha: Option<&Picture>) -> Picture {
+        let Some(alpha) = alpha else { return self.colour };
+        let alpha = enlarge(&Planes::from_picture(alpha), self.scale);
+        let channels = self.colour.channels;
+        let mut picture = Picture::new(self.colour.size, channels + 1);
+        let pixels = picture.samples.chunks_exact_mut(channels + 1);
+        for ((pixel, colour), &a) in pixels.zip(self.colour.samples.chunks_exact(channels)).zip(&alpha.values)
+        {
+            pixel[..channels].copy_from_slice(colour);
+            pixel[channels] = to_byte(a);
+        }
+        picture
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::geometry::TileGrid;
+
+    fn flat(tile: &Tile, scale: usize, value: f32) -> Vec<f32> {
+        vec![value; 3 * tile.window.size.times(scale).area()]
+    }
+
+    #[test]
+    fn a_canvas_is_complete_when_every_tile_was_placed() {
+        let size = Size::new(5, 3);
+        let grid = TileGrid::fitted(size, 4, 1, 1).expect("4 has a core");
+        let mut canvas = Canvas::new(size, 2, false, grid.len());
+        for tile in grid.tiles() {
+            assert!(!canvas.is_complete());
+            canvas.place(&tile, &flat(&tile, 2, 1.0)).expect("finite");
+        }
+        assert!(canvas.is_complete());
+        assert!(canvas.finish(None).samples.iter().all(|&v| v == 255));
+    }
+
+    #[test]
+    fn what_is_not_finite_is_refused_only_where_it_is_kept() {
+        let size = Size::new(2, 2);
+        let grid = TileGrid::fixed(size, Size::new(4, 4), 1).expect("a core of 2");
+        let tile = grid.tile(0);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = flat(&tile, 1, 0.5);
+            values[0] = bad;
+            assert_eq!(Canvas::new(size, 1, false, 1).place(&tile, &values), Ok(()), "{bad} in the halo");
+            values[16 + 5] = bad;
+            assert_eq!(
+                Canvas::new(size, 1, true, 1).place(&tile, &values),
+                Err(NonFinite),
+                "{bad} in the core"
+            );
+        }
+    }
+
+    #[test]
+    fn grey_is_the_mean_and_alpha_is_kept_apart() {
+        let size = Size::new(2, 1);
+        let grid = TileGrid::fixed(size, size, 0).expect("one tile");
+        let mut canvas = Canvas::new(size, 1, true, 1);
+        canvas.place(&grid.tile(0), &[0.0, 0.3, 0.3, 0.3, 0.6, 0.3]).expect("finite");
+        let alpha = Picture { size, channels: 1, samples: vec![255, 0] };
+        let picture = canvas.finish(Some(&alpha));
+        assert_eq!((picture.channels, picture.samples), (2, vec![77, 255, 77, 0]));
+    }
+}

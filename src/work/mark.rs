@@ -1,0 +1,163 @@
+//! The mark that every result carries, and what it means for a picture that would go to the same place: skip,
+//! redo or refuse. Knows neither PNG nor JSON.
+
+use crate::error::JobError;
+use serde::{Deserialize, Serialize};
+
+/// Bytes and modification time of a file: changes when the file does, nearly always.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// Length.
+    pub bytes: u64,
+    /// Nanoseconds since 1970, negative before.
+    pub modified_ns: i64,
+}
+
+/// What was done to which picture, written into the result itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The picture's place in its tree.
+    pub source: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its modification time, nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
+    /// Name of the model, from its card.
+    pub model: String,
+    /// SHA-256 of the model file, hexadecimal.
+    pub model_sha256: String,
+    /// The λ of out = μ + λ·(sample − μ).
+    pub strength: f32,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// The device that really did it.
+    pub device: String,
+    /// Version of onestep.
+    pub version: String,
+}
+
+/// The options that decide a result beside the picture itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fingerprint {
+    /// SHA-256 of the model file, hexadecimal.
+    pub model_sha256: String,
+    /// The λ of out = μ + λ·(sample − μ).
+    pub strength: f32,
+    /// A fixed seed, or `None`: from the content.
+    pub seed: Option<u64>,
+}
+
+/// What stands where a result would go.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// Nothing.
+    Free,
+    /// A whole result of ours.
+    Ours(Box<Mark>),
+    /// Something that carries no mark.
+    Foreign,
+}
+
+/// What to do with a picture, given what stands in its place.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// Do it; what stands there is replaced.
+    Do,
+    /// Exactly this was done already.
+    AlreadyThere,
+    /// Leave both alone and say so.
+    Refuse(JobError),
+}
+
+/// Decides. `force` gives up what stands there, whoever made it, but never redoes what is already there.
+pub fn answer(standing: &Standing, source: &str, stamp: Stamp, wanted: &Fingerprint, force: bool) -> Answer {
+    match standing {
+        Standing::Free => Answer::Do,
+        Standing::Ours(mark) if mark.source == source => {
+            let same_file = (mark.bytes, mark.modified_ns) == (stamp.bytes, stamp.modified_ns);
+            let same_options = mark.model_sha256 == wanted.model_sha256
+                && mark.strength == wanted.strength
+                && Some(mark.seed) == wanted.seed.or_else(|| seed_of(&mark.sha256));
+            if same_file && same_options { Answer::AlreadyThere } else { Answer::Do }
+        }
+        _ if force => Answer::Do,
+        Standing::Ours(mark) => Answer::Refuse(JobError::NameTaken { by: mark.source.clone() }),
+        Standing::Foreign => Answer::Refuse(JobError::ForeignTarget),
+    }
+}
+
+/// The seed that belongs to a content: the first eight bytes of its SHA-256, given in hexadecimal.
+pub fn seed_of(sha256: &str) -> Option<u64> {
+    u64::from_str_radix(sha256.get(..16)?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA: &str = "00000000000000ffaaaa";
+
+    fn mark() -> Mark {
+        Mark {
+            source: "a/b.jpg".into(),
+            bytes: 10,
+            modified_ns: -5,
+            sha256: SHA.into(),
+            model: "sr-x4".into(),
+            model_sha256: "feed".into(),
+            strength: 0.25,
+            seed: 255,
+            device: "cpu".into(),
+            version: "0.1.0".into(),
+        }
+    }
+
+    fn wanted() -> Fingerprint {
+        Fingerprint { model_sha256: "feed".into(), strength: 0.25, seed: None }
+    }
+
+    #[track_caller]
+    fn check(source: &str, stamp: (u64, i64), wanted: &Fingerprint, force: bool, expected: Answer) {
+        let stamp = Stamp { bytes: stamp.0, modified_ns: stamp.1 };
+        assert_eq!(answer(&Standing::Ours(Box::new(mark())), source, stamp, wanted, force), expected);
+    }
+
+    #[test]
+    fn the_same_picture_with_the_same_options_is_already_there() {
+        check("a/b.jpg", (10, -5), &wanted(), false, Answer::AlreadyThere);
+        check("a/b.jpg", (10, -5), &wanted(), true, Answer::AlreadyThere);
+        check("a/b.jpg", (10, -5), &Fingerprint { seed: Some(255), ..wanted() }, false, Answer::AlreadyThere);
+    }
+
+    #[test]
+    fn another_content_or_another_option_is_done_again() {
+        check("a/b.jpg", (11, -5), &wanted(), false, Answer::Do);
+        check("a/b.jpg", (10, -4), &wanted(), false, Answer::Do);
+        check("a/b.jpg", (10, -5), &Fingerprint { seed: Some(1), ..wanted() }, false, Answer::Do);
+        check("a/b.jpg", (10, -5), &Fingerprint { strength: 0.3, ..wanted() }, false, Answer::Do);
+        check(
+            "a/b.jpg",
+            (10, -5),
+            &Fingerprint { model_sha256: "beef".into(), ..wanted() },
+            false,
+            Answer::Do,
+        );
+    }
+
+    #[test]
+    fn somebody_elses_place_is_refused_unless_forced() {
+        let taken = Answer::Refuse(JobError::NameTaken { by: "a/b.jpg".into() });
+        check("a/b.png", (10, -5), &wanted(), false, taken);
+        check("a/b.png", (10, -5), &wanted(), true, Answer::Do);
+        let foreign = |force| answer(&Standing::Foreign, "a", Stamp::default(), &wanted(), force);
+        assert_eq!(foreign(false), Answer::Refuse(JobError::ForeignTarget));
+        assert_eq!(foreign(true), Answer::Do);
+    }
+
+    #[test]
+    fn the_seed_is_the_first_eight_bytes() {
+        assert_eq!((seed_of(SHA), seed_of("12"), seed_of("zz00000000000000")), (Some(255), None, None));
+    }
+}

@@ -1,0 +1,89 @@
+//! Which names are pictures, and where results and reasons go. Paths only: asks no file system.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// Folder below the output folder that mirrors the tree with a reason file for each picture that failed.
+pub const FAILED: &str = "failed";
+
+/// Extensions that are looked at in folders; the content decides what a file really is.
+const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
+/// Names that mean "still being written".
+const PARTIAL: [&str; 4] = ["part", "tmp", "crdownload", "filepart"];
+
+/// Whether a file found in a folder is to be looked at, by its name alone.
+pub fn is_picture(path: &Path) -> bool {
+    has_extension(path, &EXTENSIONS) && !is_hidden(path)
+}
+
+/// Whether a file or folder is left alone by its name: hidden, or somebody's unfinished download.
+pub fn is_left_alone(path: &Path) -> bool {
+    is_hidden(path) || has_extension(path, &PARTIAL)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+fn has_extension(path: &Path, known: &[&str]) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str);
+    extension.is_some_and(|extension| known.iter().any(|k| k.eq_ignore_ascii_case(extension)))
+}
+
+/// Where the result of `relative` goes: the same tree, the same stem, a PNG.
+pub fn target(output: &Path, relative: &Path) -> PathBuf {
+    let mut name = relative.file_stem().unwrap_or_default().to_owned();
+    name.push(".png");
+    output.join(relative.with_file_name(name))
+}
+
+/// Where it is written why `relative` failed.
+pub fn reason(output: &Path, relative: &Path) -> PathBuf {
+    let mut name = relative.file_name().unwrap_or_default().to_owned();
+    name.push(".reason.json");
+    output.join(FAILED).join(relative.with_file_name(name))
+}
+
+/// A path as text for marks and reasons: bytes that are not UTF-8 become `\xNN`, so that two names stay two.
+pub fn text_of(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_told_by_extension_and_partial_files_left_alone() {
+        for name in ["a.jpg", "b.JPEG", "d/c.Png", "two.dots.png"] {
+            assert!(is_picture(Path::new(name)), "{name}");
+        }
+        for name in ["a.gif", "jpg", ".jpg", ".hidden.png", "a.jpg.part", "a.png.tmp", "x.CRDOWNLOAD"] {
+            assert!(!is_picture(Path::new(name)), "{name}");
+        }
+        assert!(is_left_alone(Path::new("x/.git")) && is_left_alone(Path::new("a.Part")));
+        assert!(!is_left_alone(Path::new("x/holiday")));
+    }
+
+    #[test]
+    fn the_tree_is_kept() {
+        let out = Path::new("/out");
+        assert_eq!(target(out, Path::new("a/b.c.jpg")), Path::new("/out/a/b.c.png"));
+        assert_eq!(target(out, Path::new("b.PNG")), Path::new("/out/b.png"));
+        assert_eq!(reason(out, Path::new("a/b.jpg")), Path::new("/out/failed/a/b.jpg.reason.json"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn names_that_are_not_text_stay_apart() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = |bytes| text_of(Path::new(OsStr::from_bytes(bytes)));
+        assert_eq!((name(b"\xff.jpg"), name(b"\xfe.jpg")), ("\\xff.jpg".into(), "\\xfe.jpg".into()));
+        assert_eq!(name("grün.jpg".as_bytes()), "grün.jpg");
+    }
+}

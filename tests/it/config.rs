@@ -1,0 +1,107 @@
+//! The configuration: the shipped file is whole and means the defaults, and mistakes are told in full.
+
+use crate::support::process::repository;
+use onestep::config::{Config, read};
+use onestep::edge::model::Device;
+use onestep::plan::Limits;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+const LEAST: &str = "[watch]\ninput = 'in'\noutput = 'out'\n";
+
+#[track_caller]
+fn check(text: &str, problems: &[&str]) {
+    assert_eq!(read(text, Path::new("/etc")).expect_err("refused"), problems);
+}
+
+fn shipped() -> String {
+    fs::read_to_string(repository().join("config.toml")).expect("the shipped file")
+}
+
+#[test]
+fn the_shipped_file_means_the_defaults() {
+    let shipped = read(&shipped(), Path::new("/etc")).expect("whole");
+    let least = read(LEAST, Path::new("/etc")).expect("whole");
+    assert_eq!(shipped, Config { input: "/etc/inbox".into(), output: "/etc/outbox".into(), ..least.clone() });
+    assert_eq!((least.input.as_path(), least.settle), (Path::new("/etc/in"), Duration::from_secs(2)));
+    assert_eq!(
+        (least.model.as_str(), least.device, least.limits),
+        ("sr-x4", Device::Auto, Limits::default())
+    );
+    assert_eq!((least.strength, least.seed, least.library, least.model_folder), (None, None, None, None));
+}
+
+/// Every key there is stands in the shipped file, in use or commented out, below a comment.
+#[test]
+fn every_key_is_in_the_shipped_file_and_explained() {
+    let shipped = shipped();
+    let lines: Vec<&str> = shipped.lines().collect();
+    for key in [
+        "input",
+        "output",
+        "settle_ms",
+        "name",
+        "strength",
+        "seed",
+        "folder",
+        "device",
+        "threads",
+        "max_file_mb",
+        "max_input_mpx",
+        "max_output_mpx",
+        "budget_mpx",
+        "library",
+    ] {
+        let at =
+            lines.iter().position(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));
+        let at = at.unwrap_or_else(|| panic!("{key} is not in config.toml"));
+        assert!(lines[at - 1].starts_with("# "), "{key} has no comment above it");
+    }
+    let in_use = shipped.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).filter(|line| {
+        line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '`']))
+    });
+    let all: String = in_use.flat_map(|line| [line, "\n"]).collect();
+    let config = read(&all, Path::new("/etc")).expect("the commented keys are keys too");
+    assert_eq!((config.strength, config.seed, config.threads), (Some(0.25), Some(1), 4));
+}
+
+#[test]
+fn an_unknown_key_or_a_wrong_kind_is_told_with_its_place() {
+    check(
+        &format!("{LEAST}settle = 5\n"),
+        &["line 4, column 1: unknown field `settle`, expected one of `input`, `output`, `settle_ms`"],
+    );
+    check(
+        &format!("{LEAST}[device]\nthreads = \"two\"\n"),
+        &["line 5, column 11: invalid type: string \"two\", expected i64"],
+    );
+}
+
+#[test]
+fn all_problems_of_range_are_told_at_once() {
+    check(
+        "[watch]\nsettle_ms = 0\n[model]\nstrength = 3.0\nseed = -1\n[device]\ndevice = \"gpu\"\n\
+         threads = 0\n[limits]\nmax_file_mb = -5\n",
+        &[
+            "watch.input is missing",
+            "watch.output is missing",
+            "watch.settle_ms is 0, not 100 to 3600000",
+            "model.strength is 3, not 0 to 1.2",
+            "model.seed is -1, not 0 to 9223372036854775807",
+            "device.device: a device is auto, cpu, cuda or cuda:N",
+            "device.threads is 0, not 1 to 1024",
+            "limits.max_file_mb is -5, not 1 to 100000",
+        ],
+    );
+}
+
+#[test]
+fn paths_are_relative_to_the_file_and_names_are_not_paths() {
+    let model = |name: &str| {
+        read(&format!("{LEAST}[model]\nname = \"{name}\"\n"), Path::new("/etc")).expect("whole").model
+    };
+    assert_eq!(model("sr-x2"), "sr-x2");
+    assert_eq!(model("mine.onnx"), "/etc/mine.onnx");
+    assert_eq!(model("/srv/mine.onnx"), "/srv/mine.onnx");
+}

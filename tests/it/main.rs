@@ -1,0 +1,14 @@
+//! The promises, a module each. One binary, so that a bare machine links once.
+#![expect(clippy::disallowed_methods, reason = "a test's own files need not be durable")]
+
+mod cli;
+mod config;
+mod crash;
+mod home;
+mod mirror;
+mod model;
+mod pipeline;
+mod run;
+mod stopping;
+mod support;
+mod tidy;

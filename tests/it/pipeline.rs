@@ -1,0 +1,246 @@
+//! Many pictures, bad ones among them: each has exactly one result or one reason, and nothing else appears.
+
+use crate::support::fake::{Fake, Fault};
+use crate::support::pictures::{self, difference, jpeg, nearest, open, pattern, png, with_orientation};
+use crate::support::{Bench, World};
+use contract::geometry::Size;
+use contract::pixels::{Picture, Planes};
+use contract::resample::enlarge;
+use onestep::edge::scan::sighting;
+use onestep::error::JobError;
+use onestep::job::Outcome;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+
+fn run(world: &World) -> crate::support::Ran {
+    Bench::new(world, &Fake::new(2, 1), 2).run()
+}
+
+#[test]
+fn every_picture_has_one_result_or_one_reason() {
+    let world = World::new();
+    let good = pattern(9, 7, 3);
+    world.put("good.png", png(&good));
+    world.put("deep/er/photo.JPG", jpeg(&pattern(20, 12, 3)));
+    world.put("really-a-png.jpg", png(&good));
+    world.put("text.jpg", "hello, world");
+    world.put("empty.png", "");
+    let whole = jpeg(&pattern(64, 64, 3));
+    world.put("truncated.jpg", &whole[..whole.len() / 2]);
+    let whole = png(&pattern(64, 64, 3));
+    world.put("half.png", &whole[..whole.len() / 2]);
+    world.put("bomb.jpg", pictures::jpeg_bomb());
+    world.put("boom.png", pictures::png_bomb());
+    world.put("notes.txt", "not a picture, and not called one");
+    world.put("unfinished.png.part", png(&good));
+    let ran = run(&world);
+    assert_eq!(ran.end, Ok(()));
+    assert_eq!((ran.summary.done, ran.summary.failed), (3, 6), "{ran:?}");
+    let expected = [
+        "deep/er/photo.png",
+        "failed/bomb.jpg.reason.json",
+        "failed/boom.png.reason.json",
+        "failed/empty.png.reason.json",
+        "failed/half.png.reason.json",
+        "failed/text.jpg.reason.json",
+        "failed/truncated.jpg.reason.json",
+        "good.png",
+        "really-a-png.png",
+    ];
+    assert_eq!(world.outputs(), expected);
+    assert_eq!(open(&world.output.join("really-a-png.png")), nearest(&good, 2));
+    let class = |place: &str| world.reason(place).0;
+    assert_eq!(class("text.jpg"), "not-a-picture");
+    assert_eq!(class("empty.png"), "damaged");
+    assert_eq!((class("truncated.jpg"), class("half.png")), ("damaged".into(), "damaged".into()));
+    let told = "picture has 64250×64250 pixels (4128.1 Mpx), the limit is 100 Mpx";
+    assert_eq!(world.reason("bomb.jpg"), ("too-large".into(), told.into()));
+    assert_eq!(world.reason("boom.png").1, told);
+}
+
+#[test]
+fn a_second_run_does_nothing_and_a_repaired_picture_loses_its_reason() {
+    let world = World::new();
+    world.put("a.png", png(&pattern(9, 7, 3)));
+    let whole = jpeg(&pattern(16, 16, 3));
+    world.put("b.jpg", &whole[..whole.len() - 40]);
+    assert_eq!(run(&world).summary.done, 1);
+    let before = fs::metadata(world.output.join("a.png")).expect("done").modified().expect("a time");
+    world.put("b.jpg", whole);
+    let ran = run(&world);
+    assert_eq!((ran.summary.done, ran.summary.already_there, ran.summary.failed), (1, 1, 0));
+    assert_eq!(world.outputs(), ["a.png", "b.png"]);
+    let after = fs::metadata(world.output.join("a.png")).expect("done").modified().expect("a time");
+    assert_eq!(before, after, "what is finished is not touched");
+    assert_eq!(run(&world).summary.already_there, 2);
+}
+
+#[test]
+fn a_changed_picture_or_another_option_is_done_again_in_place() {
+    let world = World::new();
+    world.put("a.png", png(&pattern(9, 7, 3)));
+    run(&world);
+    let other = pattern(5, 5, 3);
+    world.put("a.png", png(&other));
+    assert_eq!(run(&world).summary.done, 1);
+    assert_eq!(open(&world.output.join("a.png")), nearest(&other, 2));
+    let mut bench = Bench::new(&world, &Fake::new(2, 1), 1);
+    bench.plan.admission.wanted.seed = Some(5);
+    bench.plan.decoding.seed = Some(5);
+    assert_eq!(bench.run().summary.done, 1);
+    let mut bench = Bench::new(&world, &Fake::new(2, 1), 1);
+    bench.plan.admission.wanted.seed = Some(5);
+    assert_eq!(bench.run().summary.already_there, 1);
+}
+
+#[test]
+fn pictures_of_one_name_never_overwrite_each_other() {
+    let world = World::new();
+    world.put("a.jpg", jpeg(&pattern(8, 8, 3)));
+    world.put("a.png", png(&pattern(9, 9, 3)));
+    for _ in 0..2 {
+        let ran = run(&world);
+        assert_eq!(ran.summary.failed, 1, "{ran:?}");
+        assert_eq!(world.outputs(), ["a.png", "failed/a.png.reason.json"]);
+        assert_eq!(open(&world.output.join("a.png")).size, Size::new(16, 16));
+    }
+    // In another run, without the first one in sight, its mark speaks for it.
+    fs::remove_file(world.input.join("a.jpg")).expect("ours");
+    let ran = run(&world);
+    let taken = Outcome::Failed { stage: "admit", error: JobError::NameTaken { by: "a.jpg".into() } };
+    assert_eq!(ran.outcomes()["a.png"], &taken);
+    assert_eq!(world.reason("a.png"), ("name-taken".into(), "output name taken by a.jpg".into()));
+}
+
+#[test]
+fn a_strangers_file_is_left_alone_unless_forced() {
+    let world = World::new();
+    let picture = pattern(6, 6, 3);
+    world.put("a.jpg", png(&picture));
+    fs::write(world.output.join("a.png"), "precious").expect("writable");
+    assert_eq!(run(&world).summary.failed, 1);
+    assert_eq!(fs::read(world.output.join("a.png")).expect("there"), b"precious");
+    let mut bench = Bench::new(&world, &Fake::new(2, 1), 1);
+    bench.plan.admission.force = true;
+    assert_eq!(bench.run().summary.done, 1);
+    assert_eq!(world.outputs(), ["a.png"]);
+    assert_eq!(open(&world.output.join("a.png")), nearest(&picture, 2));
+}
+
+#[test]
+fn a_picture_is_never_overwritten_by_its_own_result() {
+    let world = World::new();
+    let path = world.output.join("a.png");
+    fs::write(&path, png(&pattern(6, 6, 3))).expect("writable");
+    let mut bench =
+        Bench::new(&world, &Fake::new(2, 1), 1).with_named(vec![sighting(&world.output, &path, true)]);
+    bench.plan.admission.force = true;
+    let ran = bench.run();
+    assert_eq!(ran.outcomes()["a.png"], &Outcome::Failed { stage: "admit", error: JobError::OverItself });
+    assert_eq!(open(&path), pattern(6, 6, 3));
+}
+
+#[test]
+fn grey_stays_grey_and_alpha_is_enlarged_by_itself() {
+    let world = World::new();
+    for channels in [1, 2, 4] {
+        world.put(&format!("{channels}.png"), png(&pattern(12, 9, channels)));
+    }
+    world.put("grey.jpg", jpeg(&pattern(12, 9, 1)));
+    assert_eq!(run(&world).summary.done, 4);
+    assert_eq!(open(&world.output.join("1.png")), nearest(&pattern(12, 9, 1), 2));
+    assert_eq!(open(&world.output.join("grey.png")).channels, 1);
+    for channels in [2, 4] {
+        let (source, result) =
+            (pattern(12, 9, channels), open(&world.output.join(format!("{channels}.png"))));
+        let colours = |picture: &Picture| -> Vec<u8> {
+            picture.samples.chunks(channels).flat_map(|pixel| pixel[..channels - 1].to_vec()).collect()
+        };
+        assert_eq!(colours(&result), colours(&nearest(&source, 2)));
+        let planes = Planes::from_picture(&source);
+        let alpha = Planes { size: source.size, channels: 1, values: planes.plane(channels - 1).to_vec() };
+        let alpha = enlarge(&alpha, 2).to_picture().samples;
+        let has: Vec<u8> = result.samples.chunks(channels).map(|pixel| pixel[channels - 1]).collect();
+        assert_eq!(has, alpha);
+    }
+}
+
+#[test]
+fn sixteen_bits_become_eight() {
+    let world = World::new();
+    world.put("deep.png", pictures::png16(5, 4, 0x8000));
+    assert_eq!(run(&world).summary.done, 1);
+    let result = open(&world.output.join("deep.png"));
+    assert_eq!((result.size, result.channels), (Size::new(10, 8), 1));
+    assert!(result.samples.iter().all(|&v| v == 0x80));
+}
+
+/// Orientation 6: the camera was turned, the first row is the right side.
+#[test]
+fn exif_orientation_is_applied() {
+    let world = World::new();
+    let upright = jpeg(&Picture { size: Size::new(16, 8), channels: 1, samples: (0..128).collect() });
+    world.put("upright.jpg", &upright);
+    world.put("turned.jpg", with_orientation(&upright, 6));
+    assert_eq!(run(&world).summary.done, 2);
+    let (upright, turned) = (open(&world.output.join("upright.png")), open(&world.output.join("turned.png")));
+    assert_eq!(turned.size, Size::new(16, 32));
+    let mut expected = Picture::new(turned.size, 1);
+    for y in 0..16 {
+        for x in 0..32 {
+            expected.samples[x * 16 + 15 - y] = upright.samples[y * 32 + x];
+        }
+    }
+    assert_eq!(difference(&turned, &expected), 0);
+}
+
+#[test]
+fn links_pipes_and_sockets_are_passed_over_and_links_out_of_the_tree_not_followed() {
+    let world = World::new();
+    let outside = world.root.path().join("outside.png");
+    fs::write(&outside, png(&pattern(4, 4, 3))).expect("writable");
+    symlink(&outside, world.input.join("link.png")).expect("writable");
+    let _socket = UnixListener::bind(world.input.join("socket.png")).expect("a socket");
+    let ran = run(&world);
+    assert_eq!((ran.summary.passed_over, ran.summary.done), (2, 0));
+    assert!(world.outputs().is_empty());
+    // The same link by name is what the user wants.
+    let named = sighting(&world.input, &world.input.join("link.png"), true);
+    assert_eq!(Bench::new(&world, &Fake::new(2, 1), 1).with_named(vec![named]).run().summary.done, 1);
+}
+
+#[test]
+fn limits_hold_before_anything_is_decoded() {
+    let world = World::new();
+    world.put("a.png", png(&pattern(1100, 1000, 1)));
+    let refused = |change: fn(&mut onestep::plan::Limits)| {
+        let mut bench = Bench::new(&world, &Fake::new(2, 1), 1);
+        change(&mut bench.plan.admission.limits);
+        assert_eq!(bench.run().summary.failed, 1);
+        world.reason("a.png").1
+    };
+    assert_eq!(
+        refused(|l| l.max_input_mpx = 1),
+        "picture has 1100×1000 pixels (1.1 Mpx), the limit is 1 Mpx"
+    );
+    assert_eq!(
+        refused(|l| l.max_output_mpx = 4),
+        "result would have 2200×2000 pixels (4.4 Mpx), the limit is 4 Mpx"
+    );
+    assert!(refused(|l| l.max_file_mb = 0).ends_with("bytes, the limit is 0 MB"));
+}
+
+#[test]
+fn what_is_not_finite_or_cannot_be_evaluated_costs_one_picture() {
+    for (fault, class) in [(Fault::NotANumber(1), "not-finite"), (Fault::Fails(1), "inference")] {
+        let world = World::new();
+        for name in ["a", "b", "c"] {
+            world.put(&format!("{name}.png"), png(&pattern(8, 8, 3)));
+        }
+        let ran = Bench::new(&world, &Fake::new(2, 1).with(fault), 1).run();
+        assert_eq!((ran.end, ran.summary.done, ran.summary.failed), (Ok(()), 2, 1));
+        assert_eq!(world.outputs(), ["a.png", "c.png", "failed/b.png.reason.json"]);
+        assert_eq!(world.reason("b.png").0, class);
+    }
+}

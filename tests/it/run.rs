@@ -1,0 +1,227 @@
+//! The daemon: what lands comes back, however it lands, and a polite signal ends it cleanly.
+
+use crate::support::pictures::{nearest, open, pattern, png};
+use crate::support::process::{Process, onestep, said, start, until};
+use crate::support::{World, onnx};
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+
+/// Writes a configuration beside the folders. Gives its path.
+fn configure(world: &World, settle_ms: u32) -> PathBuf {
+    onnx::tiny(&world.root.path().join("models"));
+    let path = world.root.path().join("config.toml");
+    let text = format!(
+        "[watch]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = {settle_ms}\n\
+         [model]\nname = \"tiny\"\nfolder = \"models\"\nstrength = 0.0\n\
+         [device]\ndevice = \"cpu\"\nthreads = 2\n"
+    );
+    fs::write(&path, text).expect("writable");
+    path
+}
+
+fn daemon(world: &World, config: &Path) -> Process {
+    start(&mut onestep(world.root.path(), &["run".as_ref(), "--config".as_ref(), config.as_os_str()]))
+}
+
+/// Waits until a result is there: it is whole from the moment it is visible.
+#[track_caller]
+fn comes_back(world: &World, place: &str, picture: &contract::pixels::Picture) {
+    let path = world.output.join(place);
+    until(place, || path.exists());
+    assert_eq!(open(&path), nearest(picture, 2), "{place}");
+}
+
+#[test]
+fn what_lands_comes_back_however_it_lands() {
+    let world = World::new();
+    let (early, copied, renamed, moved, slow) =
+        (pattern(9, 8, 3), pattern(10, 8, 3), pattern(11, 8, 3), pattern(12, 8, 3), pattern(13, 8, 3));
+    world.put("sub/early.png", png(&early));
+    let child = daemon(&world, &configure(&world, 300));
+    comes_back(&world, "sub/early.png", &early);
+
+    world.put("copied.png", png(&copied));
+    comes_back(&world, "copied.png", &copied);
+
+    let aside = world.put("renamed.png.part", png(&renamed));
+    fs::rename(aside, world.input.join("renamed.png")).expect("ours");
+    comes_back(&world, "renamed.png", &renamed);
+
+    let folder = world.root.path().join("album");
+    fs::create_dir_all(folder.join("deep")).expect("writable");
+    fs::write(folder.join("deep/moved.png"), png(&moved)).expect("writable");
+    fs::rename(folder, world.input.join("album")).expect("ours");
+    comes_back(&world, "album/deep/moved.png", &moved);
+
+    // A writer that never closes: only its silence tells.
+    let bytes = png(&slow);
+    let mut writer = fs::File::create(world.input.join("slow.png")).expect("writable");
+    writer.write_all(&bytes[..bytes.len() / 2]).expect("writable");
+    writer.write_all(&bytes[bytes.len() / 2..]).expect("writable");
+    comes_back(&world, "slow.png", &slow);
+
+    child.signal("TERM");
+    let said = child.wait();
+    assert_eq!(said.code(), 0, "{said:?}");
+    assert!(said.stderr.contains("5 done, 0 already there, 0 failed"), "{said:?}");
+}
+
+#[test]
+fn a_picture_that_changes_is_done_again_and_a_bad_one_stops_nobody() {
+    let world = World::new();
+    world.put("bad.jpg", "hello");
+    world.put("a.png", png(&pattern(9, 8, 3)));
+    let child = daemon(&world, &configure(&world, 100));
+    comes_back(&world, "a.png", &pattern(9, 8, 3));
+    until("a reason", || world.output.join("failed/bad.jpg.reason.json").exists());
+    world.put("a.png", png(&pattern(14, 8, 3)));
+    let path = world.output.join("a.png");
+    until("the new picture", || open(&path) == nearest(&pattern(14, 8, 3), 2));
+    child.signal("INT");
+    let said = child.wait();
+    assert_eq!(said.code(), 0, "{said:?}");
+    assert_eq!(world.outputs(), ["a.png", "failed/bad.jpg.reason.json"]);
+}
+
+#[test]
+fn a_second_start_skips_what_is_done() {
+    let world = World::new();
+    world.put("a.png", png(&pattern(9, 8, 3)));
+    let config = configure(&world, 100);
+    let child = daemon(&world, &config);
+    comes_back(&world, "a.png", &pattern(9, 8, 3));
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+    let child = daemon(&world, &config);
+    world.put("b.png", png(&pattern(10, 8, 3)));
+    comes_back(&world, "b.png", &pattern(10, 8, 3));
+    // Both are looked at in the order of their names, so a.png was looked at before, or at least at the same
+    // scan.
+    child.signal("TERM");
+    let said = child.wait();
+    assert_eq!(said.code(), 0);
+    assert!(said.stderr.contains("1 done, ") && !said.stderr.contains("2 done, "), "{said:?}");
+}
+
+/// Watchers tell absolute paths, whatever they were asked for.
+#[test]
+fn a_configuration_may_be_named_from_where_it_lies() {
+    let world = World::new();
+    configure(&world, 100);
+    world.put("sub/early.png", png(&pattern(9, 8, 3)));
+    let mut command = onestep(world.root.path(), &["run"]);
+    let child = start(command.current_dir(world.root.path()));
+    comes_back(&world, "sub/early.png", &pattern(9, 8, 3));
+    world.put("sub/late.png", png(&pattern(10, 8, 3)));
+    comes_back(&world, "sub/late.png", &pattern(10, 8, 3));
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+    assert_eq!(world.outputs(), ["sub/early.png", "sub/late.png"]);
+}
+
+#[test]
+fn folders_that_make_no_sense_are_refused() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    let text = fs::read_to_string(&config).expect("there");
+    let told = |from: &str, to: &str| {
+        fs::write(&config, text.replace(from, to)).expect("writable");
+        let said =
+            said(&mut onestep(world.root.path(), &["run".as_ref(), "--config".as_ref(), config.as_os_str()]));
+        assert_eq!(said.code(), 2, "{said:?}");
+        said.stderr
+    };
+    assert!(told("output = \"out\"", "output = \"in/out\"").contains("lies inside the input folder"));
+    assert!(
+        told("input = \"in\"", "input = \"nowhere\"").contains("config.toml: watch.input is not a folder: ")
+    );
+    assert!(
+        told("settle_ms = 100", "settle_ms = 1").contains("config.toml: watch.settle_ms is 1, not 100 to")
+    );
+    fs::remove_file(&config).expect("ours");
+    let words = ["run".as_ref(), "--config".as_ref(), config.as_os_str()];
+    let said = said(&mut onestep(world.root.path(), &words));
+    assert_eq!(said.code(), 2);
+    assert!(said.stderr.contains("config.toml: cannot be read: "), "{said:?}");
+}
+
+#[test]
+fn once_that_is_stopped_finishes_what_is_in_flight_and_says_that_it_is_not_all() {
+    let world = World::new();
+    for n in 0..400 {
+        world.put(&format!("{n:03}.png"), png(&pattern(60, 50, 3)));
+    }
+    let model = onnx::tiny(&world.root.path().join("models"));
+    let words: [&std::ffi::OsStr; 8] = [
+        "once".as_ref(),
+        world.input.as_ref(),
+        "-o".as_ref(),
+        world.output.as_ref(),
+        "--model".as_ref(),
+        model.as_ref(),
+        "--device=cpu".as_ref(),
+        "--strength=0".as_ref(),
+    ];
+    let child = start(&mut onestep(world.root.path(), &words));
+    until("a first result", || world.output.join("000.png").exists());
+    child.signal("TERM");
+    let said = child.wait();
+    assert_eq!(said.code(), 1, "{said:?}");
+    assert!(said.stderr.contains(" of 400 pictures were not looked at"), "{said:?}");
+    for name in world.outputs() {
+        assert_eq!(open(&world.output.join(&name)), nearest(&pattern(60, 50, 3), 2), "{name}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_the_next_run_does_the_rest() {
+    let world = World::new();
+    world.put("0.png", png(&pattern(8, 8, 3)));
+    let large = pattern(2600, 2600, 3);
+    world.put("1.png", png(&large));
+    let model = onnx::tiny(&world.root.path().join("models"));
+    let words: [&std::ffi::OsStr; 9] = [
+        "once".as_ref(),
+        world.input.as_ref(),
+        "-o".as_ref(),
+        world.output.as_ref(),
+        "--model".as_ref(),
+        model.as_ref(),
+        "--device=cpu".as_ref(),
+        "--strength=0".as_ref(),
+        "--threads=1".as_ref(),
+    ];
+    let child = start(&mut onestep(world.root.path(), &words));
+    // The large one follows the small one, and takes far longer than two signals.
+    until("the small one", || world.output.join("0.png").exists());
+    child.signal("INT");
+    child.signal("TERM");
+    let killed = child.wait();
+    assert_eq!(killed.status.signal(), Some(15), "{killed:?}");
+    assert!(!world.output.join("1.png").exists());
+    let last = said(&mut onestep(world.root.path(), &words));
+    assert_eq!(last.code(), 0, "{last:?}");
+    assert_eq!(world.outputs(), ["0.png", "1.png"]);
+    assert_eq!(open(&world.output.join("1.png")), nearest(&large, 2));
+}
+
+/// More than any queue holds, at once: nothing is missed, and nothing is done twice.
+#[test]
+fn a_flood_is_taken_in_whole() {
+    const FLOOD: usize = 1500;
+    let world = World::new();
+    let child = daemon(&world, &configure(&world, 100));
+    let bytes = png(&pattern(2, 2, 3));
+    for n in 0..FLOOD {
+        world.put(&format!("{}/{n}.png", n % 7), &bytes);
+    }
+    until("all of the flood", || crate::support::files_below(&world.output).len() >= FLOOD);
+    child.signal("TERM");
+    let said = child.wait();
+    assert_eq!(said.code(), 0);
+    assert_eq!(said.stderr.matches(" done in ").count(), FLOOD);
+    assert!(said.stderr.contains(&format!("{FLOOD} done, ")), "{}", &said.stderr[said.stderr.len() - 300..]);
+    assert_eq!(world.outputs().len(), FLOOD);
+}

@@ -1,0 +1,91 @@
+//! Networks that need no runtime: each pixel becomes a square of itself. With faults to order.
+
+use contract::card::{Golden, ModelCard, Role, Task};
+use contract::geometry::Size;
+use contract::pixels::Picture;
+use onestep::edge::model::{BatchInput, Model, ModelError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Enlarges by repeating pixels.
+#[derive(Clone)]
+pub struct Fake {
+    pub card: ModelCard,
+    pub fault: Fault,
+    /// Evaluations so far, of all copies.
+    pub runs: Arc<AtomicUsize>,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Fault {
+    None,
+    /// From this evaluation on, nothing works: the device is gone.
+    DeviceGone(usize),
+    /// This evaluation fails; the next ones work.
+    Fails(usize),
+    /// This evaluation panics.
+    Panics(usize),
+    /// This evaluation gives NaN.
+    NotANumber(usize),
+}
+
+impl Fake {
+    pub fn new(scale: usize, halo: usize) -> Fake {
+        Fake { card: card(scale, halo), fault: Fault::None, runs: Arc::default() }
+    }
+
+    pub fn with(mut self, fault: Fault) -> Fake {
+        self.fault = fault;
+        self
+    }
+}
+
+/// The card of a mean model whose golden tile is black, and stays black.
+pub fn card(scale: usize, halo: usize) -> ModelCard {
+    let image = Picture::new(Size::new(4, 4), 3);
+    ModelCard {
+        name: format!("nearest-x{scale}"),
+        task: Task::SuperResolution,
+        role: Role::Mean,
+        scale,
+        receptive_field: 0,
+        halo,
+        multiple: 1,
+        companion: None,
+        default_strength: 0.0,
+        residual_rms: 0.05,
+        sigma_max: 20.0,
+        licence: "CC0-1.0".into(),
+        facts: [].into(),
+        golden: Golden { image, seed: 0, middle: 2, expected: vec![0; 3 * 4 * scale * scale] },
+    }
+}
+
+impl Model for Fake {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn run(&mut self, input: &BatchInput<'_>, output: &mut Vec<f32>) -> Result<(), ModelError> {
+        let run = self.runs.fetch_add(1, Ordering::SeqCst);
+        match self.fault {
+            Fault::DeviceGone(from) if run >= from => return Err(ModelError("the device is gone".into())),
+            Fault::Fails(at) if run == at => return Err(ModelError("out of memory".into())),
+            Fault::Panics(at) => assert!(run != at, "injected"),
+            _ => {}
+        }
+        output.clear();
+        let (Size { width, height }, scale) = (input.window, self.card.scale);
+        for plane in input.image.chunks_exact(width * height) {
+            for y in 0..height * scale {
+                let line = &plane[y / scale * width..][..width];
+                output.extend(line.iter().flat_map(|&value| std::iter::repeat_n(value, scale)));
+            }
+        }
+        if self.fault == Fault::NotANumber(run) {
+            output.fill(f32::NAN);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! Real ONNX files of a few hundred bytes, written by hand: μ repeats pixels, and the sample adds a tenth of
+//! the noise. Only as much of the format as that takes.
+
+use super::fake;
+use contract::card::{ModelCard, Role};
+use contract::geometry::Size;
+use contract::noise;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// μ + strength · NOISE · noise.
+pub const NOISE: f32 = 0.1;
+
+/// Writes `tiny.onnx` and its companion `tiny-mean.onnx`, which enlarge by two. Gives the path of the first.
+pub fn tiny(folder: &Path) -> PathBuf {
+    fs::create_dir_all(folder).expect("writable");
+    fs::write(folder.join("tiny-mean.onnx"), model(&mean_card())).expect("writable");
+    let path = folder.join("tiny.onnx");
+    fs::write(&path, model(&sample_card())).expect("writable");
+    path
+}
+
+pub fn mean_card() -> ModelCard {
+    ModelCard { name: "tiny-mean".into(), ..fake::card(2, 1) }
+}
+
+pub fn sample_card() -> ModelCard {
+    let mut card = ModelCard {
+        name: "tiny".into(),
+        role: Role::Sample,
+        companion: Some("tiny-mean.onnx".into()),
+        default_strength: 0.5,
+        ..fake::card(2, 1)
+    };
+    // Grey instead of black, so that noise of both signs shows.
+    card.golden.image.samples.fill(128);
+    card.golden.seed = 7;
+    card.golden.expected = golden(&card);
+    card
+}
+
+/// What the sample model makes of the golden tile.
+fn golden(card: &ModelCard) -> Vec<u16> {
+    let context = card.golden_context();
+    let place = card.golden.window(context).times(card.scale);
+    let mut noise = vec![0.0; 3 * place.size.area()];
+    noise::fill(card.golden.seed, 0, place, &mut noise);
+    let output: Vec<f32> = noise.iter().map(|n| 128.0 / 255.0 + NOISE * n).collect();
+    let middle = card.golden.middle_of(&output, context, card.scale);
+    middle.iter().map(|v| (v.clamp(0.0, 1.0) * 65535.0).round() as u16).collect()
+}
+
+/// The file of a card: its graph follows from its role and scale.
+pub fn model(card: &ModelCard) -> Vec<u8> {
+    let sample = card.role == Role::Sample;
+    let large = if sample { "large" } else { "output" };
+    let scales: Vec<u8> =
+        [1.0, 1.0, card.scale as f32, card.scale as f32].iter().flat_map(|v: &f32| v.to_le_bytes()).collect();
+    let mut nodes = vec![resize(large)];
+    let mut inputs = vec![value("image", 3)];
+    let mut constants = vec![tensor("scales", 4, &scales)];
+    if sample {
+        constants.push(tensor("tenth", 1, &NOISE.to_le_bytes()));
+        nodes.push(node("Mul", &["noise", "tenth"], "scaled"));
+        nodes.push(node("Mul", &["scaled", "strength"], "part"));
+        nodes.push(node("Add", &["large", "part"], "output"));
+        inputs.extend([value("noise", 3), value("strength", 1)]);
+    }
+    let graph = [
+        many(1, nodes),
+        bytes(2, b"tiny"),
+        many(5, constants),
+        many(11, inputs),
+        bytes(12, &value("output", 3)),
+    ];
+    let opset = [bytes(1, b""), number(2, 18)].concat();
+    let head = [number(1, 8), bytes(8, &opset), bytes(7, &graph.concat())].concat();
+    card.to_pairs().iter().fold(head, |file, (key, text)| with_pair(&file, key, text))
+}
+
+/// The same file with one more pair in its metadata; of two with one key the later wins.
+pub fn with_pair(file: &[u8], key: &str, text: &str) -> Vec<u8> {
+    let pair = [bytes(1, key.as_bytes()), bytes(2, text.as_bytes())].concat();
+    [file, &bytes(14, &pair)].concat()
+}
+
+fn resize(output: &str) -> Vec<u8> {
+    let text = |name: &str, value: &str| {
+        bytes(5, &[bytes(1, name.as_bytes()), bytes(4, value.as_bytes()), number(20, 3)].concat())
+    };
+    [
+        node("Resize", &["image", "", "scales"], output),
+        text("mode", "nearest"),
+        text("coordinate_transformation_mode", "asymmetric"),
+        text("nearest_mode", "floor"),
+    ]
+    .concat()
+}
+
+fn node(kind: &str, inputs: &[&str], output: &str) -> Vec<u8> {
+    let inputs: Vec<u8> = inputs.iter().flat_map(|name| bytes(1, name.as_bytes())).collect();
+    [inputs, bytes(2, output.as_bytes()), bytes(3, output.as_bytes()), bytes(4, kind.as_bytes())].concat()
+}
+
+/// A constant row of `length` floats.
+fn tensor(name: &str, length: u64, raw: &[u8]) -> Vec<u8> {
+    [number(1, length), number(2, 1), bytes(8, name.as_bytes()), bytes(9, raw)].concat()
+}
+
+/// A float tensor N×channels×H×W, or N×1×1×1 for one channel.
+fn value(name: &str, channels: u64) -> Vec<u8> {
+    let free = |letter: &str| bytes(1, &bytes(2, format!("{name}{letter}").as_bytes()));
+    let fixed = |length: u64| bytes(1, &number(1, length));
+    let sides = if channels == 1 { [fixed(1), fixed(1)] } else { [free("H"), free("W")] }.concat();
+    let shape = [free("N"), fixed(channels), sides].concat();
+    let tensor = [number(1, 1), bytes(2, &shape)].concat();
+    [bytes(1, name.as_bytes()), bytes(2, &bytes(1, &tensor))].concat()
+}
+
+fn many(field: u64, messages: Vec<Vec<u8>>) -> Vec<u8> {
+    messages.iter().flat_map(|message| bytes(field, message)).collect()
+}
+
+fn bytes(field: u64, content: &[u8]) -> Vec<u8> {
+    [varint(field << 3 | 2), varint(content.len() as u64), content.to_vec()].concat()
+}
+
+fn number(field: u64, value: u64) -> Vec<u8> {
+    [varint(field << 3), varint(value)].concat()
+}
+
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+    out
+}
+
+/// The size a picture of `size` gets.
+pub fn enlarged(size: Size) -> Size {
+    size.times(2)
+}

@@ -1,0 +1,117 @@
+//! The program itself as a child process, with deadlines and an environment of its own.
+
+use super::DEADLINE;
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// ONNX Runtime for tests: ORT_DYLIB_PATH, or what scripts/fetch-runtime left in the repository. Without it a
+/// test that needs it fails, and says what to do.
+pub fn library() -> PathBuf {
+    let path = std::env::var_os("ORT_DYLIB_PATH")
+        .map_or_else(|| repository().join(".runtime/libonnxruntime.so"), PathBuf::from);
+    assert!(path.is_file(), "no {}: run scripts/fetch-runtime once", path.display());
+    path
+}
+
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// `onestep` with an empty environment, but for the runtime library and a HOME.
+pub fn onestep<S: AsRef<OsStr>>(home: &Path, words: &[S]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onestep"));
+    command.args(words).env_clear().env("HOME", home).env("ORT_DYLIB_PATH", library()).stdin(Stdio::null());
+    command
+}
+
+/// A running process. It speaks into files, since a pipe that nobody reads would stop it; and it is killed if
+/// the test ends before it does.
+pub struct Process {
+    child: Child,
+    stdout: File,
+    stderr: File,
+}
+
+/// How a process ended and what it said.
+#[derive(Debug)]
+pub struct Said {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Said {
+    /// The exit code.
+    #[track_caller]
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| panic!("killed: {self:?}"))
+    }
+}
+
+/// Starts a process.
+pub fn start(command: &mut Command) -> Process {
+    let (stdout, stderr) = (tempfile::tempfile().expect("writable"), tempfile::tempfile().expect("writable"));
+    command.stdout(stdout.try_clone().expect("open")).stderr(stderr.try_clone().expect("open"));
+    Process { child: command.spawn().expect("a process"), stdout, stderr }
+}
+
+/// Runs a process to its end, within the deadline.
+#[track_caller]
+pub fn said(command: &mut Command) -> Said {
+    start(command).wait()
+}
+
+impl Process {
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
+        assert!(sent.expect("a shell").success());
+    }
+
+    /// Kills it, as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("ours");
+    }
+
+    /// Waits for the end, within the deadline.
+    #[track_caller]
+    pub fn wait(mut self) -> Said {
+        until("the end of the process", || self.child.try_wait().expect("ours").is_some());
+        let status = self.child.wait().expect("ours");
+        let text = |mut file: &File| {
+            let mut text = String::new();
+            file.rewind().expect("a file");
+            file.read_to_string(&mut text).expect("text");
+            text
+        };
+        Said { status, stdout: text(&self.stdout), stderr: text(&self.stderr) }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It fails only where the process has ended, which is what we want.
+        self.child.kill().and_then(|()| self.child.wait()).ok();
+    }
+}
+
+/// Asks again and again, a few milliseconds apart, until `done` or the deadline.
+#[track_caller]
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < DEADLINE, "not after {DEADLINE:?}: {what}");
+        pause(Duration::from_millis(5));
+    }
+}
+
+/// A wait on a channel that nobody sends on: for polling processes, and for killing them at random moments.
+pub fn pause(duration: Duration) {
+    let (_sender, nothing) = bounded::<()>(0);
+    assert_eq!(nothing.recv_timeout(duration), Err(RecvTimeoutError::Timeout));
+}

@@ -5,8 +5,8 @@ use crate::data::Random;
 /// Noise level where the one-step sample starts, in units of the normalised residual: at 20 σ_data nothing of
 /// the residual is left to see.
 pub const SIGMA_MAX: f64 = 20.0;
-/// Floor of the noise levels drawn in training: below it f(x, σ) = x is right to a tenth of the local RMS. At a
-/// floor of 0.02 the weight 1/(t − r) reached 160 and single small-σ samples blew the training up.
+/// Floor of the noise levels drawn in training: below it f(x, σ) = x is right to a tenth of the local RMS. At
+/// a floor of 0.02 the weight 1/(t − r) reached 160 and single small-σ samples blew the training up.
 pub const SIGMA_MIN: f64 = 0.1;
 /// Mean and standard deviation of ln σ.
 const LOG_SIGMA: (f64, f64) = (-0.4, 1.4);
@@ -41,8 +41,8 @@ pub fn sigmas(count: usize, random: &mut Random) -> Vec<f64> {
     (0..count).map(|_| draw(random)).collect()
 }
 
-/// ECT's second time at the fixed stage of fineness q (Geng et al. 2024, eq. 16 with k = 8, b = 1):
-/// r = t·(1 − (1 + 8·sigmoid(−t))/q), and 0 where that falls below the floor: there the truth itself is the target.
+/// ECT's second time at the fixed stage of fineness q (Geng et al. 2024, eq. 16 with k = 8, b = 1): r = t·(1
+/// − (1 + 8·sigmoid(−t))/q), and 0 where that falls below the floor: there the truth itself is the target.
 pub fn ect_r(t: f64, q: f64) -> f64 {
     let sigmoid = 1.0 / (1.0 + t.exp());
     let r = t * (1.0 - (1.0 + 8.0 * sigmoid) / q);

@@ -7,9 +7,9 @@ use crate::data::Random;
 use crate::net::{MeanNet, Opponent, Params, SamplerNet, ScaleHead};
 use tch::{Device, Kind, Tensor};
 
-/// Residuals, and consistency targets' distance from them, are kept within this many local RMS. Where the scale head
-/// expects nothing and the truth has an edge, e would be 50 and more, and the networks, which have no normalisation
-/// layers, answer such inputs with losses of 10³ that undo minutes of training.
+/// Residuals, and consistency targets' distance from them, are kept within this many local RMS. Where the
+/// scale head expects nothing and the truth has an edge, e would be 50 and more, and the networks, which have
+/// no normalisation layers, answer such inputs with losses of 10³ that undo minutes of training.
 const RESIDUAL_LIMIT: f64 = 8.0;
 
 /// The three networks' layers; their weights are kept apart.
@@ -166,8 +166,8 @@ pub fn consistency_loss(
         let _guard = tch::no_grad_guard();
         // Where r = 0 the boundary condition gives the target: e itself. The net is never asked about σ = 0.
         let asked = f(&(&e + &noise * r.view([-1, 1, 1, 1])), &r.clamp_min(1e-4));
-        // The net is its own teacher: an overshoot that becomes a target feeds itself. A posterior sample lies
-        // within a few standard deviations of the truth, so targets are kept there.
+        // The net is its own teacher: an overshoot that becomes a target feeds itself. A posterior sample
+        // lies within a few standard deviations of the truth, so targets are kept there.
         let near = &e + (asked - &e).clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT);
         near.where_self(&r.gt(0.0).view([-1, 1, 1, 1]), &e)
     };

@@ -89,6 +89,7 @@ mod tests {
             }
         }
         assert!((ect_r(20.0, 16.0) / 20.0 - 15.0 / 16.0).abs() < 1e-6);
-        assert_eq!(ect_r(0.12, 64.0), 0.0, "near zero the clean residual is the target");
+        assert_eq!(ect_r(0.14, 16.0), 0.0, "near zero the clean residual is the target");
+        assert!((ect_r(0.15, 16.0) - 0.1059).abs() < 1e-3, "just above the floor it is not");
     }
 }

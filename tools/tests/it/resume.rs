@@ -3,7 +3,6 @@
 use crate::support::{corpus, go_on, recipe, trained};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 use tch::Device;
 use tools::progress::Progress;
 use tools::run_folder::RunFolder;
@@ -38,17 +37,18 @@ fn a_resumed_run_continues_the_loss_sequence() {
         let stop = AtomicBool::new(false);
         let log = folder.file("log.jsonl");
         let before = std::fs::read_to_string(&log).unwrap().lines().count();
+        let ended = AtomicBool::new(false);
         let end = std::thread::scope(|scope| {
             scope.spawn(|| {
-                let deadline = Instant::now() + Duration::from_secs(60);
-                while std::fs::read_to_string(&log).unwrap().lines().count() < before + 4
-                    && Instant::now() < deadline
-                {
+                let lines = || std::fs::read_to_string(&log).unwrap().lines().count();
+                while lines() < before + 4 && !ended.load(Ordering::Relaxed) {
                     std::thread::yield_now();
                 }
                 stop.store(true, Ordering::Relaxed);
             });
-            train::run(&mut session, &corpus, &mut folder, &Progress::new(), &stop).unwrap()
+            let end = train::run(&mut session, &corpus, &mut folder, &Progress::new(), &stop);
+            ended.store(true, Ordering::Relaxed);
+            end.unwrap()
         });
         if end == Interrupted::No {
             break session;

@@ -1,6 +1,5 @@
 //! Is the sample texture or grain? Figures of one-step samples against the truth, each printed beside the
-//! same figure of the grain baseline, because std ratio and spectra alone are fooled by plain noise
-//! (consistency models on residuals, measured at small scale).
+//! same figure of the grain baseline, because std ratio and spectra alone are fooled by plain noise.
 
 use super::estimate::Estimate;
 use contract::pixels::Planes;

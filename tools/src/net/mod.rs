@@ -18,7 +18,7 @@ pub use sampler::{SamplerConfig, SamplerNet, sigma_features};
 pub use scale::{LOG_LIMIT, RADIUS as SCALE_RADIUS, ScaleHead};
 
 use contract::resample::{PHASE_RADIUS, phase_kernel};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 /// The fixed bicubic enlargement as a convolution from y N×3×H×W to the folded N×3s²×H×W; zero beyond the
 /// border, so the outer [`PHASE_RADIUS`] pixels are wrong and training leaves them out of its losses.
@@ -53,9 +53,4 @@ pub fn bilinear_kernel(scale: usize) -> Vec<f32> {
 /// Kind used inside a network's body: bf16 where it pays, else f32. Heads and losses are f32.
 pub fn body_kind(bf16: bool) -> Kind {
     if bf16 { Kind::BFloat16 } else { Kind::Float }
-}
-
-/// A scalar tensor on `device`.
-pub fn scalar(value: f64, device: Device) -> Tensor {
-    Tensor::from(value as f32).to_device(device)
 }

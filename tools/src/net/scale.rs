@@ -1,6 +1,5 @@
 //! The local-scale head: how large the residual x − μ is around a pixel, one log-scale per opponent plane. It
-//! lets one network with one noise schedule serve flat sky and foliage alike (measured: energy score .794 →
-//! .737).
+//! lets one network with one noise schedule serve flat sky and foliage alike.
 
 use super::bilinear_folded;
 use super::params::{Conv, Layout, Params};
@@ -9,8 +8,8 @@ use tch::{Kind, Tensor};
 /// Radius in LR pixels that the scale adds to the features' own: three convolutions and the bilinear
 /// enlargement.
 pub const RADIUS: usize = 4;
-/// log s is kept within ± this, i.e. s within 1/20…20 of the global RMS: a safety rail, not a limit met in
-/// practice.
+/// log s is kept within ± this, i.e. s within 1/20…20 of the plane's RMS. Both ends are met: a batch of 32
+/// patches of the shipped run held s from 0.050 to 20.07.
 pub const LOG_LIMIT: f64 = 3.0;
 
 /// The layers of the scale head.

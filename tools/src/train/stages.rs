@@ -7,9 +7,9 @@ use crate::data::Random;
 use crate::net::{MeanNet, Opponent, Params, SamplerNet, ScaleHead};
 use tch::{Device, Kind, Tensor};
 
-/// Residuals, and consistency targets' distance from them, are kept within this many local RMS. Where the
-/// scale head expects nothing and the truth has an edge, e would be 50 and more, and the networks, which have
-/// no normalisation layers, answer such inputs with losses of 10³ that undo minutes of training.
+/// Residuals, and consistency targets' distance from them, are kept within this many local RMS. The networks
+/// have no normalisation layers, and where the scale head expects nothing the truth may lie far outside. A
+/// bound on what they see, not the cure of the blow-ups: that was the noise floor (`schedule::SIGMA_MIN`).
 const RESIDUAL_LIMIT: f64 = 8.0;
 
 /// The three networks' layers; their weights are kept apart.

@@ -184,7 +184,7 @@ fn train_step(
     let mut norm = f64::NAN;
     if value.is_finite() {
         loss.backward();
-        // The clipped step leads back to where losses are small, so it is taken; the average keeps out of it.
+        // The clipped step is taken, since leaving it out did not end a blow-up; the average keeps out of it.
         let decay = if blown_up { 1.0 } else { schedule::ema_decay(step, plan.adam.ema) };
         norm = trainee.step(&plan.adam, rate, step, decay);
     }

@@ -1,16 +1,19 @@
-//! How much may be in flight: output megapixels, counted by the one thread that admits, and given back over a
+//! How much memory may be in flight: megabytes, counted by the one thread that admits, and given back over a
 //! channel by whoever drops the job. A Condvar here would hang (ARCHITECTURE.md, "blocking"); a channel wakes
 //! with the stop. Knows nothing of pictures.
 
+use crate::job::Sighting;
 use crate::stop::Stop;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Owned by the one thread that admits.
 #[derive(Debug)]
 pub struct Budget {
     cap: usize,
     free: usize,
+    out: usize,
     release: Sender<Release>,
     released: Receiver<Release>,
 }
@@ -21,6 +24,17 @@ pub struct Permit {
     units: usize,
     target: PathBuf,
     release: Sender<Release>,
+    /// The errand that is to be tried again, if it is.
+    pub again: Option<Again>,
+}
+
+/// A picture to look at once more.
+#[derive(Debug, Clone)]
+pub struct Again {
+    /// Not before this.
+    pub due: Instant,
+    /// Which one.
+    pub sighting: Sighting,
 }
 
 /// What comes home when a permit is dropped.
@@ -29,6 +43,8 @@ pub struct Release {
     units: usize,
     /// The output path that is free again.
     pub target: PathBuf,
+    /// The errand that is to be tried again, if it is.
+    pub again: Option<Again>,
 }
 
 impl Budget {
@@ -37,7 +53,17 @@ impl Budget {
     pub fn new(cap: usize) -> Budget {
         let cap = cap.max(1);
         let (release, released) = bounded(cap);
-        Budget { cap, free: cap, release, released }
+        Budget { cap, free: cap, out: 0, release, released }
+    }
+
+    /// All there is: who takes that is alone.
+    pub fn whole(&self) -> usize {
+        self.cap
+    }
+
+    /// Permits that have not come home.
+    pub fn out(&self) -> usize {
+        self.out
     }
 
     /// Where permits come home; whoever receives one must hand it to [`Budget::credit`].
@@ -48,10 +74,11 @@ impl Budget {
     /// Counts a permit that came home.
     pub fn credit(&mut self, release: &Release) {
         self.free += release.units;
+        self.out -= 1;
     }
 
-    /// Waits for `want` units, or for the stop (`None`). A job that wants more than there is waits until it
-    /// is alone. Each permit that comes home meanwhile is shown to `came_home`.
+    /// Waits for `want` units, at most the whole, or for the stop (`None`). Each permit that comes home
+    /// meanwhile is shown to `came_home`.
     pub fn take(
         &mut self,
         want: usize,
@@ -72,15 +99,16 @@ impl Budget {
             }
         }
         self.free -= units;
-        Some(Permit { units, target: target.to_owned(), release: self.release.clone() })
+        self.out += 1;
+        Some(Permit { units, target: target.to_owned(), release: self.release.clone(), again: None })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let release = Release { units: self.units, target: std::mem::take(&mut self.target) };
+        let (target, again) = (std::mem::take(&mut self.target), self.again.take());
         // No receiver any more: nobody admits any more, so nobody counts.
-        self.release.send(release).ok();
+        self.release.send(Release { units: self.units, target, again }).ok();
     }
 }
 
@@ -90,15 +118,18 @@ mod tests {
     use crate::stop::stop_pair;
 
     #[test]
-    fn what_is_dropped_comes_home_and_an_oversize_job_waits_to_be_alone() {
+    fn what_is_dropped_comes_home_and_who_takes_the_whole_waits_to_be_alone() {
         let (_handle, stop) = stop_pair();
         let mut budget = Budget::new(3);
         let small = budget.take(1, Path::new("a"), &stop, |_| ()).expect("free");
+        assert_eq!(budget.out(), 1);
         drop(small);
         let mut home = Vec::new();
+        let whole = budget.whole();
         let large =
-            budget.take(99, Path::new("b"), &stop, |release| home.push(release.target)).expect("alone");
+            budget.take(whole, Path::new("b"), &stop, |release| home.push(release.target)).expect("alone");
         assert_eq!((home, large.units, budget.free), (vec![PathBuf::from("a")], 3, 0));
+        assert_eq!(budget.out(), 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::edge::model::Device;
 use crate::plan::MAX_STRENGTH;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Gives every picture back enlarged, in one network evaluation.
@@ -12,6 +12,19 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// How lines of the log look: for people, or one JSON object a line.
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// What to do.
@@ -21,6 +34,8 @@ pub enum Command {
     Once(Once),
     /// Watch a folder and enlarge what lands in it, until SIGINT or SIGTERM.
     Run(Run),
+    /// Check the configuration, its folders and its model, and tell everything that is wrong.
+    Validate(Run),
 }
 
 /// Words of `once`.
@@ -50,12 +65,19 @@ pub struct Once {
     /// Overwrite files in OUT that onestep did not make, or made from another picture.
     #[arg(long)]
     pub force: bool,
+    /// Memory for everything in flight, in MB. Default: half of what the machine has.
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub memory_mb: Option<u64>,
+    /// Folder of the ledger of what was done, on a local disk. Default: one for this OUT in
+    /// ~/.local/state/onestep.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
     /// ONNX Runtime's shared library.
     #[arg(long, value_name = "PATH")]
     pub ort_lib: Option<PathBuf>,
 }
 
-/// Words of `run`.
+/// Words of `run` and `validate`.
 #[derive(Debug, Args)]
 pub struct Run {
     /// The configuration.

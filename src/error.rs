@@ -8,6 +8,7 @@
 //! Errors carry values; the sentence is made here. Paths are added once, by whoever logs. Knows no logging.
 
 use contract::geometry::Size;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// How the process ends.
@@ -22,8 +23,54 @@ pub enum Exit {
     Usage = 2,
     /// Work was begun and cannot go on.
     Fatal = 3,
+    /// The device is lost; a fresh start may find it again.
+    DeviceLost = 75,
     /// The device that was asked for by name is not usable (EX_CONFIG: a supervisor should not restart us).
     DeviceAbsent = 78,
+}
+
+/// What the operating system said, and whether it may say something else a little later.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct SystemError {
+    /// Its words.
+    pub text: String,
+    /// Whether trying again may help.
+    pub transient: bool,
+}
+
+impl From<io::Error> for SystemError {
+    fn from(error: io::Error) -> SystemError {
+        SystemError { transient: is_transient(&error), text: error.to_string() }
+    }
+}
+
+/// Busy, full, out of memory, or a device or share that does not answer: another time it may.
+fn is_transient(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ExecutableFileBusy, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable, NotConnected,
+        OutOfMemory, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StaleNetworkFileHandle, StorageFull,
+        TimedOut, WouldBlock,
+    };
+    // Those without a kind of their own: EIO, ENFILE, EMFILE.
+    const NUMBERS: [i32; 3] = [5, 23, 24];
+    matches!(
+        error.kind(),
+        ExecutableFileBusy
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | NotConnected
+            | OutOfMemory
+            | QuotaExceeded
+            | ReadOnlyFilesystem
+            | ResourceBusy
+            | StaleNetworkFileHandle
+            | StorageFull
+            | TimedOut
+            | WouldBlock
+    ) || error.raw_os_error().is_some_and(|number| NUMBERS.contains(&number))
 }
 
 /// Why one picture failed. `Clone`, since a batch that fails fails all its pictures.
@@ -31,7 +78,10 @@ pub enum Exit {
 pub enum JobError {
     /// The operating system would not give us the bytes.
     #[error("cannot be read: {0}")]
-    Unreadable(String),
+    Unreadable(SystemError),
+    /// It was there when it was admitted.
+    #[error("is gone")]
+    Gone,
     /// Neither a file nor a link to one.
     #[error("is not a regular file")]
     NotAFile,
@@ -61,6 +111,18 @@ pub enum JobError {
         size: Size,
         /// The limit that it passes.
         limit_mpx: u64,
+    },
+    /// It would take more memory than all pictures together may.
+    #[error("would take {need_mb} MB of memory ({size} pixels, ×{scale}), pictures may take {limit_mb} MB")]
+    NeedsMemory {
+        /// What it needs at most, in MB.
+        need_mb: u64,
+        /// What `memory_mb` leaves for pictures.
+        limit_mb: u64,
+        /// Size in the header.
+        size: Size,
+        /// Output pixels per input pixel along a side.
+        scale: usize,
     },
     /// Its content is neither JPEG nor PNG, whatever its name says.
     #[error("content is neither JPEG nor PNG")]
@@ -94,17 +156,24 @@ pub enum JobError {
     Panicked(String),
     /// The result could not be written durably.
     #[error("result cannot be written: {0}")]
-    Write(String),
+    Write(SystemError),
+    /// onestep crashed while this picture was being worked on, more than once.
+    #[error("onestep crashed {crashes} times while this picture was in work: left alone until it changes")]
+    Quarantined {
+        /// How often.
+        crashes: u32,
+    },
 }
 
 impl JobError {
     /// A word for machines to sort failures by; stable across versions.
     pub fn class(&self) -> &'static str {
         match self {
-            JobError::Unreadable(_) | JobError::NotAFile => "unreadable",
+            JobError::Unreadable(_) | JobError::NotAFile | JobError::Gone => "unreadable",
             JobError::FileTooLarge { .. }
             | JobError::InputTooLarge { .. }
-            | JobError::OutputTooLarge { .. } => "too-large",
+            | JobError::OutputTooLarge { .. }
+            | JobError::NeedsMemory { .. } => "too-large",
             JobError::NotAPicture => "not-a-picture",
             JobError::Empty | JobError::Damaged(_) => "damaged",
             JobError::Changed => "changed",
@@ -113,6 +182,41 @@ impl JobError {
             JobError::Inference(_) => "inference",
             JobError::Panicked(_) => "internal",
             JobError::Write(_) => "write",
+            JobError::Quarantined { .. } => "quarantined",
+        }
+    }
+
+    /// Whether the same picture with the same options would fail again, whatever else changes around it.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            JobError::Unreadable(error) => !error.transient,
+            JobError::NotAFile
+            | JobError::Empty
+            | JobError::FileTooLarge { .. }
+            | JobError::InputTooLarge { .. }
+            | JobError::OutputTooLarge { .. }
+            | JobError::NeedsMemory { .. }
+            | JobError::NotAPicture
+            | JobError::Damaged(_)
+            | JobError::NonFinite
+            | JobError::Panicked(_)
+            | JobError::Quarantined { .. } => true,
+            JobError::Gone
+            | JobError::Changed
+            | JobError::NameTaken { .. }
+            | JobError::ForeignTarget
+            | JobError::OverItself
+            | JobError::Inference(_)
+            | JobError::Write(_) => false,
+        }
+    }
+
+    /// Whether the same picture may well succeed a little later, with nothing done about it.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            JobError::Unreadable(error) | JobError::Write(error) => error.transient,
+            JobError::Gone | JobError::Changed | JobError::Inference(_) => true,
+            _ => false,
         }
     }
 }
@@ -160,6 +264,14 @@ pub enum Fatal {
         /// The output folder.
         folder: PathBuf,
     },
+    /// The ledger cannot be read or written any more.
+    #[error("cannot use the ledger: {reason}: {}", folder.display())]
+    Ledger {
+        /// What the database said.
+        reason: String,
+        /// The state folder.
+        folder: PathBuf,
+    },
 }
 
 /// How a stage ends: a closed neighbour is a clean end, so an `Err` is always the cause itself.
@@ -198,6 +310,22 @@ pub enum StartError {
         name: String,
         /// One sentence.
         problem: String,
+    },
+    /// Another onestep works with the same state.
+    #[error("another onestep ({holder}) is at work with this state folder: {}", folder.display())]
+    Held {
+        /// Its pid, as far as it told.
+        holder: String,
+        /// The state folder.
+        folder: PathBuf,
+    },
+    /// The state folder or the ledger in it cannot be used.
+    #[error("cannot use the state folder: {reason}: {}", folder.display())]
+    State {
+        /// What the system or the database said.
+        reason: String,
+        /// The state folder.
+        folder: PathBuf,
     },
     /// A device asked for by name is not usable here.
     #[error("device {device} is not usable: {reason}; {remedy}")]
@@ -242,7 +370,23 @@ impl CommandError {
     pub fn exit(&self) -> Exit {
         match self {
             CommandError::Start(error) => error.exit(),
+            CommandError::Fatal(Fatal::Device(_)) => Exit::DeviceLost,
             CommandError::Fatal(_) => Exit::Fatal,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_by_itself_is_transient() {
+        let said = |number| SystemError::from(io::Error::from_raw_os_error(number)).transient;
+        // EIO, ENOMEM, EBUSY, ENFILE, EMFILE, ENOSPC, EROFS, ESTALE, EDQUOT
+        assert!([5, 12, 16, 23, 24, 28, 30, 116, 122].into_iter().all(said));
+        // EPERM, ENOENT, EACCES, ENOTDIR, EISDIR, EINVAL, ENAMETOOLONG
+        assert!(![1, 2, 13, 20, 21, 22, 36].into_iter().any(said));
+        assert!(JobError::Changed.is_transient() && !JobError::Empty.is_transient());
     }
 }

@@ -1,27 +1,74 @@
 //! The one thing that travels all the way, and is settled exactly once: by whichever stage speaks first, or
-//! by `Drop` if none does. Dropping it tells `record`, then gives back its permit and its claim. Knows no
-//! stage by name but what they tell it.
+//! by `Drop` if none does. Dropping it sends its end to `record`, and with it the permit: memory and output
+//! name are free again only when the end is written down, or the same picture could be begun twice. Where
+//! trying again may help, the permit takes the errand home with it. Knows no stage by name but what they tell
+//! it.
 
-use crate::budget::Permit;
+use crate::budget::{Again, Permit};
 use crate::edge::codec::Header;
 use crate::error::JobError;
-use crate::work::mark::Stamp;
+use crate::flight::Flight;
+use crate::work::backoff::Backoff;
+use crate::work::mark::{Mark, Stamp};
 use crossbeam_channel::Sender;
-use std::path::PathBuf;
-use std::sync::OnceLock;
-use std::time::Instant;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// A path where a picture may be: a hint, which may be lost, repeated or out of date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The input folder, or the folder of a picture that was named by itself.
+    pub root: Arc<Path>,
+    /// The path as we open it.
+    pub source: PathBuf,
+    /// Its place in the tree below the root.
+    pub relative: PathBuf,
+    /// Whether the user named this very file: then it is tried whatever it is.
+    pub named: bool,
+    /// How often it was tried before.
+    pub attempt: u32,
+}
 
 /// Which picture, and where it goes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Errand {
+    /// The input folder, or the folder of a picture that was named by itself.
+    pub root: Arc<Path>,
     /// The picture, as we open it.
     pub source: PathBuf,
     /// Its place in the tree, which is also the name it is known by.
     pub relative: PathBuf,
     /// Where the result goes.
     pub target: PathBuf,
-    /// Bytes and time of the picture when it was looked at.
+    /// Bytes and times of the picture when it was looked at.
     pub stamp: Stamp,
+    /// Whether the user named this very file.
+    pub named: bool,
+    /// How often it was tried before.
+    pub attempt: u32,
+}
+
+impl Errand {
+    /// The same picture, to be looked at once more.
+    pub fn again(&self) -> Sighting {
+        Sighting {
+            root: Arc::clone(&self.root),
+            source: self.source.clone(),
+            relative: self.relative.clone(),
+            named: self.named,
+            attempt: self.attempt + 1,
+        }
+    }
+
+    /// Whether trying again may help, and when.
+    pub fn retry(&self, error: &JobError, backoff: &Backoff) -> Option<Duration> {
+        // Chance that differs between pictures and is the same in every run: their size and times.
+        let chance = self.stamp.bytes ^ (self.stamp.modified_ns.unsigned_abs() >> 10);
+        error.is_transient().then(|| backoff.delay(self.attempt + 1, chance)).flatten()
+    }
 }
 
 /// One picture on its way.
@@ -33,22 +80,80 @@ pub struct Job {
     pub errand: Errand,
     /// What its first bytes say.
     pub header: Header,
+    /// Time that the stages have spent on it.
+    pub spent: Spent,
     verdict: OnceLock<Outcome>,
     admitted: Instant,
-    settled: Sender<Settled>,
-    /// Declared last, so that the outcome is told before the claim is free again.
-    _permit: Permit,
+    ends: Sender<Ended>,
+    flight: Flight,
+    backoff: Backoff,
+    permit: Option<Permit>,
+}
+
+/// Microseconds by step, added up by all threads that work on a picture.
+#[derive(Debug, Default)]
+pub struct Spent {
+    /// From admission until a decoder has time.
+    pub waiting: Span,
+    /// Reading and decoding.
+    pub decoding: Span,
+    /// Evaluating the network, noise included.
+    pub inferring: Span,
+    /// Encoding and writing, syncs included.
+    pub encoding: Span,
+}
+
+/// Time that several threads add to.
+#[derive(Debug, Default)]
+pub struct Span(AtomicU64);
+
+impl Span {
+    /// Adds the time since `begin`.
+    pub fn add_since(&self, begin: Instant) {
+        self.0.fetch_add(u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// In seconds.
+    pub fn seconds(&self) -> f64 {
+        self.0.load(Ordering::Relaxed) as f64 / 1e6
+    }
+}
+
+/// How long a picture took, in seconds. Steps overlap, so they may add up to more than the whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    /// From admission until a decoder had time.
+    pub waiting: f64,
+    /// Reading and decoding.
+    pub decoding: f64,
+    /// Evaluating the network, noise included, all threads together.
+    pub inferring: f64,
+    /// Encoding and writing.
+    pub encoding: f64,
+    /// From admission to the end; 0 where it was never admitted.
+    pub whole: f64,
 }
 
 /// What became of a picture.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// The result is durable.
-    Done,
+    Done(Box<Made>),
     /// A result for this very picture and these very options was already there.
-    AlreadyThere,
+    AlreadyThere(Found),
+    /// It failed before, and nothing has changed since.
+    KnownBad,
     /// Not a regular file, or gone before we looked: none of our business.
     PassedOver,
+    /// It failed for now, and is tried again after this time.
+    Postponed {
+        /// The stage that found out.
+        stage: &'static str,
+        /// Why.
+        error: JobError,
+        /// Until then.
+        wait: Duration,
+    },
     /// It failed, and has or will have a reason file.
     Failed {
         /// The stage that found out.
@@ -60,27 +165,70 @@ pub enum Outcome {
     Abandoned,
 }
 
-/// What `record` hears about each picture.
+/// A result that was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// What was done to which picture.
+    pub mark: Mark,
+    /// Length of the result.
+    pub output_bytes: u64,
+    /// SHA-256 of the result, hexadecimal.
+    pub output_sha256: String,
+}
+
+/// How a result that was already there was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// The ledger knows the file as it is.
+    Known,
+    /// The ledger knows this content (SHA-256); the file was only touched.
+    Touched(String),
+    /// The result itself says so, of this content (SHA-256); the ledger did not know.
+    Marked(String),
+}
+
+/// What `record` gets for each picture.
+#[derive(Debug)]
+pub struct Ended {
+    /// What became of it.
+    pub settled: Settled,
+    /// To be dropped when that is written down; `None` where it was never let in.
+    pub permit: Option<Permit>,
+}
+
+/// What became of which picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settled {
     /// Which picture.
     pub errand: Errand,
     /// What became of it.
     pub outcome: Outcome,
-    /// Seconds from admission to the end; 0 where it was never admitted.
-    pub seconds: f64,
+    /// How long it took.
+    pub times: Times,
 }
 
 impl Job {
-    /// A job that will tell `settled` of its end.
-    pub fn new(id: u64, errand: Errand, header: Header, permit: Permit, settled: Sender<Settled>) -> Job {
-        let (verdict, admitted) = (OnceLock::new(), Instant::now());
-        Job { id, errand, header, verdict, admitted, settled, _permit: permit }
+    /// A job that will send its end to `ends`, and is in flight until then.
+    pub fn new(
+        id: u64,
+        errand: Errand,
+        header: Header,
+        permit: Permit,
+        ends: Sender<Ended>,
+        flight: Flight,
+        backoff: Backoff,
+    ) -> Arc<Job> {
+        let (verdict, admitted, spent) = (OnceLock::new(), Instant::now(), Spent::default());
+        let permit = Some(permit);
+        let job = Job { id, errand, header, spent, verdict, admitted, ends, flight, backoff, permit };
+        let job = Arc::new(job);
+        job.flight.enter(&job);
+        job
     }
 
-    /// Settles the job; the first verdict wins.
-    pub fn settle(&self, outcome: Outcome) {
-        self.verdict.set(outcome).ok();
+    /// Settles the job; the first verdict wins. Says whether this was it.
+    pub fn settle(&self, outcome: Outcome) -> bool {
+        self.verdict.set(outcome).is_ok()
     }
 
     /// Settles the job as failed in `stage`.
@@ -92,27 +240,41 @@ impl Job {
     pub fn is_settled(&self) -> bool {
         self.verdict.get().is_some()
     }
+
+    /// A decoder takes it.
+    pub fn begin(&self) {
+        self.spent.waiting.add_since(self.admitted);
+    }
+
+    fn times(&self) -> Times {
+        let Spent { waiting, decoding, inferring, encoding } = &self.spent;
+        Times {
+            waiting: waiting.seconds(),
+            decoding: decoding.seconds(),
+            inferring: inferring.seconds(),
+            encoding: encoding.seconds(),
+            whole: self.admitted.elapsed().as_secs_f64(),
+        }
+    }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        let settled = Settled {
-            errand: self.errand.clone(),
-            outcome: self.verdict.take().unwrap_or(Outcome::Abandoned),
-            seconds: self.admitted.elapsed().as_secs_f64(),
+        let mut permit = self.permit.take();
+        let outcome = match self.verdict.take().unwrap_or(Outcome::Abandoned) {
+            Outcome::Failed { stage, error } => match self.errand.retry(&error, &self.backoff) {
+                Some(wait) => {
+                    let again = Again { due: Instant::now() + wait, sighting: self.errand.again() };
+                    permit.iter_mut().for_each(|permit| permit.again = Some(again.clone()));
+                    Outcome::Postponed { stage, error, wait }
+                }
+                None => Outcome::Failed { stage, error },
+            },
+            other => other,
         };
+        let settled = Settled { errand: self.errand.clone(), outcome, times: self.times() };
+        self.flight.leave(self.id);
         // No recorder any more means that it died; then its panic is the news, not this picture.
-        self.settled.send(settled).ok();
+        self.ends.send(Ended { settled, permit }).ok();
     }
-}
-
-/// A path where a picture may be: a hint, which may be lost, repeated or out of date.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
-    /// The path as we open it.
-    pub source: PathBuf,
-    /// Its place in the tree.
-    pub relative: PathBuf,
-    /// Whether the user named this very file: then it is tried whatever it is.
-    pub named: bool,
 }

@@ -1,21 +1,24 @@
 //! The whole topology on one screen: every channel, every thread, in the order of the data. Decides nothing.
 
 use crate::crew::Crew;
+use crate::edge::ledger::Ledger;
 use crate::edge::model::Model;
 use crate::error::End;
-use crate::job::{Job, Settled, Sighting};
+use crate::flight::Flight;
+use crate::job::{Ended, Job, Settled, Sighting};
 use crate::plan::Plan;
-use crate::stage::record::{Recording, Summary};
+use crate::pulse::Trap;
+use crate::stage::record::Summary;
 use crate::stage::watch::Watching;
 use crate::stage::{self, Batch, Finished, Inferred, Tile, admit};
-use crate::stop::{Stop, StopHandle};
+use crate::stop::{Never, Stop, StopHandle};
 use crossbeam_channel::bounded;
 use std::sync::Arc;
 
 /// Sightings on their way to `admit`: a hint is small, and a full queue only makes `watch` wait.
 const SIGHTINGS: usize = 1024;
 /// Ends on their way to `record`: enough that a burst of skips does not wait for the log.
-const SETTLED: usize = 64;
+const ENDED: usize = 64;
 
 /// Where pictures come from.
 pub enum Intake {
@@ -31,14 +34,18 @@ pub struct Edges<'a> {
     pub models: Vec<Box<dyn Model>>,
     /// Where pictures come from.
     pub intake: Intake,
+    /// Two connections to one ledger: for what is about to be done, and for what became of it.
+    pub ledgers: (Ledger, Ledger),
     /// Sees each picture's end.
     pub observe: Box<dyn FnMut(&Settled) + Send + 'a>,
+    /// Faults, for tests.
+    pub trap: Option<Trap>,
 }
 
 /// Runs to the end of the intake, the stop, or a fatal error; all threads are joined when it returns.
 pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop) -> (Summary, End) {
-    let Edges { models, intake, mut observe } = edges;
-    let mut summary = Summary::default();
+    let Edges { models, intake, ledgers: (intents, ends), mut observe, trap } = edges;
+    let (mut summary, flight) = (Summary::default(), Flight::default());
     let end = std::thread::scope(|scope| {
         let (workers, tiles) = (models.len(), plan.batching.tiles);
         let (decoders, encoders) = (plan.decoding.threads.max(1), plan.encoding.threads.max(1));
@@ -48,39 +55,54 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         let (batch_tx, batch_rx) = bounded::<Batch>(workers); // one ready for each worker
         let (inferred_tx, inferred_rx) = bounded::<Inferred>(workers); // one from each worker
         let (finished_tx, finished_rx) = bounded::<Finished>(encoders); // one ready for each encoder
-        let (settled_tx, settled_rx) = bounded::<Settled>(SETTLED);
-        let mut crew = Crew::new(scope, stop_handle.clone());
+        let (ended_tx, ended_rx) = bounded::<Ended>(ENDED);
+        let (alive, over) = bounded::<Never>(0); // closes when `record`, the last of all, ends
+        let mut crew = Crew::new(scope, stop_handle.clone(), trap);
 
         let watch_stop = stop.clone();
-        crew.spawn("watch", move || match intake {
+        crew.spawn("watch", move |pulse| match intake {
             Intake::List(list) => stage::watch::list(list, &sighting_tx, &watch_stop),
-            Intake::Folder(watching) => stage::watch::folder(&watching, &sighting_tx, &watch_stop),
+            Intake::Folder(watching) => stage::watch::folder(&watching, pulse, &sighting_tx, &watch_stop),
         });
-        let doors =
-            admit::Doors { inbox: sighting_rx, outbox: job_tx, settled: settled_tx, stop: stop.clone() };
-        crew.spawn("admit", move || admit::run(&plan.admission, doors));
+        let doors = admit::Doors {
+            inbox: sighting_rx,
+            outbox: job_tx,
+            ends: ended_tx,
+            ledger: intents,
+            flight: flight.clone(),
+            stop: stop.clone(),
+        };
+        crew.spawn("admit", move |pulse| admit::run(&plan.admission, pulse, doors));
         for n in 0..decoders {
             let (inbox, outbox) = (job_rx.clone(), tile_tx.clone());
-            crew.spawn(&format!("decode-{n}"), move || stage::decode::run(&plan.decoding, inbox, outbox));
+            let name = format!("decode-{n}");
+            crew.spawn(&name, move |pulse| stage::decode::run(&plan.decoding, pulse, inbox, outbox));
         }
         drop((job_rx, tile_tx));
-        crew.spawn("batch", move || stage::batch::run(&plan.batching, &tile_rx, &batch_tx));
+        crew.spawn("batch", move |pulse| stage::batch::run(&plan.batching, pulse, &tile_rx, &batch_tx));
         for (n, model) in models.into_iter().enumerate() {
             let (inbox, outbox) = (batch_rx.clone(), inferred_tx.clone());
-            crew.spawn(&format!("infer-{n}"), move || {
-                stage::infer::run(&plan.inference, model, inbox, outbox)
-            });
+            let name = format!("infer-{n}");
+            crew.spawn(&name, move |pulse| stage::infer::run(&plan.inference, pulse, model, inbox, outbox));
         }
         drop((batch_rx, inferred_tx));
-        crew.spawn("blend", move || stage::blend::run(&plan.inference, inferred_rx, finished_tx));
+        let blending = &plan.inference;
+        crew.spawn("blend", move |pulse| stage::blend::run(blending, pulse, inferred_rx, finished_tx));
         for n in 0..encoders {
             let inbox = finished_rx.clone();
-            crew.spawn(&format!("encode-{n}"), move || stage::encode::run(&plan.encoding, inbox));
+            let name = format!("encode-{n}");
+            crew.spawn(&name, move |pulse| stage::encode::run(&plan.encoding, pulse, inbox));
         }
         drop(finished_rx);
-        let recording = Recording { output: plan.output.clone(), limits: plan.admission.limits };
         let (summary, observe) = (&mut summary, observe.as_mut());
-        crew.spawn("record", move || stage::record::run(&recording, settled_rx, summary, observe));
+        crew.spawn("record", move |pulse| {
+            let _alive = alive;
+            stage::record::run(&plan.recording, pulse, &ended_rx, ends, summary, observe)
+        });
+        let (pulses, flight) = (crew.pulses(), flight.clone());
+        crew.spawn("supervise", move |_| {
+            stage::supervise::run(&plan.supervision, &pulses, &flight, stop, &over)
+        });
         crew.join()
     });
     (summary, end)

@@ -2,8 +2,10 @@
 //! can meet a pair that does not fit. Reads no files, starts nothing.
 
 use crate::edge::model::{Device, Facts};
+use crate::error::StartError;
+use crate::work::backoff::Backoff;
 use crate::work::mark::Fingerprint;
-use contract::card::ModelCard;
+use contract::card::{ModelCard, Role};
 use contract::geometry::{Size, TileGrid};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
@@ -23,10 +25,12 @@ const CUDA_BATCH_TILES: usize = 8;
 /// How long a tile waits for company: far below an evaluation, far above the gap between two tiles of one
 /// picture.
 const LINGER: Duration = Duration::from_millis(5);
+/// Less than this for pictures would refuse nearly all.
+const LEAST_PICTURES_MB: u64 = 64;
 /// Largest strength: the card's own bound, told before a model is opened.
 pub const MAX_STRENGTH: f32 = 1.2;
 
-/// What is refused by its header, and how much may be in flight.
+/// What is refused by its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Length of a file.
@@ -35,13 +39,13 @@ pub struct Limits {
     pub max_input_mpx: u64,
     /// Pixels of a result.
     pub max_output_mpx: u64,
-    /// Pixels of all results in the making; one that is larger is made alone.
-    pub budget_mpx: u64,
+    /// Memory for everything that is in flight, the runtime's own not counted.
+    pub memory_mb: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { max_file_mb: 200, max_input_mpx: 100, max_output_mpx: 800, budget_mpx: 256 }
+        Limits { max_file_mb: 200, max_input_mpx: 100, max_output_mpx: 800, memory_mb: 4000 }
     }
 }
 
@@ -61,17 +65,36 @@ pub struct Choice {
     pub threads: usize,
     /// Limits.
     pub limits: Limits,
+    /// Room on the output's disk that is never filled.
+    pub reserve_mb: u64,
     /// Give up what stands where a result goes, whoever made it.
     pub force: bool,
-    /// Remember every output name for the whole run (`once`), not only while in flight (`run`).
-    pub keep_names: bool,
+    /// Somebody waits for these very pictures (`once`): what failed before is tried again, a result that was
+    /// taken away is made again, and output names are kept to the end of the run. A daemon does neither, or
+    /// it would do everything again whose result was picked up.
+    pub once: bool,
+    /// How patient we are.
+    pub supervision: Supervision,
+}
+
+/// What `supervise` needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Supervision {
+    /// How long after the stop what is in flight may take.
+    pub drain: Duration,
+    /// How long nothing may move while pictures are in flight, or a thread be at one piece of work.
+    pub stall: Duration,
+}
+
+impl Default for Supervision {
+    fn default() -> Supervision {
+        Supervision { drain: Duration::from_secs(60), stall: Duration::from_secs(300) }
+    }
 }
 
 /// One value for each stage that needs one.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The output folder.
-    pub output: PathBuf,
     /// For `admit`.
     pub admission: Admission,
     /// For `decode`.
@@ -82,6 +105,10 @@ pub struct Plan {
     pub inference: Inference,
     /// For `encode`.
     pub encoding: Encoding,
+    /// For `record`.
+    pub recording: Recording,
+    /// For `supervise`.
+    pub supervision: Supervision,
 }
 
 /// What `admit` needs.
@@ -91,14 +118,37 @@ pub struct Admission {
     pub output: PathBuf,
     /// Limits.
     pub limits: Limits,
+    /// Memory for pictures: what is left of the limit when tiles have theirs.
+    pub memory_mb: usize,
+    /// Room on the output's disk that is never filled.
+    pub reserve_mb: u64,
     /// Output pixels per input pixel along a side.
     pub scale: usize,
     /// What makes a result the one we would make.
     pub wanted: Fingerprint,
+    /// The same as the ledger has it for what is done.
+    pub done: String,
+    /// And for what failed: limits and version decide there too.
+    pub failed: String,
     /// Give up what stands where a result goes, whoever made it.
     pub force: bool,
-    /// Remember every output name for the whole run.
-    pub keep_names: bool,
+    /// Somebody waits for these very pictures; see [`Choice::once`].
+    pub once: bool,
+    /// How often what fails for now is tried, and how soon.
+    pub backoff: Backoff,
+}
+
+/// What `record` needs.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// The output folder.
+    pub output: PathBuf,
+    /// For reason files.
+    pub limits: Limits,
+    /// For the ledger and receipts: what decides a result.
+    pub done: String,
+    /// For the ledger: what decides a failure.
+    pub failed: String,
 }
 
 /// What `decode` needs.
@@ -170,42 +220,75 @@ pub struct Encoding {
 
 impl Plan {
     /// Marries a choice to an opened model.
-    pub fn new(choice: &Choice, facts: &Facts) -> Plan {
+    ///
+    /// # Errors
+    /// If the tiles of all threads do not leave enough memory for a small picture.
+    pub fn new(choice: &Choice, facts: &Facts) -> Result<Plan, StartError> {
         let on_cpu = facts.device == Device::Cpu;
         let tiles = if on_cpu { 1 } else { CUDA_BATCH_TILES };
         // On the CPU the network takes nearly all the time; on a GPU, packing PNGs does.
         let encoders = if on_cpu { choice.threads.div_ceil(2) } else { choice.threads };
-        Plan {
-            output: choice.output.clone(),
+        let (decoders, workers) = (choice.threads.div_ceil(4), if on_cpu { choice.threads } else { 1 });
+        let tiling = Tiling::new(&facts.card, facts.device);
+        let pool = pool_bytes(&facts.card, tiling.largest(), tiles, workers, decoders);
+        let Limits { memory_mb, .. } = choice.limits;
+        let left_mb = memory_mb.saturating_sub(pool.div_ceil(1_000_000));
+        if left_mb < LEAST_PICTURES_MB {
+            return Err(StartError::usage(format!(
+                "memory_mb is {memory_mb}, but the tiles of {workers} threads with model {} take {} MB: give it at \
+                 least {} or fewer threads",
+                facts.card.name,
+                pool.div_ceil(1_000_000),
+                pool.div_ceil(1_000_000) + LEAST_PICTURES_MB
+            )));
+        }
+        let (sha256, strength) = (facts.sha256.clone(), facts.strength);
+        let wanted = Fingerprint { model_sha256: sha256.clone(), strength, seed: choice.seed };
+        let done = wanted.to_text();
+        let failed = format!("{done} {:?} version {}", choice.limits, env!("CARGO_PKG_VERSION"));
+        let (output, limits) = (choice.output.clone(), choice.limits);
+        Ok(Plan {
             admission: Admission {
-                output: choice.output.clone(),
-                limits: choice.limits,
+                output: output.clone(),
+                limits,
+                memory_mb: usize::try_from(left_mb).unwrap_or(usize::MAX),
+                reserve_mb: choice.reserve_mb,
                 scale: facts.card.scale,
-                wanted: Fingerprint {
-                    model_sha256: facts.sha256.clone(),
-                    strength: facts.strength,
-                    seed: choice.seed,
-                },
+                wanted,
+                done: done.clone(),
+                failed: failed.clone(),
                 force: choice.force,
-                keep_names: choice.keep_names,
+                once: choice.once,
+                backoff: Backoff::default(),
             },
-            decoding: Decoding {
-                threads: choice.threads.div_ceil(4),
-                tiling: Tiling::new(&facts.card, facts.device),
-                seed: choice.seed,
-            },
+            decoding: Decoding { threads: decoders, tiling, seed: choice.seed },
             batching: Batching { tiles, linger: LINGER },
-            inference: Inference { strength: facts.strength, scale: facts.card.scale },
+            inference: Inference { strength, scale: facts.card.scale },
             encoding: Encoding {
-                output: choice.output.clone(),
+                output: output.clone(),
                 threads: encoders,
                 model: facts.card.name.clone(),
-                model_sha256: facts.sha256.clone(),
-                strength: facts.strength,
+                model_sha256: sha256,
+                strength,
                 device: facts.device.to_string(),
             },
-        }
+            recording: Recording { output, limits, done, failed },
+            supervision: choice.supervision,
+        })
     }
+}
+
+/// Memory of all tiles that may exist at once, whatever the pictures: windows waiting and in hand, each
+/// worker's noise, and what is kept of outputs, waiting and in hand.
+fn pool_bytes(card: &ModelCard, window: Size, tiles: usize, workers: usize, decoders: usize) -> u64 {
+    let input = 12 * window.area();
+    let output = window.times(card.scale).area();
+    let noise = if card.role == Role::Sample { 12 * output } else { 0 };
+    // Decoders each hold a tile, two batches for each worker wait as tiles, the batcher holds one batch, and
+    // each worker has one waiting and one in hand.
+    let windows = decoders + tiles * (2 * workers + 1 + 2 * workers);
+    let kept = tiles * (2 * workers + 1);
+    (windows * input + workers * tiles * noise + kept * 3 * output) as u64
 }
 
 impl Tiling {
@@ -228,6 +311,14 @@ impl Tiling {
         Tiling::Fixed { window: Size::new(side, side), halo }
     }
 
+    /// The largest window.
+    pub fn largest(&self) -> Size {
+        match *self {
+            Tiling::Fitted { max_side, .. } => Size::new(max_side, max_side),
+            Tiling::Fixed { window, .. } => window,
+        }
+    }
+
     /// The grid of a picture that has pixels. `None` where windows have no core, which [`Tiling::new`] never
     /// makes.
     pub fn grid(&self, picture: Size) -> Option<TileGrid> {
@@ -243,7 +334,7 @@ impl Tiling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::card::{Golden, Role, Task};
+    use contract::card::{Golden, Task};
     use contract::pixels::Picture;
 
     fn card(halo: usize, multiple: usize) -> ModelCard {
@@ -281,6 +372,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn too_little_memory_is_refused_with_what_it_takes() {
+        let facts = Facts { card: card(8, 1), sha256: "feed".into(), strength: 0.0, device: Device::Cpu };
+        let choice = |memory_mb| Choice {
+            output: "/out".into(),
+            seed: None,
+            threads: 2,
+            limits: Limits { memory_mb, ..Limits::default() },
+            reserve_mb: 0,
+            force: false,
+            once: true,
+            supervision: Supervision::default(),
+        };
+        // Ten windows of 384² and what is kept of five outputs, 16 times as large.
+        let pool = 10 * 12 * 384 * 384 + 5 * 3 * 16 * 384 * 384;
+        let error = Plan::new(&choice(100), &facts).expect_err("too little").to_string();
+        let told = format!("take {} MB: give it at least {}", pool / 1_000_000 + 1, pool / 1_000_000 + 65);
+        assert!(error.contains(&told), "{error}");
+        let plan = Plan::new(&choice(500), &facts).expect("enough");
+        assert_eq!(plan.admission.memory_mb, 500 - pool / 1_000_000 - 1);
     }
 
     #[test]

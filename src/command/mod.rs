@@ -1,7 +1,9 @@
 //! The commands: words and configuration → a plan, a pipeline, an exit code. What `once` and `run` share.
 
+mod books;
 mod once;
 mod run;
+mod validate;
 
 use crate::cli::{Cli, Command};
 use crate::crew::Crew;
@@ -14,6 +16,7 @@ use crate::pipeline::{self, Edges, Intake};
 use crate::plan::{Choice, Plan};
 use crate::stage::record::Summary;
 use crate::stop::{Stop, StopHandle, is_stopped, stop_pair};
+use books::Books;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -22,10 +25,11 @@ pub fn main(cli: Cli) -> Exit {
     let is_once = matches!(cli.command, Command::Once(_));
     let progress = Progress::new(is_once);
     // Where a bar tells what is done, lines are for what went wrong.
-    logging::start(if progress.is_shown() { "warn" } else { "info" }, &progress);
+    logging::start(if progress.is_shown() { "warn" } else { "info" }, cli.log_format, &progress);
     let end = match cli.command {
         Command::Once(words) => once::main(words, &progress),
         Command::Run(words) => run::main(words),
+        Command::Validate(words) => validate::main(words),
     };
     end.unwrap_or_else(|error| {
         progress.clear();
@@ -49,11 +53,12 @@ struct Order<'a> {
     model_folder: Option<&'a Path>,
     strength: Option<f32>,
     device: Device,
+    state: Option<&'a Path>,
     choice: Choice,
 }
 
-/// Opens the model and prepares the output folder.
-fn prepare(order: &Order<'_>) -> Result<(Plan, Opened), CommandError> {
+/// Finds and opens the model, and plans with it.
+fn plan(order: &Order<'_>) -> Result<(Plan, Opened), StartError> {
     let executable = std::env::current_exe().unwrap_or_default();
     let working = std::env::current_dir().unwrap_or_default();
     let variable = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -62,22 +67,27 @@ fn prepare(order: &Order<'_>) -> Result<(Plan, Opened), CommandError> {
     let request =
         Request { file, strength: order.strength, device: order.device, threads: order.choice.threads };
     let opened = model::open(&library, &request)?;
-    let plan = Plan::new(&order.choice, &opened.facts);
+    let plan = Plan::new(&order.choice, &opened.facts)?;
     log::info!(
-        "model {} on {}, strength {}, threads {}",
+        "model {} on {}, strength {}, threads {}, memory {} MB",
         opened.facts.card.name,
         opened.facts.device,
         opened.facts.strength,
-        order.choice.threads
+        order.choice.threads,
+        order.choice.limits.memory_mb
     );
-    let output = &order.choice.output;
+    Ok((plan, opened))
+}
+
+/// Makes the output folder and clears what an earlier run left half written.
+fn clear(output: &Path) -> Result<(), Fatal> {
     let swept = store::make_root(output)
         .and_then(|()| store::sweep(output))
-        .map_err(|error| Fatal::Output { reason: error.to_string(), folder: output.clone() })?;
+        .map_err(|error| Fatal::Output { reason: error.to_string(), folder: output.to_owned() })?;
     if swept > 0 {
         log::info!("swept {swept} unfinished files of an earlier run: {}", output.display());
     }
-    Ok((plan, opened))
+    Ok(())
 }
 
 /// Runs the pipeline under the signals' stop. Also says whether it was stopped.
@@ -103,9 +113,19 @@ fn work(
     handle: &StopHandle,
     stop: &Stop,
 ) -> Result<Summary, CommandError> {
-    let (plan, opened) = prepare(order)?;
-    let edges = Edges { models: opened.models, intake, observe: Box::new(observe) };
+    // The books first: where another onestep is at work, nothing else is touched.
+    let books = Books::open(order.state, &order.choice.output)?;
+    let (plan, opened) = plan(order)?;
+    clear(&order.choice.output)?;
+    let edges = Edges {
+        models: opened.models,
+        intake,
+        ledgers: books.ledgers()?,
+        observe: Box::new(observe),
+        trap: None,
+    };
     let (summary, end) = pipeline::run(&plan, edges, handle, stop);
+    books.close(&end);
     end.inspect_err(|_| log::info!("until then: {summary}"))?;
     Ok(summary)
 }
@@ -115,9 +135,9 @@ fn under_signals(handle: &StopHandle, body: impl FnOnce()) -> End {
         |error: std::io::Error| Fatal::NoThread { name: "signals".into(), reason: error.to_string() };
     let (listener, closer) = signals::listen().map_err(no_signals)?;
     std::thread::scope(|scope| {
-        let mut crew = Crew::new(scope, handle.clone());
+        let mut crew = Crew::new(scope, handle.clone(), None);
         let stop = handle.clone();
-        crew.spawn("signals", move || {
+        crew.spawn("signals", move |_| {
             listener.serve(&stop);
             Ok(())
         });
@@ -127,9 +147,14 @@ fn under_signals(handle: &StopHandle, body: impl FnOnce()) -> End {
     })
 }
 
+/// Places are told from the root, whatever folder they were named in: the ledger outlives that.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// The path without links, as far as it exists: an output folder need not exist yet.
 fn resolved(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let path = absolute(path);
     let (mut rest, mut folder) = (Vec::new(), path.as_path());
     loop {
         if let Ok(real) = folder.canonicalize() {

@@ -1,13 +1,14 @@
 //! `onestep once`: these pictures and folders, then the end.
 
-use super::{Order, must_lie_apart, serve};
+use super::{Order, absolute, must_lie_apart, serve};
 use crate::cli;
+use crate::config::{DEFAULT_RESERVE_MB, default_memory_mb};
 use crate::edge::progress::Progress;
 use crate::edge::scan::{scan, sighting};
 use crate::error::{CommandError, Exit, StartError};
-use crate::job::{Settled, Sighting};
+use crate::job::{Outcome, Settled, Sighting};
 use crate::pipeline::Intake;
-use crate::plan::{Choice, Limits, default_threads};
+use crate::plan::{Choice, Limits, Supervision, default_threads};
 use crate::work::naming::text_of;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -26,17 +27,26 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
         model_folder: None,
         strength: words.strength,
         device: words.device,
+        state: words.state.as_deref(),
         choice: Choice {
-            output: words.output.clone(),
+            output: absolute(&words.output),
             seed: words.seed,
             threads: words.threads.map_or_else(default_threads, usize::from),
-            limits: Limits::default(),
+            limits: Limits {
+                memory_mb: words.memory_mb.unwrap_or_else(default_memory_mb),
+                ..Limits::default()
+            },
+            reserve_mb: DEFAULT_RESERVE_MB,
             force: words.force,
-            keep_names: true,
+            once: true,
+            supervision: Supervision::default(),
         },
     };
     let mut seen = 0;
     let observe = |settled: &Settled| {
+        if matches!(settled.outcome, Outcome::Postponed { .. }) {
+            return;
+        }
         seen += 1;
         progress.advance(&text_of(settled.errand.relative.file_name().unwrap_or_default().as_ref()));
     };
@@ -66,13 +76,14 @@ fn check(inputs: &[PathBuf], output: &Path) -> Result<(), StartError> {
 /// All pictures, each path once.
 fn gather(inputs: &[PathBuf]) -> Vec<Sighting> {
     let found = inputs.iter().flat_map(|input| {
+        // The ledger knows a folder by where it is, not by how it is called today.
         if input.is_dir() {
-            scan(input, input)
+            scan(&absolute(input).into(), &absolute(input))
         } else {
-            vec![sighting(input.parent().unwrap_or(Path::new("")), input, true)]
+            let path = absolute(input);
+            vec![sighting(&path.parent().unwrap_or(Path::new("/")).into(), &path, true)]
         }
     });
     let mut seen = HashSet::new();
-    let key = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    found.filter(|sighting| seen.insert(key(&sighting.source))).collect()
+    found.filter(|sighting| seen.insert(sighting.source.clone())).collect()
 }

@@ -3,15 +3,20 @@
 
 mod raw;
 
+use crate::edge::machine;
 use crate::edge::model::Device;
 use crate::error::StartError;
-use crate::plan::{Limits, MAX_STRENGTH, default_threads};
+use crate::plan::{Limits, MAX_STRENGTH, Supervision, default_threads};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The model where none is named.
 pub const DEFAULT_MODEL: &str = "sr-x4";
-const DEFAULT_SETTLE_MS: i64 = 2000;
+/// Room that is left on a disk where none is named: databases and logs on it go on.
+pub const DEFAULT_RESERVE_MB: u64 = 500;
+const DEFAULT_SETTLE_MS: u64 = 2000;
+/// Bounds of whatever is counted in millions.
+const LARGE: (u64, u64) = (1, 1_000_000);
 
 /// What `run` was told.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +41,19 @@ pub struct Config {
     pub threads: usize,
     /// Limits.
     pub limits: Limits,
+    /// Room on the output's disk that is never filled.
+    pub reserve_mb: u64,
+    /// Folder of ledger and lock, or `None` for the usual place.
+    pub state: Option<PathBuf>,
+    /// How patient we are.
+    pub supervision: Supervision,
     /// ONNX Runtime's shared library, or `None` for the usual places.
     pub library: Option<PathBuf>,
+}
+
+/// Memory where none is named: half of what the machine, or our control group, has.
+pub fn default_memory_mb() -> u64 {
+    machine::memory_mb().map_or(Limits::default().memory_mb, |all| all / 2)
 }
 
 /// Reads and checks a file.
@@ -59,7 +75,7 @@ pub fn load(file: &Path) -> Result<Config, StartError> {
 pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
     let raw = raw::parse(text).map_err(|problem| vec![problem])?;
     let mut check = Check { problems: Vec::new() };
-    let limits = Limits::default();
+    let (limits, patience) = (Limits::default(), Supervision::default());
     let path = |path: PathBuf| folder.join(path);
     let config = Config {
         input: check.present("watch.input", raw.watch.input).map(path).unwrap_or_default(),
@@ -67,7 +83,7 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
         settle: Duration::from_millis(check.number(
             "watch.settle_ms",
             raw.watch.settle_ms,
-            DEFAULT_SETTLE_MS as u64,
+            DEFAULT_SETTLE_MS,
             (100, 3_600_000),
         )),
         model: check.model(raw.model.name, folder),
@@ -82,26 +98,27 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
                 "limits.max_file_mb",
                 raw.limits.max_file_mb,
                 limits.max_file_mb,
-                (1, 100_000),
+                LARGE,
             ),
             max_input_mpx: check.number(
                 "limits.max_input_mpx",
                 raw.limits.max_input_mpx,
                 limits.max_input_mpx,
-                (1, 100_000),
+                LARGE,
             ),
             max_output_mpx: check.number(
                 "limits.max_output_mpx",
                 raw.limits.max_output_mpx,
                 limits.max_output_mpx,
-                (1, 1_000_000),
+                LARGE,
             ),
-            budget_mpx: check.number(
-                "limits.budget_mpx",
-                raw.limits.budget_mpx,
-                limits.budget_mpx,
-                (1, 100_000),
-            ),
+            memory_mb: check.number("limits.memory_mb", raw.limits.memory_mb, default_memory_mb(), LARGE),
+        },
+        reserve_mb: check.number("limits.reserve_mb", raw.limits.reserve_mb, DEFAULT_RESERVE_MB, LARGE),
+        state: raw.service.state.map(path),
+        supervision: Supervision {
+            drain: check.seconds("service.drain_s", raw.service.drain_s, patience.drain),
+            stall: check.seconds("service.stall_s", raw.service.stall_s, patience.stall),
         },
         library: raw.runtime.library.map(path),
     };
@@ -130,6 +147,10 @@ impl Check {
                 default
             }
         }
+    }
+
+    fn seconds(&mut self, key: &str, value: Option<i64>, default: Duration) -> Duration {
+        Duration::from_secs(self.number(key, value, default.as_secs(), (1, 86_400)))
     }
 
     fn strength(&mut self, strength: f64) -> f32 {

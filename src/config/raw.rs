@@ -16,6 +16,8 @@ pub(super) struct Raw {
     pub(super) device: Device,
     /// `[limits]`
     pub(super) limits: Limits,
+    /// `[service]`
+    pub(super) service: Service,
     /// `[runtime]`
     pub(super) runtime: Runtime,
 }
@@ -66,8 +68,22 @@ pub(super) struct Limits {
     pub(super) max_input_mpx: Option<i64>,
     /// Pixels of a result.
     pub(super) max_output_mpx: Option<i64>,
-    /// Pixels of all results in the making.
-    pub(super) budget_mpx: Option<i64>,
+    /// Memory for everything in flight.
+    pub(super) memory_mb: Option<i64>,
+    /// Room on the output's disk that is never filled.
+    pub(super) reserve_mb: Option<i64>,
+}
+
+/// `[service]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Service {
+    /// Folder of ledger and lock.
+    pub(super) state: Option<PathBuf>,
+    /// How long what is in flight may take after the stop.
+    pub(super) drain_s: Option<i64>,
+    /// How long nothing may move.
+    pub(super) stall_s: Option<i64>,
 }
 
 /// `[runtime]`

@@ -1,7 +1,8 @@
-//! Marks and reasons as JSON. The only file that names `serde_json`. Writes no files.
+//! Marks, receipts and reasons as JSON. The only file that names `serde_json`. Writes no files.
 
+use crate::edge::logging::Fact;
 use crate::error::JobError;
-use crate::job::Errand;
+use crate::job::{Errand, Times};
 use crate::plan::Limits;
 use crate::work::mark::Mark;
 use crate::work::naming::text_of;
@@ -19,6 +20,8 @@ pub struct Reason {
     pub class: String,
     /// A sentence.
     pub message: String,
+    /// How often it was tried.
+    pub attempts: u32,
     /// Length of the picture.
     pub bytes: u64,
     /// The limits in force.
@@ -35,6 +38,7 @@ impl Reason {
             stage: stage.to_owned(),
             class: error.class().to_owned(),
             message: error.to_string(),
+            attempts: errand.attempt + 1,
             bytes: errand.stamp.bytes,
             limits,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,6 +54,61 @@ impl Reason {
     pub fn is_for(text: &str, source: &Path) -> bool {
         serde_json::from_str::<Reason>(text).is_ok_and(|reason| reason.source == absolute_text(source))
     }
+}
+
+/// What was done to one picture: a line of `receipts.jsonl`, from which a lost ledger is made again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// The input folder.
+    pub root: String,
+    /// The result.
+    pub target: String,
+    /// The picture, model and options.
+    #[serde(flatten)]
+    pub mark: Mark,
+    /// When the picture's content, name or rights changed, nanoseconds since 1970.
+    pub changed_ns: i64,
+    /// Model and options as the ledger compares them.
+    pub fingerprint: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Length of the result.
+    pub output_bytes: u64,
+    /// SHA-256 of the result, hexadecimal.
+    pub output_sha256: String,
+    /// How long it took, by step.
+    pub seconds: Times,
+}
+
+impl Receipt {
+    /// As one line with its end.
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).expect("strings and numbers always have a JSON form") + "\n"
+    }
+
+    /// From a line; `None` where it is torn, or of another kind.
+    pub fn from_line(line: &str) -> Option<Receipt> {
+        serde_json::from_str(line).ok()
+    }
+}
+
+/// A line of the log as one JSON object; fields come after time, level and message.
+pub fn log_line(at: &str, level: &str, message: &str, facts: Vec<(String, Fact)>) -> String {
+    let mut line = serde_json::Map::new();
+    for (key, text) in [("at", at), ("level", level), ("message", message)] {
+        line.insert(key.to_owned(), text.into());
+    }
+    for (key, fact) in facts {
+        let value = match fact {
+            Fact::Count(count) => count.into(),
+            Fact::Number(number) => number.into(),
+            Fact::Text(text) => text.into(),
+        };
+        line.insert(key, value);
+    }
+    serde_json::Value::Object(line).to_string()
 }
 
 /// A mark as one line of text.
@@ -74,17 +133,20 @@ mod tests {
     #[test]
     fn a_reason_reads_well_and_knows_its_picture() {
         let errand = Errand {
+            root: Path::new("/in").into(),
             source: "/in/a.jpg".into(),
             relative: "a.jpg".into(),
             target: "/out/a.png".into(),
-            stamp: Stamp { bytes: 5, modified_ns: 0 },
+            stamp: Stamp { bytes: 5, ..Stamp::default() },
+            named: false,
+            attempt: 4,
         };
         let text = Reason::new(&errand, "admit", &JobError::NotAPicture, Limits::default()).to_text();
         let expected = concat!(
             "{\n  \"source\": \"/in/a.jpg\",\n  \"stage\": \"admit\",\n  \"class\": \"not-a-picture\",\n",
-            "  \"message\": \"content is neither JPEG nor PNG\",\n  \"bytes\": 5,\n  \"limits\": {\n",
-            "    \"max_file_mb\": 200,\n    \"max_input_mpx\": 100,\n    \"max_output_mpx\": 800,\n",
-            "    \"budget_mpx\": 256\n  },\n  \"version\": \"",
+            "  \"message\": \"content is neither JPEG nor PNG\",\n  \"attempts\": 5,\n  \"bytes\": 5,\n",
+            "  \"limits\": {\n    \"max_file_mb\": 200,\n    \"max_input_mpx\": 100,\n",
+            "    \"max_output_mpx\": 800,\n    \"memory_mb\": 4000\n  },\n  \"version\": \"",
             env!("CARGO_PKG_VERSION"),
             "\"\n}\n"
         );
@@ -93,6 +155,29 @@ mod tests {
         assert!(
             !Reason::is_for(&text, Path::new("/other/a.jpg")) && !Reason::is_for("{", Path::new("/in/a.jpg"))
         );
+    }
+
+    #[test]
+    fn a_receipt_is_one_line_that_reads_back_and_a_torn_one_is_none() {
+        let mark = concat!(
+            "{\"source\":\"new\\nline.jpg\",\"bytes\":1,\"modified_ns\":2,\"sha256\":\"a\",\"model\":\"m\",",
+            "\"model_sha256\":\"b\",\"strength\":0.25,\"seed\":18446744073709551615,\"device\":\"cpu\",\"version\":\"1\"}"
+        );
+        let receipt = Receipt {
+            at: "2026-01-01T00:00:00.000Z".into(),
+            root: "/in".into(),
+            target: "/out/a.png".into(),
+            mark: mark_from_text(mark).expect("a mark"),
+            changed_ns: 3,
+            fingerprint: "options".into(),
+            attempts: 1,
+            output_bytes: 4,
+            output_sha256: "c".into(),
+            seconds: Times { inferring: 0.5, ..Times::default() },
+        };
+        let line = receipt.to_line();
+        assert_eq!((line.matches('\n').count(), Receipt::from_line(line.trim())), (1, Some(receipt)));
+        assert_eq!(Receipt::from_line(&line[..line.len() / 2]), None);
     }
 
     #[test]

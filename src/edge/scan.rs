@@ -6,13 +6,14 @@ use crate::work::mark::Stamp;
 use crate::work::naming::{is_left_alone, is_picture};
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
+use std::sync::Arc;
 
 /// Everything below `folder` that has a picture's name, in the order of paths. Places are told from `root`,
 /// which is `folder` itself or above it. A folder that cannot be read is sighted by name, so that it is
 /// tried, fails, and is told like a picture: nothing is missed in silence.
-pub fn scan(root: &Path, folder: &Path) -> Vec<Sighting> {
+pub fn scan(root: &Arc<Path>, folder: &Path) -> Vec<Sighting> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -36,12 +37,13 @@ pub fn scan(root: &Path, folder: &Path) -> Vec<Sighting> {
 }
 
 /// A sighting of one path below `root`.
-pub fn sighting(root: &Path, path: &Path, named: bool) -> Sighting {
+pub fn sighting(root: &Arc<Path>, path: &Path, named: bool) -> Sighting {
     // The root itself has no place below itself, and a stranger none at all: then the name alone serves. A
     // place that is absolute would lead out of the output folder.
     let name = path.file_name().unwrap_or_default();
-    let relative = path.strip_prefix(root).unwrap_or(Path::new(""));
-    Sighting { source: path.to_owned(), relative: relative.with_file_name(name), named }
+    let relative = path.strip_prefix(&**root).unwrap_or(Path::new(""));
+    let (root, source) = (Arc::clone(root), path.to_owned());
+    Sighting { root, source, relative: relative.with_file_name(name), named, attempt: 0 }
 }
 
 /// Kind and times of a path. A link is looked through only where the user named it.
@@ -52,13 +54,14 @@ pub fn look(path: &Path, follow: bool) -> io::Result<Metadata> {
     if follow { fs::metadata(path) } else { fs::symlink_metadata(path) }
 }
 
-/// Length and modification time.
+/// Length and times.
 pub fn stamp_of(metadata: &Metadata) -> Stamp {
-    let modified_ns = metadata.modified().map_or(0, |time| match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
-    });
-    Stamp { bytes: metadata.len(), modified_ns }
+    let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+    Stamp {
+        bytes: metadata.len(),
+        modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+        changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+    }
 }
 
 #[cfg(test)]
@@ -77,24 +80,28 @@ mod tests {
         }
         symlink(root.path().join("a"), root.path().join("loop")).expect("writable");
         symlink(root.path().join("b.PNG"), root.path().join("link.png")).expect("writable");
-        let found = scan(root.path(), root.path());
+        let tree: Arc<Path> = root.path().into();
+        let found = scan(&tree, root.path());
         let places: Vec<&Path> = found.iter().map(|s| s.relative.as_path()).collect();
         // The link is sighted: whoever admits looks at its kind, and counts it as passed over.
         assert_eq!(places, ["a/z.jpg", "b.PNG", "link.png"].map(Path::new));
-        assert_eq!(scan(root.path(), &root.path().join("a"))[0].relative, Path::new("a/z.jpg"));
+        assert_eq!(scan(&tree, &root.path().join("a"))[0].relative, Path::new("a/z.jpg"));
     }
 
     #[test]
     fn a_folder_that_cannot_be_read_is_told() {
-        let found = scan(Path::new("/no/such"), Path::new("/no/such/folder"));
+        let found = scan(&Path::new("/no/such").into(), Path::new("/no/such/folder"));
         assert_eq!(found[0].relative, Path::new("folder"));
         assert!(found[0].named);
-        assert_eq!(scan(Path::new("/no/such"), Path::new("/no/such"))[0].relative, Path::new("such"));
+        assert_eq!(scan(&Path::new("/no/such").into(), Path::new("/no/such"))[0].relative, Path::new("such"));
     }
 
     #[test]
     fn a_place_never_leads_out_of_the_tree() {
-        assert_eq!(sighting(Path::new("in"), Path::new("/x/in/a.png"), false).relative, Path::new("a.png"));
-        assert_eq!(sighting(Path::new(""), Path::new("a.png"), true).relative, Path::new("a.png"));
+        assert_eq!(
+            sighting(&Path::new("in").into(), Path::new("/x/in/a.png"), false).relative,
+            Path::new("a.png")
+        );
+        assert_eq!(sighting(&Path::new("").into(), Path::new("a.png"), true).relative, Path::new("a.png"));
     }
 }

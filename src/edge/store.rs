@@ -1,8 +1,9 @@
 //! Results on disk: seen whole or not at all, also after a power cut. The only file that writes, renames or
-//! removes anything. Knows nothing of what is in the files.
+//! removes anything where users look. Knows nothing of what is in the files.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,6 +45,35 @@ pub fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
     }
+}
+
+/// Adds a text of whole lines to a file, durably. A line that a crash left unfinished is ended first, so that
+/// it spoils nothing but itself.
+///
+/// # Errors
+/// What the system says.
+pub fn append(path: &Path, lines: &str) -> io::Result<()> {
+    let mut file = File::options().read(true).append(true).create(true).open(path)?;
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    let torn = if last == [b'\n'] { "" } else { "\n" };
+    file.write_all([torn, lines].concat().as_bytes())?;
+    file.sync_data()?;
+    if length == 0 { path.parent().map_or(Ok(()), sync_folder) } else { Ok(()) }
+}
+
+/// Whether anything can be written into `root` at all.
+///
+/// # Errors
+/// What the system says if not.
+pub fn probe(root: &Path) -> io::Result<()> {
+    let (temp, mut file) = create_temp(root)?;
+    let written = file.write_all(b"?");
+    remove(&temp)?;
+    written
 }
 
 /// Makes the output folder itself.
@@ -172,6 +202,24 @@ mod tests {
             (names(root.path()), fs::read(&path).expect("there")),
             (vec!["c.png".into()], b"good".into())
         );
+    }
+
+    #[test]
+    fn lines_are_added_and_a_torn_one_is_ended_first() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let path = root.path().join("receipts.jsonl");
+        append(&path, "one\ntwo\n").expect("writable");
+        File::options().append(true).open(&path).and_then(|mut f| f.write_all(b"tor")).expect("writable");
+        append(&path, "three\n").expect("writable");
+        assert_eq!(fs::read_to_string(&path).expect("there"), "one\ntwo\ntor\nthree\n");
+    }
+
+    #[test]
+    fn a_probe_leaves_nothing_and_tells_what_cannot_be_written() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        probe(root.path()).expect("writable");
+        assert!(names(root.path()).is_empty());
+        assert!(probe(&root.path().join("gone")).is_err());
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use super::{Batch, Slot, Tile};
 use crate::error::End;
 use crate::plan::Batching;
+use crate::pulse::Pulse;
 use crate::work::batch::{Batcher, Reason};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::time::Instant;
 
 /// Runs until tiles end or nobody takes batches any more.
-pub fn run(options: &Batching, inbox: &Receiver<Tile>, outbox: &Sender<Batch>) -> End {
+pub fn run(options: &Batching, pulse: &Pulse, inbox: &Receiver<Tile>, outbox: &Sender<Batch>) -> End {
     let mut batcher = Batcher::new(options.tiles, options.linger);
     loop {
         let tile = match batcher.due() {
@@ -22,7 +23,7 @@ pub fn run(options: &Batching, inbox: &Receiver<Tile>, outbox: &Sender<Batch>) -
         };
         for (tiles, reason) in leaving {
             log::debug!("batch of {}: {reason:?}", tiles.len());
-            if outbox.send(join(tiles)).is_err() {
+            if outbox.send(pulse.work(|| join(tiles))).is_err() {
                 return Ok(());
             }
         }

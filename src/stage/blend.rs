@@ -1,40 +1,38 @@
-//! Putting tiles on the canvas of their picture, one canvas a picture in the making.
+//! Putting tiles on the canvas of their picture. The canvas lives and dies with the picture, so nothing is
+//! left of one that was given up.
 
-use super::{Finished, Inferred};
-use crate::error::{End, JobError};
+use super::{Finished, Inferred, Opened};
+use crate::error::End;
 use crate::plan::Inference;
-use crate::work::canvas::Canvas;
+use crate::pulse::Pulse;
+use crate::work::canvas::{Canvas, Patch};
 use crossbeam_channel::{Receiver, Sender};
-use std::collections::HashMap;
+use std::sync::PoisonError;
 
 /// Runs until results end or nobody takes pictures any more.
-pub fn run(options: &Inference, inbox: Receiver<Inferred>, outbox: Sender<Finished>) -> End {
-    let mut open: HashMap<u64, Canvas> = HashMap::new();
+pub fn run(options: &Inference, pulse: &Pulse, inbox: Receiver<Inferred>, outbox: Sender<Finished>) -> End {
     for inferred in inbox {
-        let length = inferred.output.len() / inferred.slots.len().max(1);
-        for (slot, values) in inferred.slots.into_iter().zip(inferred.output.chunks_exact(length)) {
-            let (id, opened) = (slot.opened.job.id, slot.opened);
-            if opened.job.is_settled() {
-                open.remove(&id);
-                continue;
-            }
-            let grid = &opened.grid;
-            let canvas = open
-                .entry(id)
-                .or_insert_with(|| Canvas::new(grid.picture(), options.scale, opened.grey, grid.len()));
-            if canvas.place(&slot.place, values).is_err() {
-                opened.job.fail("blend", JobError::NonFinite);
-                open.remove(&id);
-                continue;
-            }
-            if !canvas.is_complete() {
-                continue;
-            }
-            let Some(canvas) = open.remove(&id) else { continue };
-            if outbox.send(Finished { opened, canvas }).is_err() {
+        for (opened, patch) in inferred.parts {
+            let complete = pulse.work(|| place(options.scale, &opened, &patch));
+            if let Some(canvas) = complete
+                && outbox.send(Finished { opened, canvas }).is_err()
+            {
                 return Ok(());
             }
         }
     }
     Ok(())
+}
+
+/// Places a patch. Gives the canvas if that was the last one.
+fn place(scale: usize, opened: &Opened, patch: &Patch) -> Option<Canvas> {
+    if opened.job.is_settled() {
+        return None;
+    }
+    // Nobody else locks it: this is how a value is changed that many hold.
+    let mut slot = opened.canvas.lock().unwrap_or_else(PoisonError::into_inner);
+    let grid = &opened.grid;
+    let canvas = slot.get_or_insert_with(|| Canvas::new(grid.picture(), scale, opened.grey, grid.len()));
+    canvas.place(patch);
+    if canvas.is_complete() { slot.take() } else { None }
 }

@@ -9,6 +9,7 @@ use crate::edge::scan::{look, stamp_of};
 use crate::error::{End, JobError};
 use crate::job::Job;
 use crate::plan::Decoding;
+use crate::pulse::Pulse;
 use crate::work::mark::seed_of;
 use contract::pixels::{Picture, cut_window};
 use crossbeam_channel::{Receiver, Sender};
@@ -17,15 +18,23 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// Runs until jobs end or nobody takes tiles any more.
-pub fn run(options: &Decoding, inbox: Receiver<Arc<Job>>, outbox: Sender<Tile>) -> End {
+pub fn run(options: &Decoding, pulse: &Pulse, inbox: Receiver<Arc<Job>>, outbox: Sender<Tile>) -> End {
     for job in inbox {
+        job.begin();
+        if job.is_settled() {
+            continue;
+        }
         // What the closure touches is dropped with the panic; only the job is looked at afterwards.
-        match catch_unwind(AssertUnwindSafe(|| open(options, &job))) {
+        let begin = Instant::now();
+        let result = pulse.work(|| catch_unwind(AssertUnwindSafe(|| open(options, &job))));
+        job.spent.decoding.add_since(begin);
+        match result {
             Ok(Ok((opened, picture))) => {
-                if !cut(opened, &picture, &outbox) {
+                if !cut(opened, pulse, &picture, &outbox) {
                     break;
                 }
             }
@@ -44,11 +53,10 @@ pub(super) fn words(panic: &(dyn Any + Send)) -> String {
 
 /// The picture without its alpha, and what its tiles will share.
 fn open(options: &Decoding, job: &Arc<Job>) -> Result<(Arc<Opened>, Picture), JobError> {
-    let unreadable = |error: io::Error| JobError::Unreadable(error.to_string());
     let source = &job.errand.source;
     let bytes = read(source, job.errand.stamp.bytes).map_err(unreadable)?;
     // Links were looked through, or refused, when it was admitted.
-    if stamp_of(&look(source, true).map_err(unreadable)?) != job.errand.stamp {
+    if stamp_of(&look(source, job.errand.named).map_err(unreadable)?) != job.errand.stamp {
         return Err(JobError::Changed);
     }
     let sha256 = sha256(&bytes);
@@ -63,8 +71,13 @@ fn open(options: &Decoding, job: &Arc<Job>) -> Result<(Arc<Opened>, Picture), Jo
     let seed = options.seed.or_else(|| seed_of(&sha256)).expect("a SHA-256 has eight bytes");
     let grey = picture.channels < 3;
     let alpha = alpha_of(&picture);
-    let job = Arc::clone(job);
-    Ok((Arc::new(Opened { job, grid, grey, alpha, sha256, seed }), picture))
+    let (job, canvas) = (Arc::clone(job), Mutex::new(None));
+    Ok((Arc::new(Opened { job, grid, grey, alpha, sha256, seed, canvas }), picture))
+}
+
+/// What is gone is looked at once more: perhaps its whole folder is.
+fn unreadable(error: io::Error) -> JobError {
+    if error.kind() == io::ErrorKind::NotFound { JobError::Gone } else { JobError::Unreadable(error.into()) }
 }
 
 /// The file, and one byte more than it had, so that growing costs no memory and shows.
@@ -83,14 +96,17 @@ fn alpha_of(picture: &Picture) -> Option<Picture> {
 }
 
 /// Sends all tiles, as long as the picture has no verdict; `false` where nobody takes them any more.
-fn cut(opened: Arc<Opened>, picture: &Picture, outbox: &Sender<Tile>) -> bool {
+fn cut(opened: Arc<Opened>, pulse: &Pulse, picture: &Picture, outbox: &Sender<Tile>) -> bool {
     let pick = if opened.grey { [0, 0, 0] } else { [0, 1, 2] };
     for place in opened.grid.tiles() {
         if opened.job.is_settled() {
             break;
         }
-        let mut image = vec![0.0; 3 * place.window.size.area()];
-        cut_window(picture, pick, place.window, &mut image);
+        let image = pulse.work(|| {
+            let mut image = vec![0.0; 3 * place.window.size.area()];
+            cut_window(picture, pick, place.window, &mut image);
+            image
+        });
         if outbox.send(Tile { opened: Arc::clone(&opened), place, image }).is_err() {
             return false;
         }

@@ -3,36 +3,93 @@
 use super::decode::words;
 use super::{Finished, Opened};
 use crate::edge::codec::encode;
+use crate::edge::digest::Digesting;
 use crate::edge::record::mark_to_text;
 use crate::edge::store;
-use crate::error::{End, JobError};
-use crate::job::Outcome;
+use crate::error::{End, JobError, SystemError};
+use crate::job::{Job, Made, Outcome};
 use crate::plan::Encoding;
+use crate::pulse::Pulse;
 use crate::work::mark::Mark;
 use crate::work::naming::text_of;
 use crossbeam_channel::Receiver;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Runs until pictures end.
-pub fn run(options: &Encoding, inbox: Receiver<Finished>) -> End {
+pub fn run(options: &Encoding, pulse: &Pulse, inbox: Receiver<Finished>) -> End {
     for finished in inbox {
-        let opened = Arc::clone(&finished.opened);
+        let (opened, begin) = (Arc::clone(&finished.opened), Instant::now());
+        if opened.job.is_settled() {
+            continue;
+        }
         // A panic leaves a temp file at worst, which the next start sweeps.
-        match catch_unwind(AssertUnwindSafe(|| write(options, finished))) {
-            Ok(Ok(())) => opened.job.settle(Outcome::Done),
-            Ok(Err(error)) => opened.job.fail("encode", JobError::Write(error.to_string())),
+        let mut trouble = None;
+        let result = pulse.work(|| catch_unwind(AssertUnwindSafe(|| write(options, finished, &mut trouble))));
+        opened.job.spent.encoding.add_since(begin);
+        match result {
+            Ok(Ok(made)) => {
+                opened.job.settle(Outcome::Done(Box::new(made)));
+            }
+            // Encoders wrap what the system said into words of their own.
+            Ok(Err(error)) => {
+                let error = trouble.unwrap_or_else(|| error.into());
+                opened.job.fail("encode", JobError::Write(blamed(options, error)));
+            }
             Err(panic) => opened.job.fail("encode", JobError::Panicked(words(panic.as_ref()))),
         }
     }
     Ok(())
 }
 
-fn write(options: &Encoding, finished: Finished) -> std::io::Result<()> {
+/// Writes the result. What the system said first, if it did, is in `trouble`.
+fn write(options: &Encoding, finished: Finished, trouble: &mut Option<SystemError>) -> io::Result<Made> {
     let Finished { opened, canvas } = finished;
-    let mark = mark_to_text(&mark(options, &opened));
+    let mark = mark(options, &opened);
+    let text = mark_to_text(&mark);
     let picture = canvas.finish(opened.alpha.as_ref());
-    store::commit(&options.output, &opened.job.errand.target, |writer| encode(&picture, &mark, writer))
+    let mut written = (0, String::new());
+    store::commit(&options.output, &opened.job.errand.target, |writer| {
+        let mut digesting = Digesting::new(Unsettled { job: &opened.job, writer, trouble });
+        encode(&picture, &text, &mut digesting)?;
+        written = digesting.finish();
+        Ok(())
+    })?;
+    let (output_bytes, output_sha256) = written;
+    Ok(Made { mark, output_bytes, output_sha256 })
+}
+
+/// Where nothing at all can be written, it is not this picture's fault, and will pass.
+fn blamed(options: &Encoding, mut error: SystemError) -> SystemError {
+    error.transient |= store::probe(&options.output).is_err();
+    error
+}
+
+/// Writes as long as the job has no verdict: a large picture that was given up is not finished first.
+struct Unsettled<'a> {
+    job: &'a Job,
+    writer: &'a mut dyn Write,
+    trouble: &'a mut Option<SystemError>,
+}
+
+impl Write for Unsettled<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.job.is_settled() {
+            return Err(io::Error::other("given up"));
+        }
+        self.writer.write(bytes).map_err(|error| {
+            let said = SystemError::from(error);
+            let again = io::Error::other(said.text.clone());
+            *self.trouble = Some(said);
+            again
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
 fn mark(options: &Encoding, opened: &Opened) -> Mark {

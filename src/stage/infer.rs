@@ -1,17 +1,22 @@
 //! Evaluating the network, on the thread that owns the session; and making the noise it wants. When an
 //! evaluation fails, the golden tile tells whether it is the pictures or the device.
 
-use super::{Batch, Inferred, Slot};
+use super::{Batch, Inferred, Opened, Slot};
 use crate::edge::model::{BatchInput, Model, ModelError, golden_error};
 use crate::error::{End, Fatal, JobError};
 use crate::plan::Inference;
+use crate::pulse::Pulse;
+use crate::work::canvas::Patch;
 use contract::card::{GOLDEN_TOLERANCE, Role};
 use contract::noise;
 use crossbeam_channel::{Receiver, Sender};
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Runs until batches end or nobody takes results any more.
 pub fn run(
     options: &Inference,
+    pulse: &Pulse,
     mut model: Box<dyn Model>,
     inbox: Receiver<Batch>,
     outbox: Sender<Inferred>,
@@ -21,14 +26,19 @@ pub fn run(
         if batch.slots.iter().all(|slot| slot.opened.job.is_settled()) {
             continue;
         }
-        match evaluate(options, model.as_mut(), &batch, &mut noise) {
-            Ok(output) => {
-                if outbox.send(Inferred { slots: batch.slots, output }).is_err() {
+        let begin = Instant::now();
+        let result = pulse.work(|| evaluate(options, model.as_mut(), &batch, &mut noise));
+        for slot in &batch.slots {
+            slot.opened.job.spent.inferring.add_since(begin);
+        }
+        match result {
+            Ok(parts) => {
+                if outbox.send(Inferred { parts }).is_err() {
                     break;
                 }
             }
             Err(error) => {
-                acquit(model.as_mut(), &error)?;
+                pulse.work(|| acquit(model.as_mut(), &error))?;
                 for slot in &batch.slots {
                     slot.opened.job.fail("infer", JobError::Inference(error.to_string()));
                 }
@@ -43,7 +53,7 @@ fn evaluate(
     model: &mut dyn Model,
     batch: &Batch,
     noise: &mut Vec<f32>,
-) -> Result<Vec<f32>, ModelError> {
+) -> Result<Vec<(Arc<Opened>, Patch)>, ModelError> {
     let tiles = batch.slots.len();
     let length = 3 * batch.window.times(options.scale).area();
     if model.card().role == Role::Sample {
@@ -57,12 +67,35 @@ fn evaluate(
     }
     let strength = vec![options.strength; tiles];
     let input = BatchInput { tiles, window: batch.window, image: &batch.image, noise, strength: &strength };
-    let mut output = Vec::with_capacity(tiles * length);
-    model.run(&input, &mut output)?;
-    if output.len() != tiles * length {
-        return Err(ModelError(format!("the network gave {} values, not {}", output.len(), tiles * length)));
-    }
-    Ok(output)
+    let mut parts = Err(ModelError("the network gave nothing".into()));
+    model.run(&input, &mut |output| {
+        let is_whole = output.len() == tiles * length;
+        parts = if is_whole {
+            Ok(cut(options.scale, &batch.slots, output.chunks_exact(length)))
+        } else {
+            Err(ModelError(format!("the network gave {} values, not {}", output.len(), tiles * length)))
+        };
+    })?;
+    parts
+}
+
+/// What each tile keeps. A picture whose output is not finite fails here.
+fn cut<'a>(
+    scale: usize,
+    slots: &[Slot],
+    outputs: impl Iterator<Item = &'a [f32]>,
+) -> Vec<(Arc<Opened>, Patch)> {
+    let unsettled = slots.iter().zip(outputs).filter(|(slot, _)| !slot.opened.job.is_settled());
+    let cut = unsettled.filter_map(|(slot, values)| {
+        match Patch::cut(&slot.place, scale, slot.opened.grey, values) {
+            Ok(patch) => Some((Arc::clone(&slot.opened), patch)),
+            Err(_) => {
+                slot.opened.job.fail("infer", JobError::NonFinite);
+                None
+            }
+        }
+    });
+    cut.collect()
 }
 
 /// Noise belongs to a place in the output picture, so it is the same however the picture is cut.

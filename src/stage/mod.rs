@@ -4,13 +4,14 @@
 //! | thread | takes | gives |
 //! |---|---|---|
 //! | `watch` | a list or a folder | [`Sighting`](crate::job::Sighting) |
-//! | `admit` | `Sighting` | `Arc<Job>`, or [`Settled`](crate::job::Settled) where there is nothing to do |
+//! | `admit` | `Sighting` | `Arc<Job>`, or [`Ended`](crate::job::Ended) where there is nothing to do |
 //! | `decode-n` | `Arc<Job>` | [`Tile`] |
 //! | `batch` | `Tile` | [`Batch`] |
 //! | `infer-n` | `Batch` | [`Inferred`] |
 //! | `blend` | `Inferred` | [`Finished`] |
 //! | `encode-n` | `Finished` | – (the job is settled and dropped) |
-//! | `record` | `Settled`, from the job's `Drop` | – |
+//! | `record` | `Ended`, from the job's `Drop` | – |
+//! | `supervise` | the pulses of all | – |
 
 pub mod admit;
 pub mod batch;
@@ -19,13 +20,14 @@ pub mod decode;
 pub mod encode;
 pub mod infer;
 pub mod record;
+pub mod supervise;
 pub mod watch;
 
 use crate::job::Job;
-use crate::work::canvas::Canvas;
+use crate::work::canvas::{Canvas, Patch};
 use contract::geometry::{self, Size, TileGrid};
 use contract::pixels::Picture;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What all tiles of a picture share.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Opened {
     pub sha256: String,
     /// Seed of its noise.
     pub seed: u64,
+    /// Its result in the making, from the first tile that comes back to the last. Only `blend` touches it.
+    pub canvas: Mutex<Option<Canvas>>,
 }
 
 /// One window of a picture.
@@ -75,13 +79,12 @@ pub struct Batch {
     pub image: Vec<f32>,
 }
 
-/// What the network made of a batch.
+/// What the network made of a batch, cut to what is kept and in 8 bits. Tiles whose picture has a verdict by
+/// now are left out.
 #[derive(Debug)]
 pub struct Inferred {
-    /// Whose it is.
-    pub slots: Vec<Slot>,
-    /// N×3×sH×sW.
-    pub output: Vec<f32>,
+    /// Whose it is, and what.
+    pub parts: Vec<(Arc<Opened>, Patch)>,
 }
 
 /// A result, still on its canvas.

@@ -1,19 +1,26 @@
 //! Seeing pictures: a list that is simply told, or a folder that is scanned, watched and waited for until
 //! each file is whole. Sightings are hints; whoever admits looks for himself.
 
+use crate::edge::clock::since_ns;
+use crate::edge::disk::{Place, place};
 use crate::edge::folder::{FolderWatch, Hint};
 use crate::edge::scan::{look, scan, sighting, stamp_of};
 use crate::error::{End, Fatal};
 use crate::job::Sighting;
+use crate::pulse::Pulse;
 use crate::stop::Stop;
 use crate::work::naming::{is_left_alone, is_picture};
 use crate::work::settle::Settler;
-use crossbeam_channel::{Receiver, Sender, TrySendError, after, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, tick};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Hints between the operating system and us: some thousand files in one burst. More are found by a scan.
 const HINTS: usize = 8192;
+/// How often we look whether the folder is still the one that is watched: a mount that goes away tells nobody.
+const ROOT_LOOK: Duration = Duration::from_secs(5);
 
 /// A folder to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,115 +43,162 @@ pub fn list(sightings: impl IntoIterator<Item = Sighting>, outbox: &Sender<Sight
 }
 
 /// Watches a folder until the stop.
-pub fn folder(options: &Watching, outbox: &Sender<Sighting>, stop: &Stop) -> End {
-    let (hint_sender, hints) = bounded(HINTS);
-    let watch = FolderWatch::new(&options.input, hint_sender)
-        .map_err(|reason| Fatal::Watch { reason, folder: options.input.clone() })?;
-    let mut settler = Settler::new(options.quiet);
+pub fn folder(options: &Watching, pulse: &Pulse, outbox: &Sender<Sighting>, stop: &Stop) -> End {
+    let mut eyes =
+        Eyes::open(options).map_err(|reason| Fatal::Watch { reason, folder: options.input.clone() })?;
     // Watching began first, so nothing can come in between.
-    rescan(&options.input, &options.input, &mut settler);
+    pulse.work(|| eyes.rescan(&options.input));
     log::info!("watching: {}", options.input.display());
+    let look = tick(ROOT_LOOK);
+    // What is whole waits here for room in the pipeline; while nothing does, this is a door to nowhere.
+    let (nowhere, _nobody) = bounded(0);
     loop {
-        match next(&hints, &mut settler, &options.input, stop) {
-            Woken::Work => {}
-            Woken::Stop => break,
-            Woken::Blind => {
-                let reason = "its events ended".to_owned();
-                return Err(Fatal::Watch { reason, folder: options.input.clone() });
+        let due = eyes
+            .settler
+            .next_due()
+            .map_or_else(never, |due| after(due.saturating_duration_since(Instant::now())));
+        let door = if eyes.ready.is_empty() { &nowhere } else { outbox };
+        select! {
+            send(door, eyes.next_ready()) -> sent => if sent.is_err() { return Ok(()) },
+            recv(stop) -> _ => return Ok(()),
+            recv(due) -> _ => {},
+            recv(look) -> _ => pulse.work(|| eyes.look_at_root(options)),
+            recv(eyes.hints) -> hint => match hint {
+                Ok(hint) => pulse.work(|| eyes.heed(hint)),
+                // The watcher is gone: we would see nothing any more, and never notice.
+                Err(_) => {
+                    let reason = "its events ended".to_owned();
+                    return Err(Fatal::Watch { reason, folder: options.input.clone() });
+                }
+            },
+        }
+        pulse.work(|| eyes.settle());
+    }
+}
+
+/// What sees: the watched folder, what may still be in writing, and what is whole.
+struct Eyes {
+    root: Arc<Path>,
+    watch: FolderWatch,
+    hints: Receiver<Hint>,
+    settler: Settler,
+    ready: VecDeque<Sighting>,
+    /// Where the watched folder is; `None` while it is gone.
+    place: Option<Place>,
+}
+
+impl Eyes {
+    fn open(options: &Watching) -> Result<Eyes, String> {
+        let (watch, hints) = watch(&options.input)?;
+        Ok(Eyes {
+            root: options.input.as_path().into(),
+            watch,
+            hints,
+            settler: Settler::new(options.quiet),
+            ready: VecDeque::new(),
+            place: place(&options.input).ok(),
+        })
+    }
+
+    fn next_ready(&mut self) -> Sighting {
+        self.ready.pop_front().expect("the door was open because something is ready")
+    }
+
+    /// The folder may be gone, back again, or another one: events of the old one would tell nothing.
+    fn look_at_root(&mut self, options: &Watching) {
+        let folder = options.input.display();
+        let now = place(&options.input);
+        match (&now, self.place) {
+            (Ok(now), Some(then)) if *now == then => {}
+            (Ok(now), _) => match watch(&options.input) {
+                Ok((watch, hints)) => {
+                    log::warn!(
+                        "watching anew and scanning: the input folder was away, or is another: {folder}"
+                    );
+                    (self.watch, self.hints, self.place) = (watch, hints, Some(*now));
+                    self.rescan(&options.input);
+                }
+                Err(reason) => log::warn!("cannot watch the input folder yet: {reason}: {folder}"),
+            },
+            (Err(error), Some(_)) => {
+                log::error!(
+                    "paused: the input folder is gone ({error}), looking for it from time to time: {folder}"
+                );
+                self.place = None;
+            }
+            (Err(_), None) => {}
+        }
+    }
+
+    /// Heeds a hint and all that have come meanwhile, since looking for what is due takes a walk through all
+    /// that waits.
+    fn heed(&mut self, first: Hint) {
+        let more: Vec<Hint> = self.hints.try_iter().take(HINTS).collect();
+        for hint in std::iter::once(first).chain(more) {
+            self.heed_one(hint, Instant::now());
+        }
+        if self.watch.take_lost() {
+            log::warn!("more events than could be taken in: scanning: {}", self.root.display());
+            self.rescan(&Arc::clone(&self.root));
+        }
+    }
+
+    fn heed_one(&mut self, hint: Hint, now: Instant) {
+        match hint {
+            Hint::Lost => self.rescan(&Arc::clone(&self.root)),
+            Hint::NewFolder(path) if self.is_below_left_alone(&path) => {}
+            Hint::Closed(path) | Hint::Touched(path) if self.is_below_left_alone(&path) => {}
+            // Files that came before the new folder was watched may come until it is; so look now and once
+            // more later.
+            Hint::NewFolder(path) => {
+                self.rescan(&path);
+                self.settler.touched(path, now);
+            }
+            Hint::Closed(path) if look(&path, false).is_ok_and(|metadata| metadata.is_dir()) => {
+                self.rescan(&path);
+                self.settler.touched(path, now);
+            }
+            Hint::Closed(path) if is_picture(&path) => self.settler.closed(path, now),
+            Hint::Touched(path) if is_picture(&path) => self.settler.touched(path, now),
+            Hint::Closed(_) | Hint::Touched(_) => {}
+        }
+    }
+
+    fn is_below_left_alone(&self, path: &Path) -> bool {
+        path.ancestors().take_while(|part| **part != *self.root).any(is_left_alone)
+    }
+
+    fn rescan(&mut self, folder: &Path) {
+        for found in scan(&self.root, folder) {
+            if found.named {
+                log::warn!(
+                    "a folder cannot be read, pictures in it are not seen: {}",
+                    found.source.display()
+                );
+                continue;
+            }
+            let stamp = look(&found.source, false).ok().map(|metadata| stamp_of(&metadata));
+            let age = stamp.map_or(Duration::ZERO, |s| since_ns(s.modified_ns.max(s.changed_ns)));
+            self.settler.seen(found.source, stamp, age, Instant::now());
+        }
+    }
+
+    /// Moves what is whole to what is ready.
+    fn settle(&mut self) {
+        for path in self.settler.due(Instant::now()) {
+            let metadata = look(&path, false).ok();
+            let now = Instant::now();
+            if metadata.as_ref().is_some_and(|metadata| metadata.is_dir()) {
+                self.settler.looked(&path, None, now);
+                self.rescan(&path);
+            } else if self.settler.looked(&path, metadata.as_ref().map(stamp_of), now) {
+                self.ready.push_back(sighting(&self.root, &path, false));
             }
         }
-        if watch.take_lost() {
-            log::warn!("more events than could be taken in: scanning: {}", options.input.display());
-            rescan(&options.input, &options.input, &mut settler);
-        }
-        if !pass_on(&options.input, &mut settler, outbox) {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Why waiting ended.
-enum Woken {
-    Work,
-    Stop,
-    /// The watcher is gone: we would see nothing any more, and never notice.
-    Blind,
-}
-
-/// Waits for hints, a file that is due, or the stop.
-fn next(hints: &Receiver<Hint>, settler: &mut Settler, root: &Path, stop: &Stop) -> Woken {
-    let due =
-        settler.next_due().map_or_else(never, |due| after(due.saturating_duration_since(Instant::now())));
-    select! {
-        recv(stop) -> _ => return Woken::Stop,
-        recv(due) -> _ => {},
-        recv(hints) -> hint => {
-            let Ok(hint) = hint else { return Woken::Blind };
-            // All that have come meanwhile, since looking for what is due takes a walk through all that
-            // waits.
-            let all = std::iter::once(hint).chain(hints.try_iter().take(HINTS));
-            all.for_each(|hint| heed(hint, settler, root));
-        },
-    }
-    Woken::Work
-}
-
-fn heed(hint: Hint, settler: &mut Settler, root: &Path) {
-    let now = Instant::now();
-    match hint {
-        Hint::Lost => rescan(root, root, settler),
-        Hint::NewFolder(path) if is_below_left_alone(root, &path) => {}
-        Hint::Closed(path) | Hint::Touched(path) if is_below_left_alone(root, &path) => {}
-        // Files that came before the new folder was watched may come until it is; so look now and once more
-        // later.
-        Hint::NewFolder(path) => {
-            rescan(root, &path, settler);
-            settler.touched(path, now);
-        }
-        Hint::Closed(path) if look(&path, false).is_ok_and(|metadata| metadata.is_dir()) => {
-            rescan(root, &path, settler);
-            settler.touched(path, now);
-        }
-        Hint::Closed(path) if is_picture(&path) => settler.closed(path, now),
-        Hint::Touched(path) if is_picture(&path) => settler.touched(path, now),
-        Hint::Closed(_) | Hint::Touched(_) => {}
     }
 }
 
-fn is_below_left_alone(root: &Path, path: &Path) -> bool {
-    path.ancestors().take_while(|part| *part != root).any(is_left_alone)
-}
-
-fn rescan(root: &Path, folder: &Path, settler: &mut Settler) {
-    for found in scan(root, folder) {
-        if found.named {
-            log::warn!("a folder cannot be read, pictures in it are not seen: {}", found.source.display());
-            continue;
-        }
-        let stamp = look(&found.source, false).ok().map(|metadata| stamp_of(&metadata));
-        settler.seen(found.source, stamp, Instant::now());
-    }
-}
-
-/// Passes on what is whole; `false` where nobody listens any more.
-fn pass_on(root: &Path, settler: &mut Settler, outbox: &Sender<Sighting>) -> bool {
-    for path in settler.due(Instant::now()) {
-        let metadata = look(&path, false).ok();
-        let now = Instant::now();
-        if metadata.as_ref().is_some_and(|metadata| metadata.is_dir()) {
-            settler.looked(&path, None, now);
-            rescan(root, &path, settler);
-            continue;
-        }
-        if settler.looked(&path, metadata.as_ref().map(stamp_of), now) {
-            match outbox.try_send(sighting(root, &path, false)) {
-                Ok(()) => {}
-                // The pipeline is full: what waits here waits on disk.
-                Err(TrySendError::Full(_)) => settler.again(path, now),
-                Err(TrySendError::Disconnected(_)) => return false,
-            }
-        }
-    }
-    true
+fn watch(input: &Path) -> Result<(FolderWatch, Receiver<Hint>), String> {
+    let (sender, hints) = bounded(HINTS);
+    Ok((FolderWatch::new(input, sender)?, hints))
 }

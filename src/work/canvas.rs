@@ -1,51 +1,46 @@
 //! Tiles in any order → one picture. Kept parts cover the picture exactly once, so there is nothing to
-//! feather: each tile writes its own pixels, rounded to 8 bits as they come, which keeps a canvas at one byte
-//! a sample.
+//! feather: each tile gives its own pixels, rounded to 8 bits as soon as they are known, which keeps whatever
+//! waits at one byte a sample.
 
-use contract::geometry::{Size, Tile};
+use contract::geometry::{Rect, Size, Tile};
 use contract::pixels::{Picture, Planes, to_byte};
 use contract::resample::enlarge;
 
-/// A result in the making.
-#[derive(Debug)]
-pub struct Canvas {
-    scale: usize,
-    colour: Picture,
-    missing: usize,
+/// What one tile gives to the result: 8-bit samples of its own part, interleaved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    /// Which part, in output pixels.
+    keep: Rect,
+    /// 1 for grey, else 3.
+    channels: usize,
+    samples: Vec<u8>,
 }
 
 /// A tile held NaN or infinity where it matters.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NonFinite;
 
-impl Canvas {
-    /// An empty canvas for a picture of `size` input pixels that is cut into `tiles` tiles. Grey pictures get
-    /// one channel, all others three.
-    pub fn new(size: Size, scale: usize, grey: bool, tiles: usize) -> Canvas {
-        Canvas { scale, colour: Picture::new(size.times(scale), if grey { 1 } else { 3 }), missing: tiles }
-    }
-
-    /// Places what a tile keeps of `values`: the planar network output of its window. Grey is the mean of the
-    /// three.
+impl Patch {
+    /// Cuts what `tile` keeps out of `values`, the planar network output of its window, rounded to 8 bits.
+    /// Grey is the mean of the three planes.
     ///
     /// # Errors
     /// If a kept value is not finite.
-    pub fn place(&mut self, tile: &Tile, values: &[f32]) -> Result<(), NonFinite> {
-        let (keep, window) = (tile.keep.times(self.scale), tile.window.times(self.scale));
+    pub fn cut(tile: &Tile, scale: usize, grey: bool, values: &[f32]) -> Result<Patch, NonFinite> {
+        let (keep, window) = (tile.keep.times(scale), tile.window.times(scale));
         let (left, top) = ((keep.x - window.x) as usize, (keep.y - window.y) as usize);
-        let (area, stride) = (window.size.area(), self.colour.size.width * self.colour.channels);
-        for row in 0..keep.size.height {
+        let (area, width) = (window.size.area(), keep.size.width);
+        let channels = if grey { 1 } else { 3 };
+        let mut samples = vec![0; keep.size.area() * channels];
+        for (row, line) in samples.chunks_exact_mut(width * channels).enumerate() {
             let from = (top + row) * window.size.width + left;
-            let [red, green, blue] =
-                [0, 1, 2].map(|plane| &values[plane * area + from..plane * area + from + keep.size.width]);
+            let [red, green, blue] = [0, 1, 2].map(|plane| &values[plane * area + from..][..width]);
             // `fold` instead of `all`: without an early end it is a handful of vector instructions.
             if ![red, green, blue].iter().all(|line| line.iter().fold(true, |ok, v| ok & v.is_finite())) {
                 return Err(NonFinite);
             }
-            let begin = (keep.y as usize + row) * stride + keep.x as usize * self.colour.channels;
-            let line = &mut self.colour.samples[begin..begin + keep.size.width * self.colour.channels];
             let pixels = red.iter().zip(green).zip(blue);
-            if self.colour.channels == 1 {
+            if grey {
                 line.iter_mut()
                     .zip(pixels)
                     .for_each(|(sample, ((r, g), b))| *sample = to_byte((r + g + b) / 3.0));
@@ -55,8 +50,34 @@ impl Canvas {
                 }
             }
         }
+        Ok(Patch { keep, channels, samples })
+    }
+}
+
+/// A result in the making.
+#[derive(Debug)]
+pub struct Canvas {
+    scale: usize,
+    colour: Picture,
+    missing: usize,
+}
+
+impl Canvas {
+    /// An empty canvas for a picture of `size` input pixels that is cut into `tiles` tiles. Grey pictures get
+    /// one channel, all others three.
+    pub fn new(size: Size, scale: usize, grey: bool, tiles: usize) -> Canvas {
+        Canvas { scale, colour: Picture::new(size.times(scale), if grey { 1 } else { 3 }), missing: tiles }
+    }
+
+    /// Places a patch of this picture.
+    pub fn place(&mut self, patch: &Patch) {
+        let stride = self.colour.size.width * self.colour.channels;
+        let (left, width) = (patch.keep.x as usize * patch.channels, patch.keep.size.width * patch.channels);
+        for (row, line) in patch.samples.chunks_exact(width).enumerate() {
+            let begin = (patch.keep.y as usize + row) * stride + left;
+            self.colour.samples[begin..begin + width].copy_from_slice(line);
+        }
         self.missing = self.missing.saturating_sub(1);
-        Ok(())
     }
 
     /// Whether every tile was placed.
@@ -86,10 +107,6 @@ mod tests {
     use super::*;
     use contract::geometry::TileGrid;
 
-    fn flat(tile: &Tile, scale: usize, value: f32) -> Vec<f32> {
-        vec![value; 3 * tile.window.size.times(scale).area()]
-    }
-
     #[test]
     fn a_canvas_is_complete_when_every_tile_was_placed() {
         let size = Size::new(5, 3);
@@ -97,7 +114,8 @@ mod tests {
         let mut canvas = Canvas::new(size, 2, false, grid.len());
         for tile in grid.tiles() {
             assert!(!canvas.is_complete());
-            canvas.place(&tile, &flat(&tile, 2, 1.0)).expect("finite");
+            let values = vec![1.0; 3 * tile.window.size.times(2).area()];
+            canvas.place(&Patch::cut(&tile, 2, false, &values).expect("finite"));
         }
         assert!(canvas.is_complete());
         assert!(canvas.finish(None).samples.iter().all(|&v| v == 255));
@@ -105,19 +123,14 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_is_refused_only_where_it_is_kept() {
-        let size = Size::new(2, 2);
-        let grid = TileGrid::fixed(size, Size::new(4, 4), 1).expect("a core of 2");
+        let grid = TileGrid::fixed(Size::new(2, 2), Size::new(4, 4), 1).expect("a core of 2");
         let tile = grid.tile(0);
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let mut values = flat(&tile, 1, 0.5);
+            let mut values = vec![0.5; 48];
             values[0] = bad;
-            assert_eq!(Canvas::new(size, 1, false, 1).place(&tile, &values), Ok(()), "{bad} in the halo");
+            assert!(Patch::cut(&tile, 1, false, &values).is_ok(), "{bad} in the halo");
             values[16 + 5] = bad;
-            assert_eq!(
-                Canvas::new(size, 1, true, 1).place(&tile, &values),
-                Err(NonFinite),
-                "{bad} in the core"
-            );
+            assert_eq!(Patch::cut(&tile, 1, true, &values), Err(NonFinite), "{bad} in the core");
         }
     }
 
@@ -126,7 +139,8 @@ mod tests {
         let size = Size::new(2, 1);
         let grid = TileGrid::fixed(size, size, 0).expect("one tile");
         let mut canvas = Canvas::new(size, 1, true, 1);
-        canvas.place(&grid.tile(0), &[0.0, 0.3, 0.3, 0.3, 0.6, 0.3]).expect("finite");
+        let values = [0.0, 0.3, 0.3, 0.3, 0.6, 0.3];
+        canvas.place(&Patch::cut(&grid.tile(0), 1, true, &values).expect("finite"));
         let alpha = Picture { size, channels: 1, samples: vec![255, 0] };
         let picture = canvas.finish(Some(&alpha));
         assert_eq!((picture.channels, picture.samples), (2, vec![77, 255, 77, 0]));

@@ -8,12 +8,14 @@ pub struct Frame {
     pub width: u16,
     /// Rows.
     pub height: u16,
+    /// Components: 1 grey, 3 colour, 4 CMYK.
+    pub components: u8,
 }
 
-/// Width and height of a frame header's body (`length` bytes after the marker: precision, height, width, …).
+/// What a frame header's body says (the bytes after its length: precision, height, width, components, …).
 pub fn frame(body: &[u8]) -> Option<Frame> {
     let word = |at: usize| Some(u16::from_be_bytes([*body.get(at)?, *body.get(at + 1)?]));
-    Some(Frame { height: word(1)?, width: word(3)? })
+    Some(Frame { height: word(1)?, width: word(3)?, components: *body.get(5)? })
 }
 
 /// Whether `marker` begins a frame header (SOF0…SOF15 without DHT, JPG and DAC).
@@ -79,7 +81,7 @@ mod tests {
 
     #[test]
     fn frame_headers_give_the_size() {
-        assert_eq!(frame(&[8, 0xFA, 0xFA, 0, 3, 3]), Some(Frame { width: 3, height: 64250 }));
+        assert_eq!(frame(&[8, 0xFA, 0xFA, 0, 3, 1]), Some(Frame { width: 3, height: 64250, components: 1 }));
         assert_eq!(frame(&[8, 0, 1, 0]), None);
         assert!(is_frame(0xC2) && !is_frame(0xC4) && !is_frame(0xDA));
     }

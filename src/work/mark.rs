@@ -4,13 +4,16 @@
 use crate::error::JobError;
 use serde::{Deserialize, Serialize};
 
-/// Bytes and modification time of a file: changes when the file does, nearly always.
+/// Bytes and times of a file: changes when the file does. The modification time alone can be set back by
+/// anybody, the change time cannot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// Length.
     pub bytes: u64,
-    /// Nanoseconds since 1970, negative before.
+    /// When its content changed, nanoseconds since 1970, negative before.
     pub modified_ns: i64,
+    /// When its content, name or rights changed, likewise.
+    pub changed_ns: i64,
 }
 
 /// What was done to which picture, written into the result itself.
@@ -47,6 +50,14 @@ pub struct Fingerprint {
     pub strength: f32,
     /// A fixed seed, or `None`: from the content.
     pub seed: Option<u64>,
+}
+
+impl Fingerprint {
+    /// As text, for the ledger and receipts: equal where a result would be.
+    pub fn to_text(&self) -> String {
+        let seed = self.seed.map_or_else(|| "content".to_owned(), |seed| seed.to_string());
+        format!("model {} strength {} seed {seed}", self.model_sha256, self.strength)
+    }
 }
 
 /// What stands where a result would go.
@@ -120,7 +131,7 @@ mod tests {
 
     #[track_caller]
     fn check(source: &str, stamp: (u64, i64), wanted: &Fingerprint, force: bool, expected: Answer) {
-        let stamp = Stamp { bytes: stamp.0, modified_ns: stamp.1 };
+        let stamp = Stamp { bytes: stamp.0, modified_ns: stamp.1, changed_ns: 99 };
         assert_eq!(answer(&Standing::Ours(Box::new(mark())), source, stamp, wanted, force), expected);
     }
 
@@ -154,6 +165,13 @@ mod tests {
         let foreign = |force| answer(&Standing::Foreign, "a", Stamp::default(), &wanted(), force);
         assert_eq!(foreign(false), Answer::Refuse(JobError::ForeignTarget));
         assert_eq!(foreign(true), Answer::Do);
+    }
+
+    #[test]
+    fn fingerprints_differ_where_results_would() {
+        assert_eq!(wanted().to_text(), "model feed strength 0.25 seed content");
+        let seeded = Fingerprint { seed: Some(7), ..wanted() };
+        assert_eq!(seeded.to_text(), "model feed strength 0.25 seed 7");
     }
 
     #[test]

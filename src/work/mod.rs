@@ -1,9 +1,15 @@
 //! Pure work: no threads, channels, files, clock or log. Time and bytes are arguments. Imports nothing of
 //! `edge` and nothing of `stage`.
 
+pub mod backoff;
 pub mod batch;
 pub mod canvas;
+pub mod death;
+pub mod footprint;
 pub mod jpeg;
+pub mod known;
 pub mod mark;
 pub mod naming;
+pub mod repeats;
 pub mod settle;
+pub mod stall;

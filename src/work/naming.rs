@@ -44,11 +44,15 @@ pub fn reason(output: &Path, relative: &Path) -> PathBuf {
     output.join(FAILED).join(relative.with_file_name(name))
 }
 
-/// A path as text for marks and reasons: bytes that are not UTF-8 become `\xNN`, so that two names stay two.
+/// The record of all results that were made, beside them.
+pub const RECEIPTS: &str = "receipts.jsonl";
+
+/// A path as text for marks, receipts and the ledger: bytes that are not UTF-8 become `\xNN` and a backslash
+/// two, so that two names stay two.
 pub fn text_of(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
-        text.push_str(chunk.valid());
+        text.push_str(&chunk.valid().replace('\\', r"\\"));
         chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
     }
     text
@@ -85,5 +89,6 @@ mod tests {
         let name = |bytes| text_of(Path::new(OsStr::from_bytes(bytes)));
         assert_eq!((name(b"\xff.jpg"), name(b"\xfe.jpg")), ("\\xff.jpg".into(), "\\xfe.jpg".into()));
         assert_eq!(name("grün.jpg".as_bytes()), "grün.jpg");
+        assert_eq!(name(br"\xff.jpg"), r"\\xff.jpg");
     }
 }

@@ -36,9 +36,10 @@ impl Settler {
         (waiting.due, waiting.closed) = (due, false);
     }
 
-    /// A scan saw `path` with this stamp; what is already waited for goes on waiting.
-    pub fn seen(&mut self, path: PathBuf, stamp: Option<Stamp>, now: Instant) {
-        let due = now + self.quiet;
+    /// A scan saw `path` with this stamp, last changed `age` ago; what is already waited for goes on waiting.
+    /// A file that was quiet for long enough before anybody looked need not be waited for.
+    pub fn seen(&mut self, path: PathBuf, stamp: Option<Stamp>, age: Duration, now: Instant) {
+        let due = now + self.quiet.saturating_sub(age);
         self.waiting.entry(path).or_insert(Waiting { due, closed: false, stamp });
     }
 
@@ -72,11 +73,6 @@ impl Settler {
         }
         whole
     }
-
-    /// Wait once more for `path`: it could not be passed on.
-    pub fn again(&mut self, path: PathBuf, now: Instant) {
-        self.waiting.insert(path, Waiting { due: now + self.quiet, closed: true, stamp: None });
-    }
 }
 
 #[cfg(test)]
@@ -86,7 +82,7 @@ mod tests {
     const QUIET: Duration = Duration::from_secs(2);
 
     fn stamp(bytes: u64) -> Option<Stamp> {
-        Some(Stamp { bytes, modified_ns: 7 })
+        Some(Stamp { bytes, modified_ns: 7, changed_ns: 7 })
     }
 
     #[test]
@@ -106,12 +102,22 @@ mod tests {
     #[test]
     fn an_open_file_is_whole_when_it_stays_the_same() {
         let (mut settler, start, path) = (Settler::new(QUIET), Instant::now(), Path::new("a"));
-        settler.seen(path.into(), stamp(1), start);
+        settler.seen(path.into(), stamp(1), Duration::ZERO, start);
         assert!(!settler.looked(path, stamp(2), start + QUIET), "it grew");
         assert_eq!(settler.next_due(), Some(start + 2 * QUIET));
-        settler.seen(path.into(), stamp(9), start + QUIET);
+        settler.seen(path.into(), stamp(9), Duration::ZERO, start + QUIET);
         assert_eq!(settler.next_due(), Some(start + 2 * QUIET), "a second scan changes nothing");
         assert!(settler.looked(path, stamp(2), start + 2 * QUIET));
+    }
+
+    #[test]
+    fn a_file_that_is_old_when_it_is_first_seen_is_whole_at_once() {
+        let (mut settler, start, path) = (Settler::new(QUIET), Instant::now(), Path::new("a"));
+        settler.seen(path.into(), stamp(1), QUIET, start);
+        assert_eq!(settler.due(start), [path]);
+        assert!(settler.looked(path, stamp(1), start));
+        settler.seen(path.into(), stamp(1), QUIET / 2, start);
+        assert_eq!(settler.next_due(), Some(start + QUIET / 2));
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn a_picture_we_may_not_read_is_told() {
     let mut command = onestep(world.root.path(), &words);
     if fs::metadata("/proc/self").expect("Linux").uid() == 0 {
         // Root may read everything, so somebody else tries.
-        fs::set_permissions(world.root.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+        fs::set_permissions(world.root.path(), fs::Permissions::from_mode(0o777)).expect("ours");
         fs::set_permissions(&world.output, fs::Permissions::from_mode(0o777)).expect("ours");
         command.uid(65534).gid(65534);
     }

@@ -1,9 +1,9 @@
 //! The configuration: the shipped file is whole and means the defaults, and mistakes are told in full.
 
 use crate::support::process::repository;
-use onestep::config::{Config, read};
+use onestep::config::{Config, DEFAULT_RESERVE_MB, default_memory_mb, read};
 use onestep::edge::model::Device;
-use onestep::plan::Limits;
+use onestep::plan::{Limits, Supervision};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -27,8 +27,9 @@ fn the_shipped_file_means_the_defaults() {
     assert_eq!((least.input.as_path(), least.settle), (Path::new("/etc/in"), Duration::from_secs(2)));
     assert_eq!(
         (least.model.as_str(), least.device, least.limits),
-        ("sr-x4", Device::Auto, Limits::default())
+        ("sr-x4", Device::Auto, Limits { memory_mb: default_memory_mb(), ..Limits::default() })
     );
+    assert_eq!((least.reserve_mb, least.supervision), (DEFAULT_RESERVE_MB, Supervision::default()));
     assert_eq!((least.strength, least.seed, least.library, least.model_folder), (None, None, None, None));
 }
 
@@ -50,7 +51,11 @@ fn every_key_is_in_the_shipped_file_and_explained() {
         "max_file_mb",
         "max_input_mpx",
         "max_output_mpx",
-        "budget_mpx",
+        "memory_mb",
+        "reserve_mb",
+        "state",
+        "drain_s",
+        "stall_s",
         "library",
     ] {
         let at =
@@ -91,7 +96,7 @@ fn all_problems_of_range_are_told_at_once() {
             "model.seed is -1, not 0 to 9223372036854775807",
             "device.device: a device is auto, cpu, cuda or cuda:N",
             "device.threads is 0, not 1 to 1024",
-            "limits.max_file_mb is -5, not 1 to 100000",
+            "limits.max_file_mb is -5, not 1 to 1000000",
         ],
     );
 }

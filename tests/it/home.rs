@@ -22,7 +22,8 @@ fn an_empty_home_stays_empty() {
         model.as_ref(),
         "--device=cpu".as_ref(),
     ];
-    let said = said(onestep(&home, &words).current_dir(&home));
+    let state = world.root.path().join("elsewhere");
+    let said = said(onestep(&home, &words).current_dir(&home).env("XDG_STATE_HOME", state));
     assert_eq!(said.code(), 0, "{said:?}");
     assert_eq!(fs::read_dir(&home).expect("there").count(), 0, "{:?}", files_below(&home));
 }

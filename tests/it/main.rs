@@ -4,11 +4,14 @@
 mod cli;
 mod config;
 mod crash;
+mod ground;
 mod home;
+mod ledger;
 mod mirror;
 mod model;
 mod pipeline;
 mod run;
+mod service;
 mod stopping;
 mod support;
 mod tidy;

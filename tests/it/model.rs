@@ -18,7 +18,7 @@ fn window(model: &mut dyn Model, picture: &Picture, window: Rect, strength: f32)
     let (size, strength) = (window.size, [strength]);
     let input = BatchInput { tiles: 1, window: size, image: &image, noise: &drawn, strength: &strength };
     let mut output = Vec::new();
-    model.run(&input, &mut output).expect("the shipped model runs");
+    model.run(&input, &mut |values| output = values.to_vec()).expect("the shipped model runs");
     output
 }
 

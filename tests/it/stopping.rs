@@ -3,13 +3,18 @@
 
 use crate::support::fake::{Fake, Fault};
 use crate::support::pictures::{pattern, png};
+use crate::support::process::pause;
 use crate::support::{Bench, Ran, World, files_below};
-use onestep::edge::scan::scan;
 use onestep::error::Fatal;
 use onestep::job::{Outcome, Settled, Sighting};
 use onestep::pipeline::Intake;
+use onestep::plan::Tiling;
+use onestep::pulse::Trap;
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 const ROUNDS: usize = 60;
 const PICTURES: usize = 24;
@@ -25,19 +30,20 @@ fn world() -> World {
     world
 }
 
-/// One outcome a picture, and a file for each outcome that promises one.
+/// One outcome a picture (beside being told to wait), and a file for each outcome that promises one.
 #[track_caller]
 fn one_outcome_each(world: &World, ran: &Ran) {
-    let places: HashSet<&PathBuf> = ran.settled.iter().map(|settled| &settled.errand.relative).collect();
-    assert_eq!(places.len(), ran.settled.len(), "{ran:?}");
-    let with_file =
-        ran.settled.iter().filter(|s| matches!(s.outcome, Outcome::Done | Outcome::Failed { .. }));
+    let ended: Vec<&Settled> =
+        ran.settled.iter().filter(|s| !matches!(s.outcome, Outcome::Postponed { .. })).collect();
+    let places: HashSet<&PathBuf> = ended.iter().map(|settled| &settled.errand.relative).collect();
+    assert_eq!(places.len(), ended.len(), "{ran:?}");
+    let with_file = ended.iter().filter(|s| matches!(s.outcome, Outcome::Done(_) | Outcome::Failed { .. }));
     assert_eq!(world.outputs().len(), with_file.count(), "{:?}", ran.settled);
 }
 
 fn bench(world: &World, fault: Fault) -> Bench {
     let mut bench = Bench::new(world, &Fake::new(2, 1).with(fault), 2);
-    bench.plan.admission.limits.budget_mpx = 3;
+    bench.plan.admission.memory_mb = 3;
     bench
 }
 
@@ -51,13 +57,45 @@ fn a_lost_device_ends_the_run_with_its_own_words() {
     }
 }
 
+/// Panics at the `at`-th piece of work of the threads whose names begin with `stage`; and holds up others for
+/// random moments, since these are races.
+fn trap(stage: &'static str, at: usize, seed: u64) -> Trap {
+    let (pieces, random) = (AtomicUsize::new(0), AtomicU64::new(seed));
+    Arc::new(move |name: &str| {
+        if name.starts_with(stage) {
+            assert!(pieces.fetch_add(1, Ordering::SeqCst) != at, "injected");
+        }
+        let step = |x: u64| x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let drawn =
+            random.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |x| Some(step(x))).expect("always");
+        if drawn >> 61 == 0 {
+            pause(Duration::from_micros((drawn >> 32) % 800 + 1));
+        }
+    })
+}
+
+/// In every stage, at every piece, many times over: the run ends, with the stage that panicked as the cause,
+/// and whatever was admitted has one outcome.
 #[test]
-fn a_panic_in_infer_ends_the_run() {
-    for round in 0..ROUNDS {
-        let world = world();
-        let ran = bench(&world, Fault::Panics(round % 12)).run();
-        assert!(matches!(&ran.end, Err(Fatal::Panicked(name)) if name.starts_with("infer-")), "{ran:?}");
-        one_outcome_each(&world, &ran);
+fn a_panic_in_any_stage_ends_the_run_with_its_name_and_loses_nothing() {
+    for stage in ["admit", "decode-", "batch", "infer-", "blend", "encode-", "record"] {
+        for round in 0..ROUNDS {
+            let world = world();
+            let mut bench = bench(&world, Fault::None);
+            // Ends are recorded several at a time, so there are fewer pieces.
+            let pieces = if stage == "record" { 3 } else { 12 };
+            bench.trap = Some(trap(stage, round % pieces, round as u64));
+            let ran = bench.run();
+            let named = matches!(&ran.end, Err(Fatal::Panicked(name)) if name.starts_with(stage));
+            assert!(named, "{stage} {round}: {ran:?}");
+            if stage != "record" {
+                one_outcome_each(&world, &ran);
+            }
+            // The next run does the rest, whatever was left behind.
+            let rest = self::bench(&world, Fault::None).run();
+            assert_eq!((rest.end.clone(), rest.summary.abandoned), (Ok(()), 0), "{stage} {round}");
+            assert_eq!(world.outputs().len(), PICTURES, "{stage} {round}: {rest:?}");
+        }
     }
 }
 
@@ -66,7 +104,7 @@ fn a_panic_in_watch_ends_the_run_and_what_was_seen_is_finished() {
     for round in 0..ROUNDS {
         let world = world();
         let mut bench = bench(&world, Fault::None);
-        let seen: Vec<Sighting> = scan(&world.input, &world.input).into_iter().take(round % 12).collect();
+        let seen: Vec<Sighting> = world.scan().into_iter().take(round % 12).collect();
         let panics = std::iter::from_fn(|| -> Option<Sighting> { panic!("injected") });
         bench.intake = Intake::List(Box::new(seen.into_iter().chain(panics)));
         let ran = bench.run();
@@ -99,7 +137,7 @@ fn a_stop_finishes_what_is_in_flight_and_takes_in_no_more() {
         let world = world();
         let mut bench = bench(&world, Fault::None);
         // A list without end: only the stop can end the run.
-        let list = scan(&world.input, &world.input);
+        let list = world.scan();
         let copies = (0..).flat_map(move |n| {
             list.clone().into_iter().map(move |mut sighting| {
                 sighting.relative = format!("{n}/{}", sighting.relative.display()).into();
@@ -141,4 +179,51 @@ fn a_place_that_cannot_be_written_costs_only_its_own_pictures() {
     assert_eq!((ran.end.clone(), ran.summary.done, ran.summary.failed), (Ok(()), 1, 1), "{ran:?}");
     assert_eq!(world.outputs(), ["b.png", "failed/sub/a.png.reason.json", "sub"]);
     assert_eq!(world.reason("sub/a.png").0, "write");
+}
+
+/// What is in flight when the time for draining is over is given up, and not finished first.
+#[test]
+fn what_does_not_drain_in_time_is_given_up_and_done_by_the_next_run() {
+    let world = World::new();
+    world.put("large.png", png(&pattern(400, 400, 3)));
+    let mut bench = bench(&world, Fault::None);
+    bench.plan.admission.memory_mb = 1000;
+    bench.plan.decoding.tiling = Tiling::Fitted { max_side: 10, halo: 1, multiple: 1 };
+    bench.plan.supervision.drain = Duration::from_millis(50);
+    // Some thousand tiles, each of which takes so long that all of them would take longer than the deadline.
+    let (handle, evaluations) = (bench.stop.0.clone(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&evaluations);
+    bench.trap = Some(Arc::new(move |name: &str| {
+        if name.starts_with("infer-") {
+            counted.fetch_add(1, Ordering::SeqCst);
+            handle.trigger();
+            pause(Duration::from_millis(100));
+        }
+    }));
+    let ran = bench.run();
+    assert_eq!((ran.end, ran.summary.abandoned, ran.summary.done), (Ok(()), 1, 0));
+    assert!(evaluations.load(Ordering::SeqCst) < 50);
+    assert!(world.outputs().is_empty());
+    let mut bench = self::bench(&world, Fault::None);
+    bench.plan.admission.memory_mb = 1000;
+    assert_eq!(bench.run().summary.done, 1);
+}
+
+#[test]
+fn what_fails_for_now_is_tried_again_and_what_goes_on_failing_is_told_how_often() {
+    let world = World::new();
+    for n in 0..3 {
+        world.put(&format!("{n}.png"), png(&pattern(8 + n, 8, 3)));
+    }
+    let ran = bench(&world, Fault::Fails(1)).run();
+    assert_eq!((ran.end.clone(), ran.summary.done, ran.summary.failed), (Ok(()), 3, 0), "{ran:?}");
+    let postponed = ran.settled.iter().filter(|s| matches!(s.outcome, Outcome::Postponed { .. }));
+    assert_eq!(postponed.count(), 1);
+
+    world.put("bad.png", png(&pattern(30, 8, 3)));
+    // Its window: the picture and a halo of one on each side.
+    let ran = bench(&world, Fault::Dislikes(32)).run();
+    assert_eq!((ran.end.clone(), ran.summary.already_there, ran.summary.failed), (Ok(()), 3, 1), "{ran:?}");
+    let reason = std::fs::read_to_string(world.output.join("failed/bad.png.reason.json")).expect("there");
+    assert!(reason.contains("\"class\": \"inference\"") && reason.contains("\"attempts\": 5"), "{reason}");
 }

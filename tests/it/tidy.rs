@@ -5,14 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each dependency, and the one file or folder that may name it.
-const DOORS: [(&str, &str); 11] = [
+const DOORS: [(&str, &str); 16] = [
     ("clap", "src/cli.rs"),
     ("env_logger", "src/edge/logging.rs"),
     ("image", "src/edge/codec/"),
     ("indicatif", "src/edge/progress.rs"),
+    ("jiff", "src/edge/clock.rs"),
+    ("libc", "src/edge/crash.rs"),
     ("notify", "src/edge/folder.rs"),
     ("ort", "src/edge/model/"),
     ("png", "src/edge/codec/"),
+    ("rusqlite", "src/edge/ledger.rs"),
+    ("rustix", "src/edge/disk.rs"),
+    ("sd_notify", "src/edge/supervisor.rs"),
     ("serde_json", "src/edge/record.rs"),
     ("sha2", "src/edge/digest.rs"),
     ("signal_hook", "src/edge/signals.rs"),

@@ -4,6 +4,9 @@ use super::mark::KEYWORD;
 use contract::pixels::Picture;
 use std::io::{self, Write};
 
+/// Length of the pieces that the pixels are written in.
+const CHUNK_BYTES: usize = 1 << 18;
+
 /// Writes a PNG at a fast level, with `mark` as an uncompressed text chunk before the pixels.
 ///
 /// # Errors
@@ -20,8 +23,11 @@ pub fn encode(picture: &Picture, mark: &str, writer: impl Write) -> io::Result<(
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Fast);
     encoder.add_itxt_chunk(KEYWORD.to_owned(), mark.to_owned())?;
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(&picture.samples)?;
-    writer.finish()?;
+    // As a stream: the packed picture is never in memory as a whole.
+    let mut file = encoder.write_header()?;
+    let mut pixels = file.stream_writer_with_size(CHUNK_BYTES)?;
+    pixels.write_all(&picture.samples)?;
+    pixels.finish()?;
+    file.finish()?;
     Ok(())
 }

@@ -22,6 +22,12 @@ pub struct Header {
     pub kind: Kind,
     /// Its size as stored, before orientation.
     pub size: Size,
+    /// Samples a pixel at most.
+    pub channels: usize,
+    /// 2 for 16-bit samples, else 1.
+    pub sample_bytes: usize,
+    /// Bytes a pixel that the decoder keeps beside the pixels until the file ends.
+    pub decoder_bytes: usize,
 }
 
 const PNG_SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
@@ -38,16 +44,16 @@ pub fn probe(file: &mut (impl Read + Seek)) -> Result<Header, JobError> {
     let length = fill(file, &mut start)?;
     if start[..length.min(3)] == [0xFF, 0xD8, 0xFF] {
         file.seek(std::io::SeekFrom::Start(2)).map_err(unreadable)?;
-        return Ok(Header { kind: Kind::Jpeg, size: checked(jpeg_size(file)?)? });
+        return checked(jpeg_header(file)?);
     }
     if start[..length] == PNG_SIGNATURE {
-        return Ok(Header { kind: Kind::Png, size: checked(png_size(file)?)? });
+        return checked(png_header(file)?);
     }
     Err(JobError::NotAPicture)
 }
 
-fn png_size(file: &mut impl Read) -> Result<Size, JobError> {
-    let header: [u8; 16] = exactly(file)?;
+fn png_header(file: &mut (impl Read + Seek)) -> Result<Header, JobError> {
+    let header: [u8; 18] = exactly(file)?;
     if header[4..8] != *b"IHDR" {
         return Err(JobError::Damaged("PNG without its header chunk".into()));
     }
@@ -58,10 +64,37 @@ fn png_size(file: &mut impl Read) -> Result<Size, JobError> {
     if size.width > i32::MAX as usize || size.height > i32::MAX as usize {
         return Err(JobError::Damaged("PNG sides beyond the format's bound".into()));
     }
-    Ok(size)
+    // Grey, RGB and palettes become one channel more where a colour is transparent.
+    let transparent = usize::from(has_transparency(file)?);
+    let channels = match header[17] {
+        0 => 1 + transparent,
+        4 => 2,
+        6 => 4,
+        _ => 3 + transparent,
+    };
+    let sample_bytes = if header[16] == 16 { 2 } else { 1 };
+    Ok(Header { kind: Kind::Png, size, channels, sample_bytes, decoder_bytes: 0 })
 }
 
-fn jpeg_size(file: &mut (impl Read + Seek)) -> Result<Size, JobError> {
+/// Whether there is a tRNS chunk before the pixels. `file` stands behind depth and colour type in the header
+/// chunk. A file that ends here has none; its decoder will say what is wrong with it.
+fn has_transparency(file: &mut (impl Read + Seek)) -> Result<bool, JobError> {
+    file.seek_relative(3 + 4).map_err(unreadable)?; // the rest of the header chunk and its checksum
+    let mut head = [0; 8];
+    for _ in 0..MAX_SEGMENTS {
+        if fill(file, &mut head)? < head.len() || matches!(&head[4..], b"IDAT" | b"IEND") {
+            break;
+        }
+        if head[4..] == *b"tRNS" {
+            return Ok(true);
+        }
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+        file.seek_relative(i64::from(length) + 4).map_err(unreadable)?;
+    }
+    Ok(false)
+}
+
+fn jpeg_header(file: &mut (impl Read + Seek)) -> Result<Header, JobError> {
     for _ in 0..MAX_SEGMENTS {
         let marker = jpeg_marker(file)?;
         if jpeg::stands_alone(marker) {
@@ -72,10 +105,14 @@ fn jpeg_size(file: &mut (impl Read + Seek)) -> Result<Size, JobError> {
             break;
         }
         if jpeg::is_frame(marker) {
-            let body: [u8; 5] = exactly(file)?;
+            let body: [u8; 6] = exactly(file)?;
             let frame =
                 jpeg::frame(&body).ok_or_else(|| JobError::Damaged("JPEG frame header cut short".into()))?;
-            return Ok(Size::new(frame.width.into(), frame.height.into()));
+            let channels = if frame.components == 1 { 1 } else { 3 };
+            // A progressive file is decoded only when its last scan was read: 16-bit coefficients until then.
+            let decoder_bytes = if marker == 0xC2 { 2 * usize::from(frame.components) } else { 0 };
+            let size = Size::new(frame.width.into(), frame.height.into());
+            return Ok(Header { kind: Kind::Jpeg, size, channels, sample_bytes: 1, decoder_bytes });
         }
         file.seek_relative(i64::from(length) - 2).map_err(unreadable)?;
     }
@@ -95,11 +132,11 @@ fn jpeg_marker(file: &mut impl Read) -> Result<u8, JobError> {
     Err(JobError::Damaged("JPEG without a frame header".into()))
 }
 
-fn checked(size: Size) -> Result<Size, JobError> {
-    if size.width == 0 || size.height == 0 {
-        return Err(JobError::Damaged(format!("header says {size} pixels")));
+fn checked(header: Header) -> Result<Header, JobError> {
+    if header.size.width == 0 || header.size.height == 0 {
+        return Err(JobError::Damaged(format!("header says {} pixels", header.size)));
     }
-    Ok(size)
+    Ok(header)
 }
 
 fn fill(file: &mut impl Read, buffer: &mut [u8]) -> Result<usize, JobError> {
@@ -124,7 +161,7 @@ fn exactly<const N: usize>(file: &mut impl Read) -> Result<[u8; N], JobError> {
 }
 
 fn unreadable(error: std::io::Error) -> JobError {
-    JobError::Unreadable(error.to_string())
+    JobError::Unreadable(error.into())
 }
 
 #[cfg(test)]
@@ -138,13 +175,22 @@ mod tests {
 
     #[test]
     fn the_size_is_read_from_the_header_alone() {
-        let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x40\0\0\0\0\x05\x08\x02\0\0\0";
-        assert_eq!(told(png), Ok(Header { kind: Kind::Png, size: Size::new(16384, 5) }));
+        let png = |colour: u8, next: &[u8]| {
+            let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x40\0\0\0\0\x05\x10";
+            [head, &[colour][..], b"\0\0\0CRC4", next, b"\0\0\0\x09IDAT"].concat()
+        };
+        let size = Size::new(16384, 5);
+        let rgb = Header { kind: Kind::Png, size, channels: 3, sample_bytes: 2, decoder_bytes: 0 };
+        assert_eq!(told(&png(2, b"\0\0\0\x01gAMAxCRC4")), Ok(rgb));
+        assert_eq!(told(&png(3, b"\0\0\0\x01tRNS")), Ok(Header { channels: 4, ..rgb }));
+        assert_eq!(told(&png(4, b"")), Ok(Header { channels: 2, ..rgb }));
         let jpeg = [
             0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 9, 9, 0xFF, 0xFF, 0xC4, 0, 2, 0xFF, 0xC2, 0, 17, 8, 0xFA, 0xFA, 0,
             3, 3,
         ];
-        assert_eq!(told(&jpeg), Ok(Header { kind: Kind::Jpeg, size: Size::new(3, 64250) }));
+        let size = Size::new(3, 64250);
+        let progressive = Header { kind: Kind::Jpeg, size, channels: 3, sample_bytes: 1, decoder_bytes: 6 };
+        assert_eq!(told(&jpeg), Ok(progressive));
     }
 
     #[test]

@@ -18,11 +18,12 @@ pub trait Model: Send {
     /// What it says about itself.
     fn card(&self) -> &ModelCard;
 
-    /// Evaluates a batch: `output` becomes N×3×sH×sW values, not clipped.
+    /// Evaluates a batch, and shows the result to `see`: N×3×sH×sW values, not clipped, in the runtime's own
+    /// memory.
     ///
     /// # Errors
-    /// What the runtime says.
-    fn run(&mut self, input: &BatchInput<'_>, output: &mut Vec<f32>) -> Result<(), ModelError>;
+    /// What the runtime says; then `see` was not called.
+    fn run(&mut self, input: &BatchInput<'_>, see: &mut dyn FnMut(&[f32])) -> Result<(), ModelError>;
 }
 
 /// N windows of one size. A mean model looks at `image` alone.
@@ -98,13 +99,13 @@ pub fn golden_error(model: &mut dyn Model) -> Result<f32, ModelError> {
         noise.resize(3 * place.size.area(), 0.0);
         noise::fill(card.golden.seed, 0, place, &mut noise);
     }
-    let mut output = Vec::new();
     let input = BatchInput { tiles: 1, window: window.size, image: &image, noise: &noise, strength: &[1.0] };
-    model.run(&input, &mut output)?;
-    if output.len() != 3 * window.size.times(card.scale).area() {
-        return Err(ModelError(format!("{} values for a window of {}", output.len(), window.size)));
-    }
-    Ok(card.golden.error(&output, context, card.scale))
+    let mut error = None;
+    model.run(&input, &mut |output| {
+        let is_whole = output.len() == 3 * window.size.times(card.scale).area();
+        error = is_whole.then(|| card.golden.error(output, context, card.scale));
+    })?;
+    error.ok_or_else(|| ModelError(format!("no whole output for a window of {}", window.size)))
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ impl Model for OnnxModel {
         &self.card
     }
 
-    fn run(&mut self, input: &BatchInput<'_>, output: &mut Vec<f32>) -> Result<(), ModelError> {
-        evaluate(&mut self.session, &self.card, input, output).map_err(|error| ModelError(error.to_string()))
+    fn run(&mut self, input: &BatchInput<'_>, see: &mut dyn FnMut(&[f32])) -> Result<(), ModelError> {
+        evaluate(&mut self.session, &self.card, input, see).map_err(|error| ModelError(error.to_string()))
     }
 }
 
@@ -34,7 +34,7 @@ fn evaluate(
     session: &mut Session,
     card: &ModelCard,
     input: &BatchInput<'_>,
-    output: &mut Vec<f32>,
+    see: &mut dyn FnMut(&[f32]),
 ) -> ort::Result<()> {
     let (tiles, window) = (input.tiles, input.window);
     let large = window.times(card.scale);
@@ -52,8 +52,7 @@ fn evaluate(
     if **shape != wanted {
         return Err(ort::Error::new(format!("output has the shape {shape:?}, not {wanted:?}")));
     }
-    output.clear();
-    output.extend_from_slice(values);
+    see(values);
     Ok(())
 }
 

@@ -24,8 +24,8 @@ pub enum Fault {
     DeviceGone(usize),
     /// This evaluation fails; the next ones work.
     Fails(usize),
-    /// This evaluation panics.
-    Panics(usize),
+    /// Every window of this width fails; all others work.
+    Dislikes(usize),
     /// This evaluation gives NaN.
     NotANumber(usize),
 }
@@ -67,15 +67,17 @@ impl Model for Fake {
         &self.card
     }
 
-    fn run(&mut self, input: &BatchInput<'_>, output: &mut Vec<f32>) -> Result<(), ModelError> {
+    fn run(&mut self, input: &BatchInput<'_>, see: &mut dyn FnMut(&[f32])) -> Result<(), ModelError> {
         let run = self.runs.fetch_add(1, Ordering::SeqCst);
         match self.fault {
             Fault::DeviceGone(from) if run >= from => return Err(ModelError("the device is gone".into())),
             Fault::Fails(at) if run == at => return Err(ModelError("out of memory".into())),
-            Fault::Panics(at) => assert!(run != at, "injected"),
+            Fault::Dislikes(width) if input.window.width == width => {
+                return Err(ModelError("out of memory".into()));
+            }
             _ => {}
         }
-        output.clear();
+        let mut output = Vec::new();
         let (Size { width, height }, scale) = (input.window, self.card.scale);
         for plane in input.image.chunks_exact(width * height) {
             for y in 0..height * scale {
@@ -86,6 +88,7 @@ impl Model for Fake {
         if self.fault == Fault::NotANumber(run) {
             output.fill(f32::NAN);
         }
+        see(&output);
         Ok(())
     }
 }

@@ -8,14 +8,18 @@ pub mod process;
 
 use crossbeam_channel::bounded;
 use fake::Fake;
+use onestep::edge::ledger::Ledger;
+use onestep::edge::machine;
 use onestep::edge::model::{Device, Facts, Model};
 use onestep::edge::scan::scan;
 use onestep::error::End;
 use onestep::job::{Outcome, Settled, Sighting};
 use onestep::pipeline::{Edges, Intake, run};
-use onestep::plan::{Choice, Limits, Plan};
+use onestep::plan::{Choice, Limits, Plan, Supervision};
+use onestep::pulse::Trap;
 use onestep::stage::record::Summary;
 use onestep::stop::{Stop, StopHandle, stop_pair};
+use onestep::work::naming::RECEIPTS;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Write, stderr};
@@ -50,9 +54,23 @@ impl World {
         path
     }
 
-    /// Every file below the output folder, in order.
+    /// Every picture and reason below the output folder, in order.
     pub fn outputs(&self) -> Vec<String> {
-        files_below(&self.output)
+        let mut files = files_below(&self.output);
+        files.retain(|name| name != RECEIPTS);
+        files
+    }
+
+    /// The state folder of in-process runs.
+    pub fn state(&self) -> PathBuf {
+        let path = self.root.path().join("state");
+        fs::create_dir_all(&path).expect("writable");
+        path
+    }
+
+    /// All that is in the input folder now.
+    pub fn scan(&self) -> Vec<Sighting> {
+        scan(&self.input.as_path().into(), &self.input)
     }
 
     /// A reason file's class and message.
@@ -86,11 +104,13 @@ pub fn files_below(root: &Path) -> Vec<String> {
 
 /// A pipeline with fake networks. Change the fields, then `run`.
 pub struct Bench {
+    pub ledger: Ledger,
     pub plan: Plan,
     pub models: Vec<Box<dyn Model>>,
     pub intake: Intake,
     pub observe: Box<dyn FnMut(&Settled) + Send>,
     pub stop: (StopHandle, Stop),
+    pub trap: Option<Trap>,
 }
 
 /// How a run ended, and what became of each picture.
@@ -109,8 +129,10 @@ impl Bench {
             seed: None,
             threads: workers,
             limits: Limits::default(),
+            reserve_mb: 0,
             force: false,
-            keep_names: true,
+            once: true,
+            supervision: Supervision::default(),
         };
         let facts = Facts {
             card: fake.card.clone(),
@@ -118,14 +140,28 @@ impl Bench {
             strength: fake.card.default_strength,
             device: Device::Cpu,
         };
-        let sightings = scan(&world.input, &world.input);
+        let sightings = world.scan();
+        let (ledger, _) = Ledger::open(&world.state(), &machine::present(), None).expect("a ledger");
+        let mut plan = Plan::new(&choice, &facts).expect("enough memory");
+        plan.admission.backoff.first = Duration::from_millis(1);
         Bench {
-            plan: Plan::new(&choice, &facts),
+            ledger,
+            plan,
             models: (0..workers).map(|_| Box::new(fake.clone()) as Box<dyn Model>).collect(),
             intake: Intake::List(Box::new(sightings.into_iter())),
             observe: Box::new(|_| ()),
             stop: stop_pair(),
+            trap: None,
         }
+    }
+
+    /// With a fixed seed.
+    pub fn with_seed(mut self, seed: u64) -> Bench {
+        self.plan.decoding.seed = Some(seed);
+        self.plan.admission.wanted.seed = Some(seed);
+        let done = self.plan.admission.wanted.to_text();
+        (self.plan.admission.done, self.plan.recording.done) = (done.clone(), done);
+        self
     }
 
     /// Also these, by name, after all others.
@@ -138,14 +174,16 @@ impl Bench {
 
     /// Runs to the end; a run that hangs aborts the process, since its threads cannot be joined.
     pub fn run(self) -> Ran {
-        let Bench { plan, models, intake, mut observe, stop: (handle, stop) } = self;
+        let Bench { ledger, plan, models, intake, mut observe, stop: (handle, stop), trap } = self;
+        let ledgers = (ledger.second().expect("a connection"), ledger.second().expect("a connection"));
         let (settled_sender, settled) = bounded(100_000);
         let observe = Box::new(move |end: &Settled| {
             settled_sender.send(end.clone()).expect("the test listens");
             observe(end);
         });
         let (summary, end) =
-            within(DEADLINE, || run(&plan, Edges { models, intake, observe }, &handle, &stop));
+            within(DEADLINE, || run(&plan, Edges { models, intake, ledgers, observe, trap }, &handle, &stop));
+        ledger.end("ended").expect("written");
         Ran { summary, end, settled: settled.try_iter().collect() }
     }
 }

@@ -5,6 +5,7 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -71,6 +72,19 @@ impl Process {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
         assert!(sent.expect("a shell").success());
+    }
+
+    /// Its pid.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said on stderr until now.
+    pub fn stderr(&self) -> String {
+        let mut bytes = vec![0; self.stderr.metadata().expect("a file").len() as usize];
+        // At a place, not from where the file stands: that is shared with the process.
+        let length = self.stderr.read_at(&mut bytes, 0).expect("a file");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
     }
 
     /// Kills it, as a power cut would.

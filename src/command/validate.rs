@@ -1,0 +1,65 @@
+//! `onestep validate`: would `run` start? Opens the model on its device and looks at every folder; makes and
+//! changes nothing, so that it may be asked while the daemon runs.
+
+use super::{books, plan, run};
+use crate::cli;
+use crate::config;
+use crate::edge::store;
+use crate::error::{CommandError, Exit, StartError};
+use std::io::Write;
+use std::path::Path;
+
+pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
+    let config = config::load(&words.config)?;
+    let library = words.ort_lib.or_else(|| config.library.clone());
+    let mut problems = run::folders(&words.config, &config);
+    let state = books::place(config.state.as_deref(), &config.output);
+    for folder in [Ok(config.output.clone()), state.clone()].into_iter().flatten() {
+        problems.extend(unusable(&folder));
+    }
+    let order = run::order(&config, library.as_deref());
+    let planned = plan(&order);
+    let (state, planned) = match (state, planned) {
+        (Ok(state), Ok(planned)) if problems.is_empty() => (state, planned),
+        (state, planned) => {
+            problems.extend(state.err());
+            problems.extend(planned.err());
+            return Ok(tell(&problems));
+        }
+    };
+    let facts = &planned.1.facts;
+    let text = format!(
+        "{} is well\ninput   {}\noutput  {}\nstate   {}\nmodel   {} on {}, strength {}\nmemory  {} MB, {} for \
+         pictures\n",
+        words.config.display(),
+        config.input.display(),
+        config.output.display(),
+        state.display(),
+        facts.card.name,
+        facts.device,
+        facts.strength,
+        config.limits.memory_mb,
+        planned.0.admission.memory_mb
+    );
+    // Nobody listens on stdout: then the exit code has to do.
+    std::io::stdout().write_all(text.as_bytes()).ok();
+    Ok(Exit::AllDone)
+}
+
+/// A device that is not there is told apart only where everything else is well.
+fn tell(problems: &[StartError]) -> Exit {
+    for problem in problems {
+        writeln!(std::io::stderr(), "onestep: {problem}").ok();
+    }
+    let other = problems.iter().map(StartError::exit).find(|exit| *exit != Exit::DeviceAbsent);
+    other.unwrap_or(Exit::DeviceAbsent)
+}
+
+/// What is there must be a folder that can be written; what is not there is made by `run`.
+fn unusable(folder: &Path) -> Option<StartError> {
+    if !folder.exists() {
+        return None;
+    }
+    let error = store::probe(folder).err()?;
+    Some(StartError::usage(format!("cannot be written: {error}: {}", folder.display())))
+}

@@ -1,0 +1,46 @@
+//! Facts about the machine that Linux tells in files: which boot this is, whom it killed for want of memory,
+//! and how much memory we may have. What it does not tell is empty or nothing.
+
+use crate::work::death::Present;
+use std::path::Path;
+
+/// Which boot this is, and how many processes the kernel has killed for want of memory in it.
+pub fn present() -> Present {
+    let boot = read(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+    let vmstat = read(Path::new("/proc/vmstat")).unwrap_or_default();
+    let kills = vmstat.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    Present { boot, oom_kills: kills.and_then(|number| number.parse().ok()).unwrap_or(0) }
+}
+
+/// Megabytes that this process may have: the machine's, or its control group's limit where that is less.
+pub fn memory_mb() -> Option<u64> {
+    let limits = groups().into_iter().filter_map(|file| read(Path::new(&file))?.parse::<u64>().ok());
+    let meminfo = read(Path::new("/proc/meminfo"))?;
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let total: u64 = total.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(limits.chain([total * 1024]).min().unwrap_or(u64::MAX) / 1_000_000)
+}
+
+/// The limit files of our control group and of all above it (cgroup v2), then that of v1.
+fn groups() -> Vec<String> {
+    let own = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    let all = Path::new(own).ancestors();
+    let second = all.map(|group| format!("/sys/fs/cgroup{}/memory.max", group.display()));
+    second.chain(["/sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned()]).collect()
+}
+
+fn read(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_a_boot_and_memory() {
+        assert_eq!(present().boot.len(), 36);
+        assert!(memory_mb().is_some_and(|mb| mb > 100));
+    }
+}

@@ -1,0 +1,102 @@
+//! What every picture stands on: its input folder on the file system it was on, an output folder that can be
+//! written, and room on its disk. Says what is amiss; waiting is not its business.
+
+use crate::edge::disk::{Place, free_bytes, place};
+use crate::edge::store;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The folders, and what they were.
+pub(super) struct Ground {
+    output: PathBuf,
+    reserve_mb: u64,
+    /// Where each input folder was when it was first seen.
+    roots: HashMap<Arc<Path>, Place>,
+    /// Something failed that may be the output folder's fault.
+    doubtful: bool,
+}
+
+impl Ground {
+    pub(super) fn new(output: &Path, reserve_mb: u64) -> Ground {
+        Ground { output: output.to_owned(), reserve_mb, roots: HashMap::new(), doubtful: false }
+    }
+
+    /// The next look tries to write.
+    pub(super) fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
+    /// What is amiss with the input folder or the output folder, as the beginning of a sentence.
+    pub(super) fn obstacle(&mut self, root: &Arc<Path>) -> Option<String> {
+        self.input(root).or_else(|| self.output())
+    }
+
+    /// What is amiss with an input folder: then its pictures are neither gone nor changed, only out of sight.
+    pub(super) fn input(&mut self, root: &Arc<Path>) -> Option<String> {
+        // The folder of a bare file name.
+        let folder = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+        match (place(folder), self.roots.get(root)) {
+            (Ok(now), None) => {
+                self.roots.insert(Arc::clone(root), now);
+                None
+            }
+            (Ok(now), Some(then)) if now.is_on_that_of(*then) => None,
+            (Ok(_), Some(_)) => Some(format!(
+                "another file system is mounted where the input folder was: put the former one back, or \
+                 start anew to take this one: {}",
+                root.display()
+            )),
+            (Err(error), _) => Some(format!("the input folder is gone ({error}): {}", root.display())),
+        }
+    }
+
+    fn output(&mut self) -> Option<String> {
+        let folder = self.output.display();
+        let free_mb = match free_bytes(&self.output) {
+            Ok(bytes) => bytes / 1_000_000,
+            Err(error) => return Some(format!("the output folder is gone ({error}): {folder}")),
+        };
+        if free_mb < self.reserve_mb {
+            let reserve = self.reserve_mb;
+            return Some(format!(
+                "the disk is full but for {free_mb} MB, {reserve} MB are kept free: {folder}"
+            ));
+        }
+        if self.doubtful {
+            if let Err(error) = store::probe(&self.output) {
+                return Some(format!("the output folder cannot be written ({error}): {folder}"));
+            }
+            self.doubtful = false;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own files need not be durable")]
+    fn each_thing_that_gives_way_is_named() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let (input, output): (Arc<Path>, _) = (root.path().join("in").into(), root.path().join("out"));
+        std::fs::create_dir(&input).and_then(|()| std::fs::create_dir(&output)).expect("writable");
+        let mut ground = Ground::new(&output, 0);
+        ground.doubt();
+        assert_eq!((ground.obstacle(&input), ground.doubtful), (None, false));
+        ground.roots.insert(Arc::clone(&input), place(Path::new("/proc")).expect("Linux"));
+        let told = ground.obstacle(&input).expect("replaced");
+        assert!(told.starts_with("another file system is mounted where the input folder was"), "{told}");
+        std::fs::remove_dir(&input).expect("ours");
+        assert!(ground.obstacle(&input).expect("gone").starts_with("the input folder is gone ("));
+        let mut full = Ground::new(&output, u64::MAX);
+        assert!(full.output().expect("full").starts_with("the disk is full but for "));
+        std::fs::remove_dir(&output).expect("ours");
+        assert!(ground.output().expect("gone").starts_with("the output folder is gone ("));
+        std::fs::write(&output, "").expect("ours");
+        ground.doubt();
+        assert!(ground.output().expect("a file").starts_with("the output folder cannot be written ("));
+    }
+}

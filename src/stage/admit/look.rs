@@ -1,0 +1,189 @@
+//! Looking at one picture: what the file system, the ledger and whatever stands in its place say about it.
+//! Reads; writes nothing and waits for nothing.
+
+use super::claims::Answer as Claimed;
+use super::{Admitting, Candidate, Turned, failed, unreadable};
+use crate::edge::codec::{Header, probe, read_mark};
+use crate::edge::digest::sha256_of;
+use crate::edge::record::mark_from_text;
+use crate::edge::scan::{look, stamp_of};
+use crate::error::JobError;
+use crate::job::{Errand, Found, Outcome, Sighting};
+use crate::plan::{Admission, Limits};
+use crate::work::footprint::{Shape, footprint};
+use crate::work::known::{Known, Recall, recall};
+use crate::work::mark::{Answer, Stamp, Standing, answer};
+use crate::work::naming::text_of;
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind};
+use std::path::Path;
+
+impl Admitting<'_> {
+    /// Whether a picture may be let in. Writes into `errand` what it finds out on the way.
+    pub(super) fn look(&mut self, sighting: &Sighting, errand: &mut Errand) -> Result<Candidate, Turned> {
+        errand.stamp = self.stamp(sighting)?;
+        self.claim(sighting, errand)?;
+        let (root, relative) = (text_of(&errand.root), text_of(&errand.relative));
+        let known = self.doors.ledger.known(&root, &relative).map_err(|error| self.ledger_error(error))?;
+        let alone = self.recall(known.as_ref(), errand)?;
+        self.stand(known.as_ref(), errand, (&root, &relative))?;
+        let (header, need) = self.header(errand)?;
+        // Only now: what is known, or refused by its header, needs no ground.
+        self.ground.obstacle(&errand.root).map_or(Ok(()), |obstacle| Err(Turned::Blocked(obstacle)))?;
+        Ok(Candidate { header, need, alone })
+    }
+
+    /// Length and times of what was sighted, if it is our business.
+    fn stamp(&mut self, sighting: &Sighting) -> Result<Stamp, Turned> {
+        let metadata = match look(&sighting.source, sighting.named) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                // Is it the picture, or all of them?
+                if let Some(obstacle) = self.ground.input(&sighting.root) {
+                    return Err(Turned::Blocked(obstacle));
+                }
+                let is_gone = error.kind() == ErrorKind::NotFound && !sighting.named;
+                return Err(if is_gone { Turned::Away(Outcome::PassedOver) } else { unreadable(error) });
+            }
+        };
+        if metadata.is_file() {
+            return Ok(stamp_of(&metadata));
+        }
+        if !sighting.named {
+            return Err(Turned::Away(Outcome::PassedOver));
+        }
+        // A folder is sighted by name when it could not be read: say why.
+        let why = std::fs::read_dir(&sighting.source).err().filter(|_| metadata.is_dir());
+        Err(why.map_or(failed(JobError::NotAFile), unreadable))
+    }
+
+    /// Takes the output name, or says who has it.
+    fn claim(&mut self, sighting: &Sighting, errand: &Errand) -> Result<(), Turned> {
+        if is_same_file(&errand.source, &errand.target) {
+            return Err(failed(JobError::OverItself));
+        }
+        match self.claims.ask(errand, sighting) {
+            Claimed::Yours => Ok(()),
+            Claimed::InFlight => Err(Turned::Later),
+            Claimed::Taken(by) => Err(failed(JobError::NameTaken { by: text_of(&by) })),
+        }
+    }
+
+    /// What the ledger says. `Ok` is whether it must be done alone.
+    fn recall(&self, known: Option<&Known>, errand: &Errand) -> Result<bool, Turned> {
+        let there = |found| Err(Turned::Away(Outcome::AlreadyThere(found)));
+        // Whoever asks for these very pictures wants the results; a daemon's results are often taken away.
+        let is_there = |errand: &Errand| !self.options.once || look(&errand.target, false).is_ok();
+        match recall(known, errand.stamp, &self.options.done, &self.options.failed) {
+            Recall::Done if is_there(errand) => there(Found::Known),
+            Recall::Compare(sha256) if is_there(errand) => {
+                let now = File::open(&errand.source).and_then(sha256_of).map_err(unreadable)?;
+                if now == sha256 { there(Found::Touched(sha256)) } else { Ok(false) }
+            }
+            Recall::Quarantined { told: true, .. } | Recall::Failed if !self.options.once => {
+                Err(Turned::Away(Outcome::KnownBad))
+            }
+            Recall::Quarantined { crashes, .. } => Err(failed(JobError::Quarantined { crashes })),
+            _ => Ok(known.is_some_and(|known| known.crashes > 0 && known.stamp == errand.stamp)),
+        }
+    }
+
+    /// What stands where the result would go.
+    fn stand(
+        &self,
+        known: Option<&Known>,
+        errand: &Errand,
+        (root, relative): (&str, &str),
+    ) -> Result<(), Turned> {
+        let standing = standing(&errand.target).map_err(|error| failed(JobError::Write(error.into())))?;
+        let Admission { wanted, force, .. } = self.options;
+        match answer(&standing, relative, errand.stamp, wanted, *force) {
+            Answer::Refuse(error) => return Err(failed(error)),
+            // A result that the ledger does not know, of a lost ledger or another machine. Where it knows
+            // better, it is done again.
+            Answer::AlreadyThere if known.is_none() => {
+                let Standing::Ours(mark) = standing else { return Ok(()) };
+                return Err(Turned::Away(Outcome::AlreadyThere(Found::Marked(mark.sha256))));
+            }
+            Answer::AlreadyThere | Answer::Do => {}
+        }
+        if known.is_some() || standing == Standing::Free || *force {
+            return Ok(());
+        }
+        // The mark tells the place in the tree, the ledger in which tree.
+        let target = text_of(&errand.target);
+        let owner =
+            self.doors.ledger.owner(&target, root, relative).map_err(|error| self.ledger_error(error))?;
+        match owner {
+            // The same place in a tree that has moved here.
+            Some((old_root, old)) if old == relative && !Path::new(&old_root).join(&old).exists() => Ok(()),
+            Some((old_root, old)) => Err(failed(JobError::NameTaken { by: format!("{old_root}/{old}") })),
+            None => Ok(()),
+        }
+    }
+
+    /// The picture's header and the memory it needs in MB, if it is within limits: nothing was allocated for
+    /// its pixels yet.
+    fn header(&self, errand: &Errand) -> Result<(Header, usize), Turned> {
+        let Admission { limits, scale, memory_mb, .. } = self.options;
+        let bytes = errand.stamp.bytes;
+        if bytes == 0 {
+            return Err(failed(JobError::Empty));
+        }
+        if bytes > limits.max_file_mb.saturating_mul(1_000_000) {
+            return Err(failed(JobError::FileTooLarge { bytes, limit_mb: limits.max_file_mb }));
+        }
+        let file = File::open(&errand.source).map_err(unreadable)?;
+        let header = probe(&mut BufReader::new(file)).map_err(failed)?;
+        within(&header, limits, *scale).map_err(failed)?;
+        let shape = Shape {
+            file_bytes: bytes,
+            size: header.size,
+            channels: header.channels,
+            sample_bytes: header.sample_bytes,
+            decoder_bytes: header.decoder_bytes,
+            scale: *scale,
+        };
+        let need_mb = footprint(&shape).div_ceil(1_000_000);
+        match usize::try_from(need_mb) {
+            Ok(need) if need <= *memory_mb => Ok((header, need)),
+            _ => {
+                let limit_mb = *memory_mb as u64;
+                Err(failed(JobError::NeedsMemory { need_mb, limit_mb, size: header.size, scale: *scale }))
+            }
+        }
+    }
+}
+
+fn within(header: &Header, limits: &Limits, scale: usize) -> Result<(), JobError> {
+    let over = |pixels: u128, limit_mpx: u64| pixels > u128::from(limit_mpx) * 1_000_000;
+    let pixels = header.size.width as u128 * header.size.height as u128;
+    if over(pixels, limits.max_input_mpx) {
+        return Err(JobError::InputTooLarge { size: header.size, limit_mpx: limits.max_input_mpx });
+    }
+    if over(pixels * (scale * scale) as u128, limits.max_output_mpx) {
+        let size = header.size.times(scale);
+        return Err(JobError::OutputTooLarge { size, limit_mpx: limits.max_output_mpx });
+    }
+    Ok(())
+}
+
+fn is_same_file(source: &Path, target: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(a), Ok(b)) = (look(source, true), look(target, true)) else { return false };
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+fn standing(target: &Path) -> io::Result<Standing> {
+    match look(target, false) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Standing::Free);
+        }
+        Err(error) => return Err(error),
+        Ok(metadata) if !metadata.is_file() => return Ok(Standing::Foreign),
+        Ok(_) => {}
+    }
+    let mark = read_mark(&mut BufReader::new(File::open(target)?))?;
+    let mark = mark.and_then(|text| mark_from_text(&text));
+    Ok(mark.map_or(Standing::Foreign, |mark| Standing::Ours(Box::new(mark))))
+}

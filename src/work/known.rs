@@ -1,0 +1,119 @@
+//! What the ledger knows of a picture, and what that means when it is seen again. Decides by what it is told:
+//! knows no database and opens no file.
+
+use crate::work::mark::Stamp;
+
+/// So many crashes with a picture in flight, and it is left alone.
+pub const MAX_CRASHES: u32 = 2;
+
+/// How far a picture has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its result was intended, and may or may not be there.
+    Started,
+    /// Its result is durable.
+    Done,
+    /// It failed for good.
+    Failed,
+}
+
+/// A picture's row in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// How far it came.
+    pub state: State,
+    /// What the file looked like then.
+    pub stamp: Stamp,
+    /// SHA-256 of its content, hexadecimal; empty where it was never read to its end.
+    pub sha256: String,
+    /// The options of that time, as text.
+    pub fingerprint: String,
+    /// Crashes while it was in flight, since it last changed.
+    pub crashes: u32,
+}
+
+/// What is known about a picture that is seen again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recall {
+    /// Nothing that helps.
+    New,
+    /// A result was intended and never reported.
+    Interrupted,
+    /// Exactly this was done.
+    Done,
+    /// The same was done if its content still has this SHA-256: the file was touched.
+    Compare(String),
+    /// Exactly this failed for good.
+    Failed,
+    /// It was in flight in several crashes; `told` when that has been told already.
+    Quarantined {
+        /// How many.
+        crashes: u32,
+        /// Whether its reason file was written.
+        told: bool,
+    },
+}
+
+/// Compares. `done` and `failed` are the fingerprints that a result, or a failure, would have now.
+pub fn recall(known: Option<&Known>, stamp: Stamp, done: &str, failed: &str) -> Recall {
+    let Some(known) = known else { return Recall::New };
+    let same_file = known.stamp == stamp;
+    if known.crashes >= MAX_CRASHES && same_file {
+        return Recall::Quarantined { crashes: known.crashes, told: known.state == State::Failed };
+    }
+    match known.state {
+        State::Done if known.fingerprint == done && same_file => Recall::Done,
+        // Another length is another content.
+        State::Done if known.fingerprint == done && known.stamp.bytes == stamp.bytes => {
+            Recall::Compare(known.sha256.clone())
+        }
+        State::Failed if known.fingerprint == failed && same_file => Recall::Failed,
+        State::Started => Recall::Interrupted,
+        _ => Recall::New,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMP: Stamp = Stamp { bytes: 7, modified_ns: 1, changed_ns: 2 };
+
+    fn known(state: State, fingerprint: &str, crashes: u32) -> Known {
+        let (sha256, fingerprint) = ("abc".into(), fingerprint.into());
+        Known { state, stamp: STAMP, sha256, fingerprint, crashes }
+    }
+
+    #[track_caller]
+    fn check(known: &Known, stamp: Stamp, expected: &Recall) {
+        assert_eq!(&recall(Some(known), stamp, "options", "options and limits"), expected);
+    }
+
+    #[test]
+    fn the_quick_path_needs_the_same_length_times_and_options() {
+        let done = known(State::Done, "options", 0);
+        check(&done, STAMP, &Recall::Done);
+        check(&done, Stamp { modified_ns: 9, ..STAMP }, &Recall::Compare("abc".into()));
+        check(&done, Stamp { changed_ns: 9, ..STAMP }, &Recall::Compare("abc".into()));
+        check(&done, Stamp { bytes: 9, ..STAMP }, &Recall::New);
+        check(&known(State::Done, "other options", 0), STAMP, &Recall::New);
+    }
+
+    #[test]
+    fn a_failure_is_remembered_until_anything_changes() {
+        let failed = known(State::Failed, "options and limits", 0);
+        check(&failed, STAMP, &Recall::Failed);
+        check(&failed, Stamp { changed_ns: 9, ..STAMP }, &Recall::New);
+        check(&known(State::Failed, "options and other limits", 0), STAMP, &Recall::New);
+    }
+
+    #[test]
+    fn what_was_interrupted_is_done_again_and_two_crashes_are_enough() {
+        check(&known(State::Started, "options", 0), STAMP, &Recall::Interrupted);
+        check(&known(State::Started, "options", 1), STAMP, &Recall::Interrupted);
+        check(&known(State::Started, "", 2), STAMP, &Recall::Quarantined { crashes: 2, told: false });
+        check(&known(State::Failed, "", 2), STAMP, &Recall::Quarantined { crashes: 2, told: true });
+        check(&known(State::Started, "", 2), Stamp { bytes: 8, ..STAMP }, &Recall::Interrupted);
+        assert_eq!(recall(None, STAMP, "", ""), Recall::New);
+    }
+}

@@ -1,72 +1,59 @@
 //! What a whole run costs: CPU-seconds per megapixel of input of `onestep once`, start-up, decoding, encoding
-//! and syncs included, at strength 0 and 0.5, and their ratio. `cargo bench --bench cost`
+//! and syncs included, at strength 0 and 0.5, and their ratio; and how much faster two threads are than one.
+//! `cargo bench --bench cost`
+#![allow(clippy::disallowed_methods, reason = "a benchmark's own files need not be durable")]
 
 #[path = "support/mod.rs"]
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use support::{cpu_seconds, print};
+use std::time::Instant;
+use support::{cpu_seconds, mosaic, onestep, print, spread};
 
 /// Pictures in a run, each a mosaic of the samples.
 const PICTURES: usize = 2;
 /// Samples along a side of a mosaic: 768×768 pixels.
 const ALONG: u32 = 3;
-/// Runs of each strength, in turn.
+/// Runs of each kind, in turn.
 const ROUNDS: usize = 3;
 
 fn main() {
     let folder = tempfile::tempdir().expect("a temp folder");
-    let megapixels = mosaics(folder.path());
-    let mut costs = [Vec::new(), Vec::new()];
+    std::fs::create_dir(folder.path().join("in")).expect("writable");
+    for number in 0..PICTURES {
+        mosaic(ALONG, number).save(folder.path().join(format!("in/{number}.png"))).expect("writable");
+    }
+    let megapixels = PICTURES as f64 * f64::from(256 * ALONG * 256 * ALONG) / 1e6;
+    let (mut costs, mut faster) = ([Vec::new(), Vec::new()], Vec::new());
     for round in 0..ROUNDS {
         for (strength, costs) in ["0", "0.5"].iter().zip(&mut costs) {
-            let out = folder.path().join(format!("out-{round}-{strength}"));
-            let before = cpu_seconds();
-            let ended = Command::new(env!("CARGO_BIN_EXE_onestep"))
-                .arg("once")
-                .arg(folder.path().join("in"))
-                .arg("-o")
-                .arg(&out)
-                .args(["--device", "cpu", "--strength", strength])
-                .stderr(Stdio::null())
-                .status()
-                .expect("onestep starts");
-            assert!(ended.success(), "{ended}");
-            costs.push((cpu_seconds() - before) / megapixels);
+            let (cpu, _) = once(folder.path(), &format!("{round}-{strength}"), strength, "2");
+            costs.push(cpu / megapixels);
         }
+        let (_, one) = once(folder.path(), &format!("{round}-one"), "0", "1");
+        let (_, two) = once(folder.path(), &format!("{round}-two"), "0", "2");
+        faster.push(one / two);
     }
     for (strength, costs) in ["0", "0.5"].iter().zip(&mut costs) {
-        costs.sort_by(f64::total_cmp);
+        let (middle, least, most) = spread(costs);
         print(&format!(
-            "strength {strength:3}: {:.2} CPU-s per input megapixel (least {:.2}, most {:.2}, {ROUNDS} runs)",
-            costs[ROUNDS / 2],
-            costs[0],
-            costs[ROUNDS - 1]
+            "strength {strength:3}: {middle:.2} CPU-s per input megapixel (least {least:.2}, most {most:.2})"
         ));
     }
     print(&format!("ratio of medians: {:.2}", costs[1][ROUNDS / 2] / costs[0][ROUNDS / 2]));
+    let (middle, least, most) = spread(&mut faster);
+    print(&format!(
+        "two threads against one: {middle:.2}× (least {least:.2}, most {most:.2}), start-up included"
+    ));
 }
 
-/// Writes the input pictures; gives their megapixels together.
-fn mosaics(folder: &Path) -> f64 {
-    let mut samples: Vec<_> = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples"))
-        .expect("samples")
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "jpg"))
-        .collect();
-    samples.sort();
-    std::fs::create_dir(folder.join("in")).expect("writable");
-    let side = 256 * ALONG;
-    for number in 0..PICTURES {
-        let mut mosaic = image::RgbImage::new(side, side);
-        for cell in 0..ALONG * ALONG {
-            let sample = image::open(&samples[(cell as usize + number) % samples.len()]).expect("a picture");
-            let (x, y) = (cell % ALONG * 256, cell / ALONG * 256);
-            image::imageops::replace(&mut mosaic, &sample.into_rgb8(), i64::from(x), i64::from(y));
-        }
-        mosaic.save(folder.join(format!("in/{number}.png"))).expect("writable");
-    }
-    PICTURES as f64 * f64::from(side * side) / 1e6
+/// A run. Gives CPU and wall seconds.
+fn once(folder: &Path, name: &str, strength: &str, threads: &str) -> (f64, f64) {
+    let (input, out) = (folder.join("in"), folder.join(name));
+    let (input, out) = (input.to_str().expect("text"), out.to_str().expect("text"));
+    let words = ["once", input, "-o", out, "--device=cpu", "--strength", strength, "--threads", threads];
+    let (before, begin) = (cpu_seconds(), Instant::now());
+    let ended = onestep(folder, &words).status().expect("onestep starts");
+    assert!(ended.success(), "{ended}");
+    (cpu_seconds() - before, begin.elapsed().as_secs_f64())
 }

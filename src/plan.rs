@@ -234,12 +234,12 @@ impl Plan {
         let Limits { memory_mb, .. } = choice.limits;
         let left_mb = memory_mb.saturating_sub(pool.div_ceil(1_000_000));
         if left_mb < LEAST_PICTURES_MB {
+            let pool_mb = pool.div_ceil(1_000_000);
             return Err(StartError::usage(format!(
-                "memory_mb is {memory_mb}, but the tiles of {workers} threads with model {} take {} MB: give it at \
-                 least {} or fewer threads",
+                "memory_mb is {memory_mb}, but the tiles of {workers} threads with model {} take {pool_mb} MB: give \
+                 it at least {} or fewer threads",
                 facts.card.name,
-                pool.div_ceil(1_000_000),
-                pool.div_ceil(1_000_000) + LEAST_PICTURES_MB
+                pool_mb + LEAST_PICTURES_MB
             )));
         }
         let (sha256, strength) = (facts.sha256.clone(), facts.strength);

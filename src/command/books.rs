@@ -12,11 +12,14 @@ use crate::work::known::State;
 use crate::work::mark::Stamp;
 use crate::work::naming::RECEIPTS;
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Receipts that become rows in one transaction.
 const TOGETHER: usize = 4096;
+/// Receipts of everything that can have been in flight lie within these last bytes: they have some hundred
+/// each, and in flight are at most some hundred pictures.
+const LAST_BYTES: u64 = 1 << 20;
 
 /// A state folder that is ours as long as this lives, and its ledger.
 #[derive(Debug)]
@@ -40,11 +43,13 @@ impl Books {
         let words = crash::last_words(&folder.last_words());
         crash::listen(&folder.last_words()).map_err(|error| refused(error.into()))?;
         let (mut ledger, found) = Ledger::open(folder.path(), &machine::present(), words).map_err(refused)?;
-        if let Some(death) = found.death {
+        let receipts = output.join(RECEIPTS);
+        if let Some(death) = found.death.filter(|death| *death != Death::Clean) {
             tell(&death, &found.in_flight);
+            let confirmed = confirm(&ledger, &receipts).map_err(refused)?;
+            log::info!("{confirmed} of them have their receipt already");
         }
         if let Some(aside) = found.fresh {
-            let receipts = output.join(RECEIPTS);
             let count = rebuild(&mut ledger, &receipts).map_err(refused)?;
             if let Some(aside) = &aside {
                 log::warn!("the ledger was damaged, and is put aside: {}", aside.display());
@@ -76,7 +81,7 @@ impl Books {
 }
 
 fn tell(death: &Death, in_flight: &[String]) {
-    let pictures = in_flight.join(", ");
+    let pictures = if in_flight.is_empty() { "nothing".to_owned() } else { in_flight.join(", ") };
     match death {
         Death::Clean => {}
         Death::Cut(how) => {
@@ -88,24 +93,40 @@ fn tell(death: &Death, in_flight: &[String]) {
     }
 }
 
-/// Fills a new ledger from receipts. Gives their number; lines that are torn are passed over.
+/// Fills a new ledger from receipts. Gives their number.
 fn rebuild(ledger: &mut Ledger, receipts: &Path) -> Result<usize, SystemError> {
-    let file = match File::open(receipts) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
-        file => file?,
-    };
+    let mut entries = read(receipts, u64::MAX)?.peekable();
     let mut count = 0;
-    let mut entries = Vec::new();
-    for line in BufReader::new(file).split(b'\n') {
-        let entry = entry(&line?);
-        count += usize::from(entry.is_some());
-        entries.extend(entry);
-        if entries.len() >= TOGETHER {
-            ledger.settle(&std::mem::take(&mut entries))?;
-        }
+    while entries.peek().is_some() {
+        let together: Vec<Entry> = entries.by_ref().take(TOGETHER).collect();
+        ledger.settle(&together)?;
+        count += together.len();
     }
-    ledger.settle(&entries)?;
     Ok(count)
+}
+
+/// A process that died between a receipt and its row has done the picture all the same. Gives the number of
+/// those.
+fn confirm(ledger: &Ledger, receipts: &Path) -> Result<usize, SystemError> {
+    ledger.confirm(&read(receipts, LAST_BYTES)?.collect::<Vec<_>>())
+}
+
+/// What the last `bytes` of the receipts say; lines that are torn are passed over.
+fn read(receipts: &Path, bytes: u64) -> Result<impl Iterator<Item = Entry>, SystemError> {
+    let file = match File::open(receipts) {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        file => Some(file?),
+    };
+    let lines = match file {
+        Some(mut file) => {
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+            Some(BufReader::new(file).split(b'\n'))
+        }
+        None => None,
+    };
+    // An error in the middle ends it: what was read until then is true.
+    Ok(lines.into_iter().flatten().map_while(Result::ok).filter_map(|line| entry(&line)))
 }
 
 fn entry(line: &[u8]) -> Option<Entry> {

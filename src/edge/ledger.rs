@@ -208,6 +208,32 @@ impl Ledger {
         Fatal::Ledger { reason: error.text, folder }
     }
 
+    /// Ticks off what was started, is the same still, and was done after all. Gives the number.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn confirm(&self, entries: &[Entry]) -> Said<usize> {
+        let mut update = self.connection.prepare(
+            "UPDATE picture SET state = 'done', sha256 = ?7, crashes = 0
+             WHERE root = ?1 AND relative = ?2 AND state = 'started' AND bytes = ?3 AND modified_ns = ?4
+                 AND changed_ns = ?5 AND fingerprint = ?6",
+        )?;
+        let mut count = 0;
+        for Entry { root, relative, stamp, fingerprint, sha256, .. } in entries {
+            let (bytes, modified_ns, changed_ns) = (stamp.bytes as i64, stamp.modified_ns, stamp.changed_ns);
+            count += update.execute(params![
+                root,
+                relative,
+                bytes,
+                modified_ns,
+                changed_ns,
+                fingerprint,
+                sha256
+            ])?;
+        }
+        Ok(count)
+    }
+
     /// Writes the end of this run.
     ///
     /// # Errors
@@ -425,6 +451,20 @@ mod tests {
         let changed = Entry { stamp: Stamp::default(), ..entry("a", State::Started) };
         ledger.intend(&changed).expect("written");
         assert_eq!(crashes(&ledger), 0);
+    }
+
+    #[test]
+    fn only_what_was_started_and_is_the_same_is_confirmed() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let (mut ledger, _) = open(folder.path());
+        ledger.settle(&[entry("a", State::Started), entry("b", State::Failed)]).expect("written");
+        let other = Entry { stamp: Stamp::default(), ..entry("a", State::Done) };
+        assert_eq!(
+            ledger.confirm(&[other, entry("b", State::Done), entry("c", State::Done)]).expect("read"),
+            0
+        );
+        assert_eq!(ledger.confirm(&[entry("a", State::Done)]).expect("written"), 1);
+        assert_eq!(ledger.known("/in", "a").expect("read").expect("there").state, State::Done);
     }
 
     #[test]

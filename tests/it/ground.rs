@@ -117,8 +117,9 @@ fn an_input_that_is_unmounted_is_waited_for_and_nothing_counts_as_missing() {
     world.put("a.png", png(&pattern(9, 8, 3)));
     onnx::tiny(&world.root.path().join("models"));
     let config = world.root.path().join("config.toml");
-    let text = "[watch]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = 100\n[model]\nname = \"tiny\"\nfolder = \
-                \"models\"\nstrength = 0.0\n[device]\ndevice = \"cpu\"\nthreads = 1\n";
+    let text = "[watch]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = 100\n\
+                [model]\nname = \"tiny\"\nfolder = \"models\"\nstrength = 0.0\n\
+                [device]\ndevice = \"cpu\"\nthreads = 1\n";
     fs::write(&config, text).expect("writable");
     let child =
         start(&mut onestep(world.root.path(), &["run".as_ref(), "--config".as_ref(), config.as_os_str()]));

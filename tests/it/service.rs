@@ -12,8 +12,9 @@ use std::time::Duration;
 fn configure(world: &World) -> PathBuf {
     onnx::tiny(&world.root.path().join("models"));
     let path = world.root.path().join("config.toml");
-    let text = "[watch]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = 100\n[model]\nname = \"tiny\"\nfolder = \
-                \"models\"\nstrength = 0.0\n[device]\ndevice = \"cpu\"\nthreads = 1\n[service]\nstate = \"state\"\n";
+    let text = "[watch]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = 100\n\
+                [model]\nname = \"tiny\"\nfolder = \"models\"\nstrength = 0.0\n\
+                [device]\ndevice = \"cpu\"\nthreads = 1\n[service]\nstate = \"state\"\n";
     fs::write(&path, text).expect("writable");
     path
 }

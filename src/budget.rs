@@ -8,6 +8,9 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+/// The smallest share: what decoder and encoder take for the smallest picture, in megabytes.
+pub const LEAST: usize = 4;
+
 /// Owned by the one thread that admits.
 #[derive(Debug)]
 pub struct Budget {
@@ -48,11 +51,11 @@ pub struct Release {
 }
 
 impl Budget {
-    /// Every permit holds at least one unit, so at most `cap` releases are ever queued and dropping a permit
-    /// never blocks.
+    /// Every permit holds at least [`LEAST`] units, so there are never more releases than the channel holds,
+    /// and dropping a permit never blocks.
     pub fn new(cap: usize) -> Budget {
-        let cap = cap.max(1);
-        let (release, released) = bounded(cap);
+        let cap = cap.max(LEAST);
+        let (release, released) = bounded(cap / LEAST);
         Budget { cap, free: cap, out: 0, release, released }
     }
 
@@ -86,7 +89,7 @@ impl Budget {
         stop: &Stop,
         mut came_home: impl FnMut(Release),
     ) -> Option<Permit> {
-        let units = want.clamp(1, self.cap);
+        let units = want.clamp(LEAST, self.cap);
         while self.free < units {
             select! {
                 recv(self.released) -> release => {
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn what_is_dropped_comes_home_and_who_takes_the_whole_waits_to_be_alone() {
         let (_handle, stop) = stop_pair();
-        let mut budget = Budget::new(3);
+        let mut budget = Budget::new(3 * LEAST);
         let small = budget.take(1, Path::new("a"), &stop, |_| ()).expect("free");
         assert_eq!(budget.out(), 1);
         drop(small);
@@ -128,14 +131,14 @@ mod tests {
         let whole = budget.whole();
         let large =
             budget.take(whole, Path::new("b"), &stop, |release| home.push(release.target)).expect("alone");
-        assert_eq!((home, large.units, budget.free), (vec![PathBuf::from("a")], 3, 0));
+        assert_eq!((home, large.units, budget.free), (vec![PathBuf::from("a")], 3 * LEAST, 0));
         assert_eq!(budget.out(), 1);
     }
 
     #[test]
     fn a_stop_ends_the_wait() {
         let (handle, stop) = stop_pair();
-        let mut budget = Budget::new(1);
+        let mut budget = Budget::new(LEAST);
         let _held = budget.take(1, Path::new("a"), &stop, |_| ());
         handle.trigger();
         assert!(budget.take(1, Path::new("b"), &stop, |_| ()).is_none());

@@ -52,8 +52,9 @@ fn is_transient(error: &io::Error) -> bool {
         OutOfMemory, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StaleNetworkFileHandle, StorageFull,
         TimedOut, WouldBlock,
     };
-    // Those without a kind of their own: EIO, ENFILE, EMFILE.
-    const NUMBERS: [i32; 3] = [5, 23, 24];
+    // Those without a kind of their own: EIO, ENXIO, ENODEV, ENFILE, EMFILE, ECONNABORTED, ECONNRESET, ESHUTDOWN,
+    // EHOSTDOWN, EREMOTEIO, ENOMEDIUM: a device or a server that went away.
+    const NUMBERS: [i32; 11] = [5, 6, 19, 23, 24, 103, 104, 108, 112, 121, 123];
     matches!(
         error.kind(),
         ExecutableFileBusy
@@ -323,7 +324,7 @@ pub enum StartError {
     #[error("cannot use the state folder: {reason}: {}", folder.display())]
     State {
         /// What the system or the database said.
-        reason: String,
+        reason: SystemError,
         /// The state folder.
         folder: PathBuf,
     },
@@ -349,6 +350,8 @@ impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
             StartError::Device { .. } => Exit::DeviceAbsent,
+            // A supervisor may try again.
+            StartError::State { reason, .. } if reason.transient => Exit::Fatal,
             _ => Exit::Usage,
         }
     }
@@ -383,8 +386,8 @@ mod tests {
     #[test]
     fn what_may_pass_by_itself_is_transient() {
         let said = |number| SystemError::from(io::Error::from_raw_os_error(number)).transient;
-        // EIO, ENOMEM, EBUSY, ENFILE, EMFILE, ENOSPC, EROFS, ESTALE, EDQUOT
-        assert!([5, 12, 16, 23, 24, 28, 30, 116, 122].into_iter().all(said));
+        // EIO, ENOMEM, EBUSY, ENODEV, ENFILE, EMFILE, ENOSPC, EROFS, EHOSTDOWN, ESTALE, EDQUOT
+        assert!([5, 12, 16, 19, 23, 24, 28, 30, 112, 116, 122].into_iter().all(said));
         // EPERM, ENOENT, EACCES, ENOTDIR, EISDIR, EINVAL, ENAMETOOLONG
         assert!(![1, 2, 13, 20, 21, 22, 36].into_iter().any(said));
         assert!(JobError::Changed.is_transient() && !JobError::Empty.is_transient());

@@ -34,8 +34,9 @@ pub struct Edges<'a> {
     pub models: Vec<Box<dyn Model>>,
     /// Where pictures come from.
     pub intake: Intake,
-    /// Two connections to one ledger: for what is about to be done, and for what became of it.
-    pub ledgers: (Ledger, Ledger),
+    /// Three connections to one ledger: for what is about to be done, for what became of it, and for facts of
+    /// the machine.
+    pub ledgers: [Ledger; 3],
     /// Sees each picture's end.
     pub observe: Box<dyn FnMut(&Settled) + Send + 'a>,
     /// Faults, for tests.
@@ -44,7 +45,7 @@ pub struct Edges<'a> {
 
 /// Runs to the end of the intake, the stop, or a fatal error; all threads are joined when it returns.
 pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop) -> (Summary, End) {
-    let Edges { models, intake, ledgers: (intents, ends), mut observe, trap } = edges;
+    let Edges { models, intake, ledgers: [intents, ends, facts], mut observe, trap } = edges;
     let (mut summary, flight) = (Summary::default(), Flight::default());
     let end = std::thread::scope(|scope| {
         let (workers, tiles) = (models.len(), plan.batching.tiles);
@@ -101,7 +102,7 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         });
         let (pulses, flight) = (crew.pulses(), flight.clone());
         crew.spawn("supervise", move |_| {
-            stage::supervise::run(&plan.supervision, &pulses, &flight, stop, &over)
+            stage::supervise::run(&plan.supervision, &pulses, &flight, &facts, stop, &over)
         });
         crew.join()
     });

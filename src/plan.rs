@@ -149,6 +149,8 @@ pub struct Recording {
     pub done: String,
     /// For the ledger: what decides a failure.
     pub failed: String,
+    /// Somebody waits for these very pictures; see [`Choice::once`].
+    pub once: bool,
 }
 
 /// What `decode` needs.
@@ -272,7 +274,7 @@ impl Plan {
                 strength,
                 device: facts.device.to_string(),
             },
-            recording: Recording { output, limits, done, failed },
+            recording: Recording { output, limits, done, failed, once: choice.once },
             supervision: choice.supervision,
         })
     }

@@ -29,8 +29,7 @@ impl Pulse {
 
     /// Does a piece of work. Waiting for neighbours is none: it does not belong inside.
     pub fn work<T>(&self, piece: impl FnOnce() -> T) -> T {
-        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.busy_since.store(now + 1, Ordering::Relaxed);
+        self.beat();
         if let Some(trap) = &self.trap {
             trap(&self.name);
         }
@@ -38,6 +37,13 @@ impl Pulse {
         self.busy_since.store(0, Ordering::Relaxed);
         self.beats.fetch_add(1, Ordering::Relaxed);
         result
+    }
+
+    /// A long piece of work moves.
+    pub fn beat(&self) {
+        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.busy_since.store(now + 1, Ordering::Relaxed);
+        self.beats.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What the thread shows now.
@@ -58,6 +64,6 @@ mod tests {
         let pulse = Pulse::new("infer-0", None);
         assert_eq!(pulse.sign(), Sign { name: "infer-0".into(), beats: 0, busy: None });
         assert!(pulse.work(|| pulse.sign().busy.is_some()));
-        assert_eq!(pulse.sign(), Sign { name: "infer-0".into(), beats: 1, busy: None });
+        assert_eq!(pulse.sign(), Sign { name: "infer-0".into(), beats: 2, busy: None });
     }
 }

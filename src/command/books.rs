@@ -1,13 +1,13 @@
-//! The state folder and the ledger in it, from lock to last entry; and how a ledger that was lost is made
-//! again from the receipts beside the results.
+//! The state folder and the ledger in it, from lock to last entry; and the receipts beside the results, from
+//! which a ledger that was lost is made again.
 
 use super::resolved;
-use crate::edge::ledger::{Entry, Ledger};
+use crate::edge::ledger::{Entry, Found, Ledger, Receipts, Said};
 use crate::edge::record::Receipt;
 use crate::edge::state_folder::{self, Environment, StateFolder};
 use crate::edge::{crash, machine};
-use crate::error::{End, Fatal, StartError, SystemError};
-use crate::work::death::{Death, PANICKED};
+use crate::error::{CommandError, Fatal, StartError, SystemError};
+use crate::work::death::{DEVICE_LOST, Death, PANICKED};
 use crate::work::known::State;
 use crate::work::mark::Stamp;
 use crate::work::naming::RECEIPTS;
@@ -15,8 +15,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Receipts that become rows in one transaction.
-const TOGETHER: usize = 4096;
 /// Receipts of everything that can have been in flight lie within these last bytes: they have some hundred
 /// each, and in flight are at most some hundred pictures.
 const LAST_BYTES: u64 = 1 << 20;
@@ -39,39 +37,29 @@ impl Books {
     pub(super) fn open(asked: Option<&Path>, output: &Path) -> Result<Books, StartError> {
         let folder = StateFolder::take(&place(asked, output)?)?;
         let path = folder.path().to_owned();
-        let refused = |error: SystemError| StartError::State { reason: error.text, folder: path.clone() };
+        let refused = |reason: SystemError| StartError::State { reason, folder: path.clone() };
         let words = crash::last_words(&folder.last_words());
+        let receipts = Beside(output.join(RECEIPTS));
+        let (ledger, found) =
+            Ledger::open(folder.path(), &machine::present(), words, &receipts).map_err(refused)?;
+        // Only now, when they are in the ledger.
         crash::listen(&folder.last_words()).map_err(|error| refused(error.into()))?;
-        let (mut ledger, found) = Ledger::open(folder.path(), &machine::present(), words).map_err(refused)?;
-        let receipts = output.join(RECEIPTS);
-        if let Some(death) = found.death.filter(|death| *death != Death::Clean) {
-            tell(&death, &found.in_flight);
-            let confirmed = confirm(&ledger, &receipts).map_err(refused)?;
-            log::info!("{confirmed} of them have their receipt already");
-        }
-        if let Some(aside) = found.fresh {
-            let count = rebuild(&mut ledger, &receipts).map_err(refused)?;
-            if let Some(aside) = &aside {
-                log::warn!("the ledger was damaged, and is put aside: {}", aside.display());
-            }
-            if count > 0 || aside.is_some() {
-                log::warn!("the ledger is made anew from {count} receipts: {}", receipts.display());
-            }
-        }
+        tell(&found, &receipts.0);
         Ok(Books { ledger, _folder: folder })
     }
 
-    /// A connection for each of the two threads that keep the books.
-    pub(super) fn ledgers(&self) -> Result<(Ledger, Ledger), Fatal> {
+    /// A connection for each thread that keeps the books.
+    pub(super) fn ledgers(&self) -> Result<[Ledger; 3], Fatal> {
         let second = || self.ledger.second().map_err(|error| self.ledger.fatal(error));
-        Ok((second()?, second()?))
+        Ok([second()?, second()?, second()?])
     }
 
     /// The last entry: how the run ended.
-    pub(super) fn close(self, end: &End) {
+    pub(super) fn close<T>(self, end: &Result<T, CommandError>) {
         let ending = match end {
-            Ok(()) => "ended",
-            Err(Fatal::Panicked(_)) => PANICKED,
+            Ok(_) => "ended",
+            Err(CommandError::Fatal(Fatal::Panicked(_))) => PANICKED,
+            Err(CommandError::Fatal(Fatal::Device(_))) => DEVICE_LOST,
             Err(_) => "failed",
         };
         if let Err(error) = self.ledger.end(ending) {
@@ -80,59 +68,64 @@ impl Books {
     }
 }
 
-fn tell(death: &Death, in_flight: &[String]) {
-    let pictures = if in_flight.is_empty() { "nothing".to_owned() } else { in_flight.join(", ") };
-    match death {
-        Death::Clean => {}
-        Death::Cut(how) => {
-            log::info!("the run before did not end by itself ({how}); in flight then: {pictures}")
+fn tell(found: &Found, receipts: &Path) {
+    let pictures = if found.in_flight.is_empty() { "nothing".into() } else { found.in_flight.join(", ") };
+    match &found.death {
+        None | Some(Death::Clean) => {}
+        Some(Death::Cut(how)) => {
+            log::info!("the run before did not end by itself ({how}); in flight then: {pictures}");
         }
-        Death::Crash(how) => {
+        Some(Death::Crash(how)) => {
             log::warn!("the run before crashed ({how}); in flight then, and done one by one now: {pictures}");
         }
     }
-}
-
-/// Fills a new ledger from receipts. Gives their number.
-fn rebuild(ledger: &mut Ledger, receipts: &Path) -> Result<usize, SystemError> {
-    let mut entries = read(receipts, u64::MAX)?.peekable();
-    let mut count = 0;
-    while entries.peek().is_some() {
-        let together: Vec<Entry> = entries.by_ref().take(TOGETHER).collect();
-        ledger.settle(&together)?;
-        count += together.len();
+    if let Some(aside) = &found.aside {
+        log::warn!("the ledger was damaged, and is put aside: {}", aside.display());
     }
-    Ok(count)
-}
-
-/// A process that died between a receipt and its row has done the picture all the same. Gives the number of
-/// those.
-fn confirm(ledger: &Ledger, receipts: &Path) -> Result<usize, SystemError> {
-    ledger.confirm(&read(receipts, LAST_BYTES)?.collect::<Vec<_>>())
-}
-
-/// What the last `bytes` of the receipts say; lines that are torn are passed over.
-fn read(receipts: &Path, bytes: u64) -> Result<impl Iterator<Item = Entry>, SystemError> {
-    let file = match File::open(receipts) {
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        file => Some(file?),
-    };
-    let lines = match file {
-        Some(mut file) => {
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
-            Some(BufReader::new(file).split(b'\n'))
+    match found.filled {
+        Some(count) if count > 0 || found.aside.is_some() => {
+            log::warn!("the ledger is made anew from {count} receipts: {}", receipts.display());
         }
-        None => None,
-    };
-    // An error in the middle ends it: what was read until then is true.
-    Ok(lines.into_iter().flatten().map_while(Result::ok).filter_map(|line| entry(&line)))
+        _ => {}
+    }
 }
 
-fn entry(line: &[u8]) -> Option<Entry> {
-    let receipt = Receipt::from_line(str::from_utf8(line).ok()?)?;
+/// The file of receipts beside the results.
+struct Beside(PathBuf);
+
+impl Receipts for Beside {
+    fn all(&self) -> Said<Box<dyn Iterator<Item = Said<Entry>> + '_>> {
+        let file = match File::open(&self.0) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Box::new(std::iter::empty())),
+            file => file?,
+        };
+        let lines = BufReader::new(file).split(b'\n');
+        // Lines that a crash has torn are passed over.
+        Ok(Box::new(lines.filter_map(|line| match line {
+            Ok(line) => receipt(&line).map(|receipt| Ok(entry(receipt))),
+            Err(error) => Some(Err(error.into())),
+        })))
+    }
+
+    fn of_run(&self, name: &str) -> Vec<Entry> {
+        let Ok(mut file) = File::open(&self.0) else { return Vec::new() };
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        if file.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES))).is_err() {
+            return Vec::new();
+        }
+        // What cannot be read confirms nothing: then it is done again.
+        let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
+        lines.filter_map(|line| receipt(&line)).filter(|receipt| receipt.run == name).map(entry).collect()
+    }
+}
+
+fn receipt(line: &[u8]) -> Option<Receipt> {
+    Receipt::from_line(str::from_utf8(line).ok()?)
+}
+
+fn entry(receipt: Receipt) -> Entry {
     let Receipt { root, target, mark, changed_ns, fingerprint, .. } = receipt;
-    Some(Entry {
+    Entry {
         root,
         relative: mark.source,
         target,
@@ -141,5 +134,5 @@ fn entry(line: &[u8]) -> Option<Entry> {
         sha256: mark.sha256,
         fingerprint,
         reason: String::new(),
-    })
+    }
 }

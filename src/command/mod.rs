@@ -113,19 +113,26 @@ fn work(
     handle: &StopHandle,
     stop: &Stop,
 ) -> Result<Summary, CommandError> {
-    // The books first: where another onestep is at work, nothing else is touched.
+    // The books first: where another onestep is at work, nothing else is touched. And last, whatever happened.
     let books = Books::open(order.state, &order.choice.output)?;
+    let end = under_books(order, intake, observe, handle, stop, &books);
+    books.close(&end);
+    end
+}
+
+fn under_books(
+    order: &Order<'_>,
+    intake: Intake,
+    observe: impl FnMut(&Settled) + Send,
+    handle: &StopHandle,
+    stop: &Stop,
+    books: &Books,
+) -> Result<Summary, CommandError> {
     let (plan, opened) = plan(order)?;
     clear(&order.choice.output)?;
-    let edges = Edges {
-        models: opened.models,
-        intake,
-        ledgers: books.ledgers()?,
-        observe: Box::new(observe),
-        trap: None,
-    };
+    let (models, ledgers) = (opened.models, books.ledgers()?);
+    let edges = Edges { models, intake, ledgers, observe: Box::new(observe), trap: None };
     let (summary, end) = pipeline::run(&plan, edges, handle, stop);
-    books.close(&end);
     end.inspect_err(|_| log::info!("until then: {summary}"))?;
     Ok(summary)
 }

@@ -2,7 +2,7 @@
 
 use super::{Order, absolute, must_lie_apart, serve};
 use crate::cli;
-use crate::config::{DEFAULT_RESERVE_MB, default_memory_mb};
+use crate::config::default_memory_mb;
 use crate::edge::progress::Progress;
 use crate::edge::scan::{scan, sighting};
 use crate::error::{CommandError, Exit, StartError};
@@ -12,6 +12,9 @@ use crate::plan::{Choice, Limits, Supervision, default_threads};
 use crate::work::naming::text_of;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+
+/// Room that is left on the output's disk: somebody is there who can make more.
+const RESERVE_MB: u64 = 16;
 
 pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, CommandError> {
     check(&words.inputs, &words.output)?;
@@ -36,7 +39,7 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
                 memory_mb: words.memory_mb.unwrap_or_else(default_memory_mb),
                 ..Limits::default()
             },
-            reserve_mb: DEFAULT_RESERVE_MB,
+            reserve_mb: RESERVE_MB,
             force: words.force,
             once: true,
             supervision: Supervision::default(),

@@ -5,7 +5,7 @@ use super::{books, plan, run};
 use crate::cli;
 use crate::config;
 use crate::edge::store;
-use crate::error::{CommandError, Exit, StartError};
+use crate::error::{CommandError, Exit, StartError, SystemError};
 use std::io::Write;
 use std::path::Path;
 
@@ -60,6 +60,11 @@ fn unusable(folder: &Path) -> Option<StartError> {
     if !folder.exists() {
         return None;
     }
-    let error = store::probe(folder).err()?;
+    let error = SystemError::from(store::probe(folder).err()?);
+    if error.transient {
+        // The daemon would pause, and go on by itself.
+        log::warn!("cannot be written just now: {error}: {}", folder.display());
+        return None;
+    }
     Some(StartError::usage(format!("cannot be written: {error}: {}", folder.display())))
 }

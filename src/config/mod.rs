@@ -114,7 +114,12 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
             ),
             memory_mb: check.number("limits.memory_mb", raw.limits.memory_mb, default_memory_mb(), LARGE),
         },
-        reserve_mb: check.number("limits.reserve_mb", raw.limits.reserve_mb, DEFAULT_RESERVE_MB, LARGE),
+        reserve_mb: check.number(
+            "limits.reserve_mb",
+            raw.limits.reserve_mb,
+            DEFAULT_RESERVE_MB,
+            (0, LARGE.1),
+        ),
         state: raw.service.state.map(path),
         supervision: Supervision {
             drain: check.seconds("service.drain_s", raw.service.drain_s, patience.drain),

@@ -30,7 +30,9 @@ pub fn last_words(path: &Path) -> Option<String> {
 /// # Errors
 /// What the system says.
 pub fn listen(path: &Path) -> io::Result<()> {
-    let note = File::create(path)?.into_raw_fd();
+    let file = File::create(path)?;
+    file.sync_all()?;
+    let note = file.into_raw_fd();
     if NOTE.swap(note, Ordering::SeqCst) >= 0 {
         // A second run in one process is a test's: the handlers are in place.
         return Ok(());
@@ -39,6 +41,24 @@ pub fn listen(path: &Path) -> io::Result<()> {
         install(signal)?;
     }
     Ok(())
+}
+
+/// Says last words before their time: a thread stands still, and the supervisor will end us for it.
+#[expect(unsafe_code, reason = "the descriptor is open as long as the process lives")]
+pub fn note(words: &str) {
+    // SAFETY: pointer and length are of a text that lives; a descriptor of -1 is an error that changes nothing.
+    unsafe {
+        libc::pwrite(NOTE.load(Ordering::SeqCst), words.as_ptr().cast(), words.len(), 0);
+    }
+}
+
+/// Takes the last words back: what stood still moves again.
+#[expect(unsafe_code, reason = "the descriptor is open as long as the process lives")]
+pub fn unsay() {
+    // SAFETY: a descriptor of -1 is an error that changes nothing.
+    unsafe {
+        libc::ftruncate(NOTE.load(Ordering::SeqCst), 0);
+    }
 }
 
 #[expect(unsafe_code, reason = "a handler that only stores, writes and restores, as signal-safety(7) allows")]
@@ -74,8 +94,13 @@ extern "C" fn on_signal(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut
     // SAFETY: the pointer and length are of a static text; the kernel hands over a whole `info`; PREVIOUS is
     // written before any signal comes here; zero is a value of `sigaction` and means the default.
     unsafe {
-        libc::write(note, name.as_ptr().cast(), name.len());
-        libc::fsync(note);
+        // An abort that somebody else sent is his: the supervisor's watchdog, mostly. What stood still then has
+        // its note already.
+        let is_foreign = signal == libc::SIGABRT && (*info).si_code == libc::SI_USER;
+        if !is_foreign {
+            libc::pwrite(note, name.as_ptr().cast(), name.len(), 0);
+            libc::fsync(note);
+        }
         if (*info).si_code > 0 {
             // A fault: what was there before hears of it too, when the same instruction fails again.
             libc::sigaction(signal, &raw const PREVIOUS[index_of(signal)], ptr::null_mut());

@@ -1,26 +1,38 @@
 //! Which file system a folder is on, and how much room it has. The only file that names `rustix`. Asks;
 //! changes nothing.
 
-use rustix::fs::{StatVfs, statvfs};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statfs, statvfs, statx};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// The mount's number: the one of Linux 6.8 that is never used again, and before that the ordinary one, since a
+/// kernel answers only what it knows.
+const MOUNT_ID: StatxFlags = StatxFlags::from_bits_retain(0x1000 | 0x4000);
+
 /// A folder and the file system that it is on. Two are equal where it is the same folder of the same mount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Place {
     /// Number of its device, of this mount.
     device: u64,
     /// Its own number, which most file systems keep from one mount to the next; 0 where it has none.
     id: u64,
-    /// The folder's number on it.
+    /// Its type, as the kernel numbers them.
+    kind: i64,
+    /// The folder's number on it; it may be used again at once when the folder is removed.
     inode: u64,
+    /// When the folder was made, in nanoseconds; 0 where that is not kept.
+    born_ns: i128,
+    /// Number of the mount, never used again on Linux 6.8 and later.
+    mount: u64,
 }
 
 impl Place {
     /// Whether this is on the file system that `earlier` was on, perhaps unmounted and mounted again.
     pub fn is_on_that_of(self, earlier: Place) -> bool {
-        self.device == earlier.device || (self.id != 0 && self.id == earlier.id)
+        // Network file systems have no number of their own, and get another device with each mount.
+        let same_share = self.id == 0 && (self.kind, self.inode) == (earlier.kind, earlier.inode);
+        self.device == earlier.device || (self.id == earlier.id && (self.id != 0 || same_share))
     }
 }
 
@@ -33,20 +45,25 @@ pub fn place(folder: &Path) -> io::Result<Place> {
     if !metadata.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
-    Ok(Place { device: metadata.dev(), id: ask(folder)?.f_fsid, inode: metadata.ino() })
+    let more = statx(CWD, folder, AtFlags::empty(), StatxFlags::BTIME | MOUNT_ID)?;
+    let born = more.stx_btime;
+    Ok(Place {
+        device: metadata.dev(),
+        id: statvfs(folder)?.f_fsid,
+        kind: statfs(folder)?.f_type,
+        inode: metadata.ino(),
+        born_ns: i128::from(born.tv_sec) * 1_000_000_000 + i128::from(born.tv_nsec),
+        mount: more.stx_mnt_id,
+    })
 }
 
-/// Bytes that may still be written below a folder.
+/// Bytes that may still be written below a folder; no end of them where the file system does not tell.
 ///
 /// # Errors
 /// What the system says.
 pub fn free_bytes(folder: &Path) -> io::Result<u64> {
-    let room = ask(folder)?;
-    Ok(room.f_bavail.saturating_mul(room.f_frsize))
-}
-
-fn ask(folder: &Path) -> io::Result<StatVfs> {
-    Ok(statvfs(folder)?)
+    let room = statvfs(folder)?;
+    Ok(if room.f_blocks == 0 { u64::MAX } else { room.f_bavail.saturating_mul(room.f_frsize) })
 }
 
 #[cfg(test)]
@@ -59,9 +76,16 @@ mod tests {
         let first = place(here.path()).expect("there");
         assert_eq!(place(here.path()).expect("there"), first);
         assert!(!first.is_on_that_of(place(Path::new("/proc")).expect("Linux")));
-        let number = |device, id| Place { device, id, inode: 2 };
-        assert!(number(1, 7).is_on_that_of(number(2, 7)), "mounted again");
-        assert!(!number(1, 0).is_on_that_of(number(2, 0)), "nothing tells");
+        let number = |device, id, inode| Place { device, id, inode, ..Place::default() };
+        assert!(number(1, 7, 2).is_on_that_of(number(2, 7, 2)), "mounted again");
+        assert!(!number(1, 7, 2).is_on_that_of(number(2, 8, 2)));
+        assert!(number(1, 0, 2).is_on_that_of(number(2, 0, 2)), "a share, mounted again");
+        assert!(!number(1, 0, 2).is_on_that_of(number(2, 0, 3)));
+        let folder = here.path().join("folder");
+        std::fs::create_dir(&folder).expect("writable");
+        let before = place(&folder).expect("there");
+        std::fs::remove_dir(&folder).and_then(|()| std::fs::create_dir(&folder)).expect("ours");
+        assert_ne!(place(&folder).expect("there"), before, "another folder, whatever its number");
         assert!(free_bytes(here.path()).expect("there") > 0);
         assert!(place(&here.path().join("gone")).is_err() && place(Path::new("/dev/null")).is_err());
     }

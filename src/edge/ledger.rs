@@ -20,10 +20,11 @@ const BUSY: Duration = Duration::from_secs(30);
 const TABLES: &str = "
 CREATE TABLE run (
     id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,          -- in receipts; no two runs have one, of whatever ledger
     pid INTEGER NOT NULL,
     version TEXT NOT NULL,
     boot TEXT NOT NULL,          -- boot id of the machine
-    oom_kills INTEGER NOT NULL,  -- of the kernel, when the run began
+    oom_kills INTEGER NOT NULL,  -- of the kernel, when it was last asked
     began_ms INTEGER NOT NULL,
     ended_ms INTEGER,            -- NULL: it died without a word
     ending TEXT
@@ -53,17 +54,48 @@ pub struct Ledger {
     connection: Connection,
     path: PathBuf,
     run: i64,
+    run_name: String,
 }
 
 /// What was found when the ledger was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     /// How the run before ended; `None` where there was none.
     pub death: Option<Death>,
     /// Pictures that were in flight then, in order, at most [`NAMED`].
     pub in_flight: Vec<String>,
-    /// Whether the file is new, or had to be put aside because it was damaged (then its new name).
-    pub fresh: Option<Option<PathBuf>>,
+    /// The new name of a damaged ledger that was put aside.
+    pub aside: Option<PathBuf>,
+    /// Rows that a new ledger was filled with; `None` where there was one already.
+    pub filled: Option<usize>,
+    /// Pictures that were in flight and are done all the same.
+    pub confirmed: usize,
+}
+
+/// What is known beside the ledger of what was done.
+pub trait Receipts {
+    /// Everything that was ever done.
+    ///
+    /// # Errors
+    /// What the reader says: half of it would be taken for all.
+    fn all(&self) -> Said<Box<dyn Iterator<Item = Said<Entry>> + '_>>;
+
+    /// What a run (by name) did last.
+    fn of_run(&self, name: &str) -> Vec<Entry>;
+}
+
+/// No receipts.
+#[derive(Debug)]
+pub struct NoReceipts;
+
+impl Receipts for NoReceipts {
+    fn all(&self) -> Said<Box<dyn Iterator<Item = Said<Entry>> + '_>> {
+        Ok(Box::new(std::iter::empty()))
+    }
+
+    fn of_run(&self, _: &str) -> Vec<Entry> {
+        Vec::new()
+    }
 }
 
 /// So many pictures are named after a crash.
@@ -90,7 +122,8 @@ pub struct Entry {
     pub reason: String,
 }
 
-type Said<T> = Result<T, SystemError>;
+/// What the database or the system says.
+pub type Said<T> = Result<T, SystemError>;
 
 impl From<rusqlite::Error> for SystemError {
     fn from(error: rusqlite::Error) -> SystemError {
@@ -112,26 +145,36 @@ impl From<rusqlite::Error> for SystemError {
 }
 
 impl Ledger {
-    /// Opens or makes the ledger in `folder`, which is ours alone, and begins a run. `signal` is what the run
-    /// before wrote as its last words.
+    /// Opens the ledger in `folder`, which is ours alone, and begins a run. One that is missing or damaged is made
+    /// anew from receipts; `last_words` are those of the run before.
     ///
     /// # Errors
-    /// What the database says, except that a damaged file is put aside and begun anew.
-    pub fn open(folder: &Path, present: &Present, signal: Option<String>) -> Said<(Ledger, Found)> {
+    /// What the database says, or the receipts where they are needed.
+    pub fn open(
+        folder: &Path,
+        present: &Present,
+        last_words: Option<String>,
+        receipts: &dyn Receipts,
+    ) -> Said<(Ledger, Found)> {
         let path = folder.join(FILE);
-        let existed = path.exists();
-        let (connection, fresh) = match connect(&path) {
-            Ok(connection) => (connection, (!existed).then_some(None)),
+        let mut found = Found::default();
+        let connection = match connect(&path) {
             Err(error) if is_damage(&error) => {
-                let aside = put_aside(&path)?;
-                (connect(&path)?, Some(Some(aside)))
+                found.aside = Some(put_aside(&path)?);
+                connect(&path)?
             }
-            Err(error) => return Err(error.into()),
+            other => other?,
         };
-        let mut ledger = Ledger { connection, path, run: 0 };
-        let (death, in_flight) = ledger.bury(present, signal)?;
-        ledger.begin(present)?;
-        Ok((ledger, Found { death, in_flight, fresh }))
+        let mut ledger = Ledger { connection, path, run: 0, run_name: String::new() };
+        // Each step is all or nothing: a process that dies in between begins with the same step again.
+        if ledger.version()? == 0 {
+            found.filled = Some(ledger.transaction(|ledger| ledger.fill(receipts))?);
+        }
+        ledger.transaction(|ledger| {
+            ledger.bury(present, last_words, receipts, &mut found)?;
+            ledger.begin(present)
+        })?;
+        Ok((ledger, found))
     }
 
     /// Another connection to the same ledger and run.
@@ -139,7 +182,13 @@ impl Ledger {
     /// # Errors
     /// What the database says.
     pub fn second(&self) -> Said<Ledger> {
-        Ok(Ledger { connection: connect(&self.path)?, path: self.path.clone(), run: self.run })
+        let (path, run_name) = (self.path.clone(), self.run_name.clone());
+        Ok(Ledger { connection: connect(&path)?, path, run: self.run, run_name })
+    }
+
+    /// The name of this run, for receipts.
+    pub fn run_name(&self) -> &str {
+        &self.run_name
     }
 
     /// What is known of a picture.
@@ -181,15 +230,26 @@ impl Ledger {
     /// # Errors
     /// What the database says.
     pub fn settle(&mut self, entries: &[Entry]) -> Said<()> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let written = entries.iter().try_for_each(|entry| self.write(entry));
-        let end = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = self.connection.execute_batch(end).map_err(SystemError::from);
-        if ended.is_err() && written.is_ok() {
-            // A commit that failed leaves the transaction open, and a later one would be inside it.
-            self.connection.execute_batch("ROLLBACK").ok();
-        }
-        written.and(ended)
+        self.transaction(|ledger| entries.iter().try_for_each(|entry| ledger.write(entry)))
+    }
+
+    /// How many pictures have come so far and no further.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn count(&self, state: State) -> Said<usize> {
+        let query = "SELECT count(*) FROM picture WHERE state = ?1";
+        Ok(self.connection.query_row(query, [word(state)], |row| row.get::<_, i64>(0))? as usize)
+    }
+
+    /// Remembers how many processes the kernel has killed for want of memory.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn remember_oom_kills(&self, oom_kills: u64) -> Said<()> {
+        let update = "UPDATE run SET oom_kills = ?1 WHERE id = ?2";
+        self.connection.execute(update, params![oom_kills as i64, self.run])?;
+        Ok(())
     }
 
     /// Whether anything can be written at all.
@@ -208,32 +268,6 @@ impl Ledger {
         Fatal::Ledger { reason: error.text, folder }
     }
 
-    /// Ticks off what was started, is the same still, and was done after all. Gives the number.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn confirm(&self, entries: &[Entry]) -> Said<usize> {
-        let mut update = self.connection.prepare(
-            "UPDATE picture SET state = 'done', sha256 = ?7, crashes = 0
-             WHERE root = ?1 AND relative = ?2 AND state = 'started' AND bytes = ?3 AND modified_ns = ?4
-                 AND changed_ns = ?5 AND fingerprint = ?6",
-        )?;
-        let mut count = 0;
-        for Entry { root, relative, stamp, fingerprint, sha256, .. } in entries {
-            let (bytes, modified_ns, changed_ns) = (stamp.bytes as i64, stamp.modified_ns, stamp.changed_ns);
-            count += update.execute(params![
-                root,
-                relative,
-                bytes,
-                modified_ns,
-                changed_ns,
-                fingerprint,
-                sha256
-            ])?;
-        }
-        Ok(count)
-    }
-
     /// Writes the end of this run.
     ///
     /// # Errors
@@ -242,6 +276,36 @@ impl Ledger {
         let update = "UPDATE run SET ended_ms = ?1, ending = ?2 WHERE id = ?3";
         self.connection.execute(update, params![now_ms(), ending, self.run])?;
         Ok(())
+    }
+
+    fn version(&self) -> Said<i64> {
+        Ok(self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+    }
+
+    /// All or nothing.
+    fn transaction<T>(&mut self, body: impl FnOnce(&mut Ledger) -> Said<T>) -> Said<T> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let result = body(self).and_then(|result| {
+            self.connection.execute_batch("COMMIT")?;
+            Ok(result)
+        });
+        if result.is_err() {
+            // Where the database has rolled back by itself there is nothing left to roll back.
+            self.connection.execute_batch("ROLLBACK").ok();
+        }
+        result
+    }
+
+    /// Makes the tables and fills them from receipts; the version comes last and says that they are whole.
+    fn fill(&self, receipts: &dyn Receipts) -> Said<usize> {
+        self.connection.execute_batch(TABLES)?;
+        let mut count = 0;
+        for entry in receipts.all()? {
+            self.write(&entry?)?;
+            count += 1;
+        }
+        self.connection.pragma_update(None, "user_version", VERSION)?;
+        Ok(count)
     }
 
     fn write(&self, entry: &Entry) -> Said<()> {
@@ -269,20 +333,31 @@ impl Ledger {
         Ok(())
     }
 
-    /// How the run before ended; where it crashed, what was in flight is suspected.
-    fn bury(&self, present: &Present, signal: Option<String>) -> Said<(Option<Death>, Vec<String>)> {
-        let last = "SELECT id, ended_ms IS NULL, ending, boot, oom_kills FROM run ORDER BY id DESC LIMIT 1";
+    /// How the run before ended. What was in flight then and has its receipt is done; where it crashed, the rest
+    /// is suspected.
+    fn bury(
+        &self,
+        present: &Present,
+        last_words: Option<String>,
+        receipts: &dyn Receipts,
+        found: &mut Found,
+    ) -> Said<()> {
+        let last =
+            "SELECT id, name, ended_ms IS NULL, ending, boot, oom_kills FROM run ORDER BY id DESC LIMIT 1";
         let row = |row: &Row<'_>| {
-            let ending: Option<String> = row.get(2)?;
-            let last_entry = if row.get(1)? { None } else { Some(ending.unwrap_or_default()) };
-            let past =
-                Past { last_entry, signal, boot: row.get(3)?, oom_kills: row.get::<_, i64>(4)? as u64 };
-            Ok((row.get::<_, i64>(0)?, past))
+            let ending: Option<String> = row.get(3)?;
+            let last_entry = if row.get(2)? { None } else { Some(ending.unwrap_or_default()) };
+            let oom_kills = row.get::<_, i64>(5)? as u64;
+            let past = Past { last_entry, last_words, boot: row.get(4)?, oom_kills };
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, past))
         };
-        let Some((run, past)) = self.connection.query_row(last, [], row).optional()? else {
-            return Ok((None, Vec::new()));
+        let Some((run, name, past)) = self.connection.query_row(last, [], row).optional()? else {
+            return Ok(());
         };
         let death = Death::of(&past, present);
+        if death != Death::Clean {
+            found.confirmed = self.confirm(run, &receipts.of_run(&name))?;
+        }
         if matches!(death, Death::Crash(_)) {
             let suspect = "UPDATE picture SET crashes = crashes + 1 WHERE state = 'started' AND run = ?1";
             self.connection.execute(suspect, [run])?;
@@ -290,20 +365,49 @@ impl Ledger {
         let mut query = self.connection.prepare(
             "SELECT relative FROM picture WHERE state = 'started' AND run = ?1 ORDER BY relative LIMIT ?2",
         )?;
-        let in_flight =
-            query.query_map(params![run, NAMED as i64], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        Ok((Some(death), in_flight))
+        let names = query.query_map(params![run, NAMED as i64], |row| row.get(0))?;
+        found.in_flight = names.collect::<Result<_, _>>()?;
+        found.death = Some(death);
+        Ok(())
+    }
+
+    /// A process that died between a receipt and its row has done the picture all the same. Only what the dead
+    /// run itself started and reported counts, of the same file. Gives the number.
+    fn confirm(&self, run: i64, entries: &[Entry]) -> Said<usize> {
+        let mut update = self.connection.prepare(
+            "UPDATE picture SET state = 'done', sha256 = ?8, crashes = 0
+             WHERE root = ?1 AND relative = ?2 AND state = 'started' AND run = ?3 AND bytes = ?4
+                 AND modified_ns = ?5 AND changed_ns = ?6 AND fingerprint = ?7",
+        )?;
+        let mut count = 0;
+        for Entry { root, relative, stamp, fingerprint, sha256, .. } in entries {
+            let (bytes, modified, changed) = (stamp.bytes as i64, stamp.modified_ns, stamp.changed_ns);
+            count += update.execute(params![
+                root,
+                relative,
+                run,
+                bytes,
+                modified,
+                changed,
+                fingerprint,
+                sha256
+            ])?;
+        }
+        Ok(count)
     }
 
     fn begin(&mut self, present: &Present) -> Said<()> {
+        let (pid, now) = (std::process::id(), now_ms());
+        self.run_name = format!("{now}-{pid}");
         self.connection.execute(
-            "INSERT INTO run (pid, version, boot, oom_kills, began_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO run (name, pid, version, boot, oom_kills, began_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
-                std::process::id(),
+                self.run_name,
+                pid,
                 env!("CARGO_PKG_VERSION"),
                 present.boot,
                 present.oom_kills as i64,
-                now_ms()
+                now
             ],
         )?;
         self.run = self.connection.last_insert_rowid();
@@ -318,22 +422,16 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // Walks the tree of every table, so that damage is met now and not in the middle of work.
+    let said: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+    if said != "ok" {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        return Err(rusqlite::Error::SqliteFailure(code, Some(said)));
+    }
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        let make = format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT");
-        connection.execute_batch(&make)?;
-    } else if version != VERSION {
+    if version > VERSION {
         let text = format!("the ledger is of version {version}, this onestep reads version {VERSION}");
         return Err(rusqlite::Error::InvalidParameterName(text));
-    } else {
-        // Walks the tree of every table, so that damage is met now and not in the middle of work.
-        let said: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
-        if said != "ok" {
-            return Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
-                Some(said),
-            ));
-        }
     }
     Ok(connection)
 }
@@ -394,7 +492,7 @@ mod tests {
     }
 
     fn open(folder: &Path) -> (Ledger, Found) {
-        Ledger::open(folder, &present(), None).expect("a ledger")
+        Ledger::open(folder, &present(), None, &NoReceipts).expect("a ledger")
     }
 
     fn entry(relative: &str, state: State) -> Entry {
@@ -414,7 +512,7 @@ mod tests {
     fn what_is_written_is_read_on_both_connections_and_in_the_next_run() {
         let folder = tempfile::tempdir().expect("a temp folder");
         let (ledger, found) = open(folder.path());
-        assert_eq!(found, Found { death: None, in_flight: vec![], fresh: Some(None) });
+        assert_eq!(found, Found { filled: Some(0), ..Found::default() });
         let mut second = ledger.second().expect("a connection");
         ledger.intend(&entry("a.jpg", State::Started)).expect("written");
         let known = second.known("/in", "a.jpg").expect("read").expect("there");
@@ -423,7 +521,8 @@ mod tests {
         ledger.end("ended").expect("written");
         drop((ledger, second));
         let (ledger, found) = open(folder.path());
-        assert_eq!(found, Found { death: Some(Death::Clean), in_flight: vec![], fresh: None });
+        assert_eq!(found, Found { death: Some(Death::Clean), ..Found::default() });
+        assert_eq!(ledger.count(State::Done).expect("read"), 1);
         let state = |name| ledger.known("/in", name).expect("read").map(|known| known.state);
         assert_eq!((state("a.jpg"), state("b.jpg")), (Some(State::Done), Some(State::Failed)));
         assert_eq!(ledger.known("/other", "a.jpg").expect("read"), None);
@@ -435,10 +534,11 @@ mod tests {
     fn only_crashes_are_counted_and_only_while_the_file_stays_the_same() {
         let folder = tempfile::tempdir().expect("a temp folder");
         let crashes = |ledger: &Ledger| ledger.known("/in", "a").expect("read").expect("there").crashes;
-        let run = |signal: Option<&str>, expected: u32| {
+        let run = |words: Option<&str>, expected: u32| {
+            let words = words.map(str::to_owned);
             let (ledger, _) =
-                Ledger::open(folder.path(), &present(), signal.map(str::to_owned)).expect("opens");
-            assert_eq!(crashes(&ledger), expected, "after {signal:?}");
+                Ledger::open(folder.path(), &present(), words.clone(), &NoReceipts).expect("opens");
+            assert_eq!(crashes(&ledger), expected, "after {words:?}");
             ledger.intend(&entry("a", State::Started)).expect("written");
             assert_eq!(crashes(&ledger), expected);
             ledger
@@ -453,18 +553,55 @@ mod tests {
         assert_eq!(crashes(&ledger), 0);
     }
 
+    /// Receipts of one run.
+    struct Some1(String, Vec<Entry>);
+
+    impl Receipts for Some1 {
+        fn all(&self) -> Said<Box<dyn Iterator<Item = Said<Entry>> + '_>> {
+            Ok(Box::new(self.1.iter().cloned().map(Ok)))
+        }
+
+        fn of_run(&self, name: &str) -> Vec<Entry> {
+            if name == self.0 { self.1.clone() } else { Vec::new() }
+        }
+    }
+
     #[test]
-    fn only_what_was_started_and_is_the_same_is_confirmed() {
+    fn what_the_dead_run_started_and_reported_is_done_and_nothing_else() {
         let folder = tempfile::tempdir().expect("a temp folder");
-        let (mut ledger, _) = open(folder.path());
-        ledger.settle(&[entry("a", State::Started), entry("b", State::Failed)]).expect("written");
-        let other = Entry { stamp: Stamp::default(), ..entry("a", State::Done) };
-        assert_eq!(
-            ledger.confirm(&[other, entry("b", State::Done), entry("c", State::Done)]).expect("read"),
-            0
-        );
-        assert_eq!(ledger.confirm(&[entry("a", State::Done)]).expect("written"), 1);
-        assert_eq!(ledger.known("/in", "a").expect("read").expect("there").state, State::Done);
+        let die = |receipts: &Some1| {
+            let (ledger, found) = Ledger::open(folder.path(), &present(), None, receipts).expect("opens");
+            ledger.intend(&entry("a", State::Started)).expect("written");
+            ledger.intend(&entry("b", State::Started)).expect("written");
+            (ledger.run_name().to_owned(), found)
+        };
+        let (first, _) = die(&Some1(String::new(), vec![]));
+        let other_file = Entry { stamp: Stamp::default(), ..entry("b", State::Done) };
+        let (second, found) = die(&Some1(first.clone(), vec![entry("a", State::Done), other_file]));
+        assert_eq!((found.confirmed, found.in_flight), (1, vec!["b".to_owned()]));
+        // The same receipts again: they are of an older run, and a was begun once more since.
+        assert_ne!(first, second);
+        let (_, found) = die(&Some1(first, vec![entry("a", State::Done)]));
+        assert_eq!((found.confirmed, found.in_flight.len()), (0, 2));
+    }
+
+    #[test]
+    fn a_new_ledger_is_filled_whole_or_not_at_all() {
+        struct Broken;
+        impl Receipts for Broken {
+            fn all(&self) -> Said<Box<dyn Iterator<Item = Said<Entry>> + '_>> {
+                let error = SystemError { text: "I/O".into(), transient: true };
+                Ok(Box::new([Ok(entry("a", State::Done)), Err(error)].into_iter()))
+            }
+            fn of_run(&self, _: &str) -> Vec<Entry> {
+                Vec::new()
+            }
+        }
+        let folder = tempfile::tempdir().expect("a temp folder");
+        assert!(Ledger::open(folder.path(), &present(), None, &Broken).is_err());
+        let whole = Some1(String::new(), vec![entry("a", State::Done), entry("b", State::Done)]);
+        let (ledger, found) = Ledger::open(folder.path(), &present(), None, &whole).expect("opens");
+        assert_eq!((found.filled, ledger.count(State::Done).expect("read")), (Some(2), 2));
     }
 
     #[test]
@@ -475,7 +612,7 @@ mod tests {
         std::fs::write(folder.path().join(FILE), "no database, whatever else it is".repeat(200))
             .expect("ours");
         let (ledger, found) = open(folder.path());
-        assert!(found.fresh.flatten().is_some_and(|aside| aside.exists()), "kept");
+        assert!(found.aside.is_some_and(|aside| aside.exists()), "kept");
         assert_eq!(ledger.known("/in", "a").expect("read"), None);
     }
 
@@ -483,7 +620,7 @@ mod tests {
     fn a_newer_ledger_is_refused_and_left_as_it_is() {
         let folder = tempfile::tempdir().expect("a temp folder");
         open(folder.path()).0.connection.pragma_update(None, "user_version", 9).expect("written");
-        let error = Ledger::open(folder.path(), &present(), None).expect_err("newer");
+        let error = Ledger::open(folder.path(), &present(), None, &NoReceipts).expect_err("newer");
         assert!(error.text.contains("the ledger is of version 9, this onestep reads version 1"), "{error}");
     }
 }

@@ -61,6 +61,8 @@ impl Reason {
 pub struct Receipt {
     /// When, RFC 3339 in UTC.
     pub at: String,
+    /// The run that did it, as the ledger names it.
+    pub run: String,
     /// The input folder.
     pub root: String,
     /// The result.
@@ -165,6 +167,7 @@ mod tests {
         );
         let receipt = Receipt {
             at: "2026-01-01T00:00:00.000Z".into(),
+            run: "1-2".into(),
             root: "/in".into(),
             target: "/out/a.png".into(),
             mark: mark_from_text(mark).expect("a mark"),

@@ -14,9 +14,15 @@ use std::sync::Arc;
 /// which is `folder` itself or above it. A folder that cannot be read is sighted by name, so that it is
 /// tried, fails, and is told like a picture: nothing is missed in silence.
 pub fn scan(root: &Arc<Path>, folder: &Path) -> Vec<Sighting> {
+    scan_beating(root, folder, || ())
+}
+
+/// The same; `beat` is called with each folder, since a slow share may take long for all.
+pub fn scan_beating(root: &Arc<Path>, folder: &Path, mut beat: impl FnMut()) -> Vec<Sighting> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
+        beat();
         let entries: io::Result<Vec<fs::DirEntry>> = fs::read_dir(&folder).and_then(Iterator::collect);
         let Ok(entries) = entries else {
             found.push(sighting(root, &folder, true));

@@ -62,7 +62,7 @@ impl StateFolder {
     /// # Errors
     /// [`StartError::Held`] where another process has it, else [`StartError::State`].
     pub fn take(path: &Path) -> Result<StateFolder, StartError> {
-        let refused = |error: io::Error| StartError::State { reason: error.to_string(), folder: path.into() };
+        let refused = |error: io::Error| StartError::State { reason: error.into(), folder: path.into() };
         fs::create_dir_all(path).map_err(refused)?;
         let options = File::options().read(true).write(true).create(true).truncate(false).clone();
         let mut lock = options.open(path.join(LOCK)).map_err(refused)?;

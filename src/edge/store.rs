@@ -71,7 +71,8 @@ pub fn append(path: &Path, lines: &str) -> io::Result<()> {
 /// What the system says if not.
 pub fn probe(root: &Path) -> io::Result<()> {
     let (temp, mut file) = create_temp(root)?;
-    let written = file.write_all(b"?");
+    // Synced, and more than fits beside a file's name: quotas and shares speak only then.
+    let written = file.write_all(&[b'?'; 4096]).and_then(|()| file.sync_all());
     remove(&temp)?;
     written
 }

@@ -7,7 +7,7 @@ use crate::edge::codec::decode;
 use crate::edge::digest::sha256;
 use crate::edge::scan::{look, stamp_of};
 use crate::error::{End, JobError};
-use crate::job::Job;
+use crate::job::{Errand, Job};
 use crate::plan::Decoding;
 use crate::pulse::Pulse;
 use crate::work::mark::seed_of;
@@ -17,7 +17,6 @@ use std::any::Any;
 use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -30,7 +29,11 @@ pub fn run(options: &Decoding, pulse: &Pulse, inbox: Receiver<Arc<Job>>, outbox:
         }
         // What the closure touches is dropped with the panic; only the job is looked at afterwards.
         let begin = Instant::now();
-        let result = pulse.work(|| catch_unwind(AssertUnwindSafe(|| open(options, &job))));
+        // Reading is no work of ours: it may hang with its disk.
+        let result = match read(&job.errand) {
+            Ok(bytes) => pulse.work(|| catch_unwind(AssertUnwindSafe(|| open(options, &job, bytes)))),
+            Err(error) => Ok(Err(error)),
+        };
         job.spent.decoding.add_since(begin);
         match result {
             Ok(Ok((opened, picture))) => {
@@ -52,18 +55,12 @@ pub(super) fn words(panic: &(dyn Any + Send)) -> String {
 }
 
 /// The picture without its alpha, and what its tiles will share.
-fn open(options: &Decoding, job: &Arc<Job>) -> Result<(Arc<Opened>, Picture), JobError> {
-    let source = &job.errand.source;
-    let bytes = read(source, job.errand.stamp.bytes).map_err(unreadable)?;
-    // Links were looked through, or refused, when it was admitted.
-    if stamp_of(&look(source, job.errand.named).map_err(unreadable)?) != job.errand.stamp {
-        return Err(JobError::Changed);
-    }
+fn open(options: &Decoding, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opened>, Picture), JobError> {
     let sha256 = sha256(&bytes);
     let decoded = decode(&bytes, &job.header)?;
     drop(bytes);
     if decoded.reduced {
-        log::info!("reduced to 8 bits a sample: {}", source.display());
+        log::info!("reduced to 8 bits a sample: {}", job.errand.source.display());
     }
     let picture = decoded.picture;
     let grid =
@@ -80,10 +77,17 @@ fn unreadable(error: io::Error) -> JobError {
     if error.kind() == io::ErrorKind::NotFound { JobError::Gone } else { JobError::Unreadable(error.into()) }
 }
 
-/// The file, and one byte more than it had, so that growing costs no memory and shows.
-fn read(source: &Path, length: u64) -> io::Result<Vec<u8>> {
+/// The file, if it is still the one that was admitted; and one byte more than it had, so that growing costs no
+/// memory and shows.
+fn read(errand: &Errand) -> Result<Vec<u8>, JobError> {
+    let length = errand.stamp.bytes;
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    File::open(source)?.take(length + 1).read_to_end(&mut bytes)?;
+    let file = File::open(&errand.source).map_err(unreadable)?;
+    file.take(length + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    // Links were looked through, or refused, when it was admitted.
+    if stamp_of(&look(&errand.source, errand.named).map_err(unreadable)?) != errand.stamp {
+        return Err(JobError::Changed);
+    }
     Ok(bytes)
 }
 

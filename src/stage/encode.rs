@@ -27,7 +27,8 @@ pub fn run(options: &Encoding, pulse: &Pulse, inbox: Receiver<Finished>) -> End 
         }
         // A panic leaves a temp file at worst, which the next start sweeps.
         let mut trouble = None;
-        let result = pulse.work(|| catch_unwind(AssertUnwindSafe(|| write(options, finished, &mut trouble))));
+        let result =
+            pulse.work(|| catch_unwind(AssertUnwindSafe(|| write(options, pulse, finished, &mut trouble))));
         opened.job.spent.encoding.add_since(begin);
         match result {
             Ok(Ok(made)) => {
@@ -45,14 +46,19 @@ pub fn run(options: &Encoding, pulse: &Pulse, inbox: Receiver<Finished>) -> End 
 }
 
 /// Writes the result. What the system said first, if it did, is in `trouble`.
-fn write(options: &Encoding, finished: Finished, trouble: &mut Option<SystemError>) -> io::Result<Made> {
+fn write(
+    options: &Encoding,
+    pulse: &Pulse,
+    finished: Finished,
+    trouble: &mut Option<SystemError>,
+) -> io::Result<Made> {
     let Finished { opened, canvas } = finished;
     let mark = mark(options, &opened);
     let text = mark_to_text(&mark);
     let picture = canvas.finish(opened.alpha.as_ref());
     let mut written = (0, String::new());
     store::commit(&options.output, &opened.job.errand.target, |writer| {
-        let mut digesting = Digesting::new(Unsettled { job: &opened.job, writer, trouble });
+        let mut digesting = Digesting::new(Unsettled { job: &opened.job, pulse, writer, trouble });
         encode(&picture, &text, &mut digesting)?;
         written = digesting.finish();
         Ok(())
@@ -70,6 +76,7 @@ fn blamed(options: &Encoding, mut error: SystemError) -> SystemError {
 /// Writes as long as the job has no verdict: a large picture that was given up is not finished first.
 struct Unsettled<'a> {
     job: &'a Job,
+    pulse: &'a Pulse,
     writer: &'a mut dyn Write,
     trouble: &'a mut Option<SystemError>,
 }
@@ -79,6 +86,7 @@ impl Write for Unsettled<'_> {
         if self.job.is_settled() {
             return Err(io::Error::other("given up"));
         }
+        self.pulse.beat();
         self.writer.write(bytes).map_err(|error| {
             let said = SystemError::from(error);
             let again = io::Error::other(said.text.clone());

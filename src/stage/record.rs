@@ -2,11 +2,11 @@
 //! at a time where several wait, since each durable write takes as long as many.
 
 use crate::edge::clock::now_text;
-use crate::edge::ledger::{Entry, Ledger};
+use crate::edge::ledger::{Entry, Ledger, Said};
 use crate::edge::record::{Reason, Receipt};
 use crate::edge::store;
-use crate::error::{End, JobError};
-use crate::job::{Ended, Errand, Found, Made, Outcome, Settled, Times};
+use crate::error::{End, JobError, SystemError};
+use crate::job::{Ended, Errand, Found, Outcome, Settled, Times};
 use crate::plan::Recording;
 use crate::pulse::Pulse;
 use crate::work::known::State;
@@ -51,11 +51,13 @@ impl fmt::Display for Summary {
     }
 }
 
-/// What could not be written yet.
-#[derive(Default)]
-struct Pending {
-    entries: Vec<Entry>,
-    receipts: String,
+/// An end that is not written down yet.
+struct Waiting {
+    end: Ended,
+    /// Its reason file, or the absence of one, is as it should be.
+    filed: bool,
+    /// Its receipt is written, if it has one.
+    receipted: bool,
 }
 
 /// Runs until the last job is dropped. `observe` sees each end after it was recorded.
@@ -67,29 +69,29 @@ pub fn run(
     summary: &mut Summary,
     observe: &mut (dyn FnMut(&Settled) + Send),
 ) -> End {
-    let mut pending = Pending::default();
+    let mut waiting: Vec<Waiting> = Vec::new();
     loop {
-        let next = if pending.entries.is_empty() {
+        let next = if waiting.is_empty() {
             inbox.recv().map_err(RecvTimeoutError::from)
         } else {
             inbox.recv_timeout(TRY_AGAIN)
         };
         let closed = matches!(next, Err(RecvTimeoutError::Disconnected));
-        let ends: Vec<Ended> = next.into_iter().chain(inbox.try_iter().take(TOGETHER - 1)).collect();
-        let written = pulse.work(|| {
-            ends.iter().for_each(|end| prepare(options, &end.settled, &mut pending));
-            pending.write(options, &mut ledger)
-        });
-        if let Err(error) = written {
-            if !error.transient || closed {
-                return Err(ledger.fatal(error));
+        let new = next.into_iter().chain(inbox.try_iter().take(TOGETHER - 1));
+        waiting.extend(new.map(|end| Waiting { end, filed: false, receipted: false }));
+        match pulse.work(|| write(options, &mut waiting, &mut ledger)) {
+            Ok(()) => {}
+            Err(error) if error.transient && !closed => {
+                // Nothing is told or free again before it is written down, so `admit` comes to a halt by itself.
+                log::error!("what became of {} pictures cannot be written yet: {error}", waiting.len());
+                continue;
             }
-            log::warn!("what became of {} pictures cannot be written yet: {error}", pending.entries.len());
+            Err(error) => return Err(ledger.fatal(error)),
         }
-        for Ended { settled, permit } in ends {
-            // Now that it is written down, the picture may be seen again.
+        for Waiting { end: Ended { settled, permit }, .. } in waiting.drain(..) {
+            // Now the picture may be seen again.
             drop(permit);
-            count(summary, &settled.outcome);
+            count(options, summary, &settled.outcome);
             tell(&settled);
             observe(&settled);
         }
@@ -99,46 +101,57 @@ pub fn run(
     }
 }
 
-impl Pending {
-    /// Receipts first: from them the ledger can be made again, not the other way round.
-    fn write(&mut self, options: &Recording, ledger: &mut Ledger) -> Result<(), crate::error::SystemError> {
-        if !self.receipts.is_empty() {
-            store::append(&options.output.join(RECEIPTS), &self.receipts)?;
-            self.receipts.clear();
+/// Files, receipts, rows: in this order, since from receipts the ledger can be made again, and not the other way
+/// round. What is written is not written again. Only the ledger's own errors can be lasting ones.
+fn write(options: &Recording, waiting: &mut [Waiting], ledger: &mut Ledger) -> Said<()> {
+    let not_yet = |error: std::io::Error| SystemError { text: error.to_string(), transient: true };
+    for waiting in waiting.iter_mut().filter(|waiting| !waiting.filed) {
+        file(options, &waiting.end.settled).map_err(not_yet)?;
+        waiting.filed = true;
+    }
+    let lines: String = waiting
+        .iter()
+        .filter(|waiting| !waiting.receipted)
+        .filter_map(|waiting| receipt(options, ledger.run_name(), &waiting.end.settled))
+        .collect();
+    if !lines.is_empty() {
+        store::append(&options.output.join(RECEIPTS), &lines).map_err(not_yet)?;
+    }
+    waiting.iter_mut().for_each(|waiting| waiting.receipted = true);
+    let rows: Vec<Entry> = waiting.iter().filter_map(|waiting| row(options, &waiting.end.settled)).collect();
+    if rows.is_empty() { Ok(()) } else { ledger.settle(&rows) }
+}
+
+/// A reason file for what failed; none for what did not.
+fn file(options: &Recording, end: &Settled) -> std::io::Result<()> {
+    match &end.outcome {
+        Outcome::Done(_) | Outcome::AlreadyThere(Found::Touched(_) | Found::Marked(_)) => {
+            forgive(options, &end.errand)
         }
-        if !self.entries.is_empty() {
-            ledger.settle(&self.entries)?;
-            self.entries.clear();
-        }
-        Ok(())
+        Outcome::Failed { stage, error } => blame(options, &end.errand, stage, error),
+        _ => Ok(()),
     }
 }
 
-/// Files beside the results at once; lines and rows for later.
-fn prepare(options: &Recording, end: &Settled, pending: &mut Pending) {
+/// The picture's row in the ledger, where there is news.
+fn row(options: &Recording, end: &Settled) -> Option<Entry> {
     let errand = &end.errand;
     match &end.outcome {
-        Outcome::Done(made) => {
-            forgive(options, errand);
-            pending.receipts += &receipt(options, end, made).to_line();
-            pending.entries.push(entry(options, errand, State::Done, &made.mark.sha256, String::new()));
-        }
+        Outcome::Done(made) => Some(entry(options, errand, State::Done, &made.mark.sha256, String::new())),
         Outcome::AlreadyThere(Found::Touched(sha256) | Found::Marked(sha256)) => {
-            forgive(options, errand);
-            pending.entries.push(entry(options, errand, State::Done, sha256, String::new()));
+            Some(entry(options, errand, State::Done, sha256, String::new()))
         }
-        Outcome::Failed { stage, error } => {
-            blame(options, errand, stage, error);
+        Outcome::Failed { error, .. } => {
             let mut entry = entry(options, errand, State::Failed, "", format!("{}: {error}", error.class()));
             // What may succeed when something else has changed is not remembered against it.
             entry.fingerprint = if error.is_lasting() { options.failed.clone() } else { String::new() };
-            pending.entries.push(entry);
+            Some(entry)
         }
         Outcome::AlreadyThere(Found::Known)
         | Outcome::KnownBad
         | Outcome::PassedOver
         | Outcome::Postponed { .. }
-        | Outcome::Abandoned => {}
+        | Outcome::Abandoned => None,
     }
 }
 
@@ -155,9 +168,12 @@ fn entry(options: &Recording, errand: &Errand, state: State, sha256: &str, reaso
     }
 }
 
-fn receipt(options: &Recording, end: &Settled, made: &Made) -> Receipt {
-    Receipt {
+/// The receipt of a result that was made, as a line.
+fn receipt(options: &Recording, run: &str, end: &Settled) -> Option<String> {
+    let Outcome::Done(made) = &end.outcome else { return None };
+    let receipt = Receipt {
         at: now_text(),
+        run: run.to_owned(),
         root: text_of(&end.errand.root),
         target: text_of(&end.errand.target),
         mark: made.mark.clone(),
@@ -167,14 +183,17 @@ fn receipt(options: &Recording, end: &Settled, made: &Made) -> Receipt {
         output_bytes: made.output_bytes,
         output_sha256: made.output_sha256.clone(),
         seconds: end.times,
-    }
+    };
+    Some(receipt.to_line())
 }
 
-fn count(summary: &mut Summary, outcome: &Outcome) {
+/// A daemon looks at what is known with every scan; that is not counted.
+fn count(options: &Recording, summary: &mut Summary, outcome: &Outcome) {
     match outcome {
         Outcome::Done(_) => summary.done += 1,
+        Outcome::AlreadyThere(Found::Known) => summary.already_there += usize::from(options.once),
         Outcome::AlreadyThere(_) => summary.already_there += 1,
-        Outcome::KnownBad => summary.known_bad += 1,
+        Outcome::KnownBad => summary.known_bad += usize::from(options.once),
         Outcome::PassedOver => summary.passed_over += 1,
         Outcome::Failed { .. } => summary.failed += 1,
         Outcome::Abandoned => summary.abandoned += 1,
@@ -210,18 +229,14 @@ fn tell(end: &Settled) {
 }
 
 /// Takes the reason file away, if it is about this picture: two pictures of one name may share its place.
-fn forgive(options: &Recording, errand: &Errand) {
+fn forgive(options: &Recording, errand: &Errand) -> std::io::Result<()> {
     let path = reason(&options.output, &errand.relative);
     let about_it = std::fs::read_to_string(&path).is_ok_and(|text| Reason::is_for(&text, &errand.source));
-    if about_it && let Err(error) = store::remove(&path) {
-        log::warn!("cannot remove an outdated reason: {error}: {}", path.display());
-    }
+    if about_it { store::remove(&path) } else { Ok(()) }
 }
 
-fn blame(options: &Recording, errand: &Errand, stage: &str, error: &JobError) {
+fn blame(options: &Recording, errand: &Errand, stage: &str, error: &JobError) -> std::io::Result<()> {
     let path = reason(&options.output, &errand.relative);
     let text = Reason::new(errand, stage, error, options.limits).to_text();
-    if let Err(error) = store::commit(&options.output, &path, |writer| writer.write_all(text.as_bytes())) {
-        log::error!("cannot write why a picture failed: {error}: {}", path.display());
-    }
+    store::commit(&options.output, &path, |writer| writer.write_all(text.as_bytes()))
 }

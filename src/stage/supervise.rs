@@ -1,12 +1,13 @@
 //! Watching the threads: the supervisor hears that we are alive only while all of them move, and what is still
 //! in flight some time after the stop is given up. Does no work of its own.
 
-use crate::edge::supervisor;
+use crate::edge::ledger::Ledger;
+use crate::edge::{crash, machine, supervisor};
 use crate::error::End;
 use crate::flight::Flight;
 use crate::plan::Supervision;
 use crate::pulse::Pulse;
-use crate::stop::{Never, Stop};
+use crate::stop::{Never, Stop, is_stopped};
 use crate::work::stall::Stall;
 use crossbeam_channel::{Receiver, after, never, select, tick};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub fn run(
     options: &Supervision,
     pulses: &[Arc<Pulse>],
     flight: &Flight,
+    ledger: &Ledger,
     stop: &Stop,
     ended: &Receiver<Never>,
 ) -> End {
@@ -28,10 +30,17 @@ pub fn run(
     let look = tick(watchdog.map_or(LOOK, |within| within / 3));
     let mut stall = Stall::new(options.stall, Instant::now());
     let (mut stop, mut given_up) = (stop.clone(), never());
+    let (mut oom_kills, mut stuck) = (machine::present().oom_kills, false);
     supervisor::ready();
     loop {
         select! {
-            recv(ended) -> _ => return Ok(()),
+            recv(ended) -> _ => {
+                // Nothing was in flight: then the end may come before the stop is looked at.
+                if is_stopped(&stop) {
+                    supervisor::stopping();
+                }
+                return Ok(());
+            },
             recv(stop) -> _ => {
                 supervisor::stopping();
                 (stop, given_up) = (never(), after(options.drain));
@@ -43,15 +52,37 @@ pub fn run(
             },
             recv(look) -> _ => {
                 let signs: Vec<_> = pulses.iter().map(|pulse| pulse.sign()).collect();
-                match stall.check(&signs, flight.len(), Instant::now()) {
-                    None if watchdog.is_some() => supervisor::alive(),
-                    None => {}
-                    Some(stuck) => {
-                        let oldest = flight.oldest().unwrap_or_default();
-                        log::error!("{stuck}; first in flight: {}", oldest.display());
-                    }
+                let told = stall.check(&signs, flight.len(), Instant::now());
+                if told.is_none() && watchdog.is_some() {
+                    supervisor::alive();
                 }
+                if let Some(told) = &told {
+                    log::error!("{told}; first in flight: {}", flight.oldest().unwrap_or_default().display());
+                }
+                stuck = blame(told, stuck);
+                oom_kills = remember(ledger, oom_kills);
             },
         }
     }
+}
+
+/// A standstill in decoding or in the network may be a picture's doing: then it stands in the last words, before
+/// the supervisor loses patience. Reading and writing hang with their disks. Says whether it stands there.
+fn blame(told: Option<String>, was: bool) -> bool {
+    let words = told.filter(|told| told.contains("decode-") || told.contains("infer-"));
+    match &words {
+        Some(words) => crash::note(words),
+        None if was => crash::unsay(),
+        None => {}
+    }
+    words.is_some()
+}
+
+/// What the kernel kills for want of memory until now was not us.
+fn remember(ledger: &Ledger, known: u64) -> u64 {
+    let now = machine::present().oom_kills;
+    if now == known || ledger.remember_oom_kills(now).is_err() {
+        return known;
+    }
+    now
 }

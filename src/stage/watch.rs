@@ -4,7 +4,7 @@
 use crate::edge::clock::since_ns;
 use crate::edge::disk::{Place, place};
 use crate::edge::folder::{FolderWatch, Hint};
-use crate::edge::scan::{look, scan, sighting, stamp_of};
+use crate::edge::scan::{look, scan_beating, sighting, stamp_of};
 use crate::error::{End, Fatal};
 use crate::job::Sighting;
 use crate::pulse::Pulse;
@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 const HINTS: usize = 8192;
 /// How often we look whether the folder is still the one that is watched: a mount that goes away tells nobody.
 const ROOT_LOOK: Duration = Duration::from_secs(5);
+/// How often it is watched anew and scanned in any case: whatever made us blind, it is for no longer than this.
+const RESCAN: Duration = Duration::from_secs(600);
 
 /// A folder to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +46,12 @@ pub fn list(sightings: impl IntoIterator<Item = Sighting>, outbox: &Sender<Sight
 
 /// Watches a folder until the stop.
 pub fn folder(options: &Watching, pulse: &Pulse, outbox: &Sender<Sighting>, stop: &Stop) -> End {
-    let mut eyes =
-        Eyes::open(options).map_err(|reason| Fatal::Watch { reason, folder: options.input.clone() })?;
+    let mut eyes = Eyes::open(options, pulse)
+        .map_err(|reason| Fatal::Watch { reason, folder: options.input.clone() })?;
     // Watching began first, so nothing can come in between.
     pulse.work(|| eyes.rescan(&options.input));
     log::info!("watching: {}", options.input.display());
-    let look = tick(ROOT_LOOK);
+    let (look, renew) = (tick(ROOT_LOOK), tick(RESCAN));
     // What is whole waits here for room in the pipeline; while nothing does, this is a door to nowhere.
     let (nowhere, _nobody) = bounded(0);
     loop {
@@ -63,6 +65,7 @@ pub fn folder(options: &Watching, pulse: &Pulse, outbox: &Sender<Sighting>, stop
             recv(stop) -> _ => return Ok(()),
             recv(due) -> _ => {},
             recv(look) -> _ => pulse.work(|| eyes.look_at_root(options)),
+            recv(renew) -> _ => pulse.work(|| eyes.renew(options)),
             recv(eyes.hints) -> hint => match hint {
                 Ok(hint) => pulse.work(|| eyes.heed(hint)),
                 // The watcher is gone: we would see nothing any more, and never notice.
@@ -77,7 +80,8 @@ pub fn folder(options: &Watching, pulse: &Pulse, outbox: &Sender<Sighting>, stop
 }
 
 /// What sees: the watched folder, what may still be in writing, and what is whole.
-struct Eyes {
+struct Eyes<'a> {
+    pulse: &'a Pulse,
     root: Arc<Path>,
     watch: FolderWatch,
     hints: Receiver<Hint>,
@@ -87,10 +91,11 @@ struct Eyes {
     place: Option<Place>,
 }
 
-impl Eyes {
-    fn open(options: &Watching) -> Result<Eyes, String> {
+impl Eyes<'_> {
+    fn open<'a>(options: &Watching, pulse: &'a Pulse) -> Result<Eyes<'a>, String> {
         let (watch, hints) = watch(&options.input)?;
         Ok(Eyes {
+            pulse,
             root: options.input.as_path().into(),
             watch,
             hints,
@@ -110,16 +115,10 @@ impl Eyes {
         let now = place(&options.input);
         match (&now, self.place) {
             (Ok(now), Some(then)) if *now == then => {}
-            (Ok(now), _) => match watch(&options.input) {
-                Ok((watch, hints)) => {
-                    log::warn!(
-                        "watching anew and scanning: the input folder was away, or is another: {folder}"
-                    );
-                    (self.watch, self.hints, self.place) = (watch, hints, Some(*now));
-                    self.rescan(&options.input);
-                }
-                Err(reason) => log::warn!("cannot watch the input folder yet: {reason}: {folder}"),
-            },
+            (Ok(_), _) => {
+                log::warn!("watching anew and scanning: the input folder was away, or is another: {folder}");
+                self.renew(options);
+            }
             (Err(error), Some(_)) => {
                 log::error!(
                     "paused: the input folder is gone ({error}), looking for it from time to time: {folder}"
@@ -127,6 +126,21 @@ impl Eyes {
                 self.place = None;
             }
             (Err(_), None) => {}
+        }
+    }
+
+    /// Watches anew, and sees what came meanwhile.
+    fn renew(&mut self, options: &Watching) {
+        let folder = options.input.display();
+        // The new watch first, so that nothing comes in between.
+        match (watch(&options.input), place(&options.input)) {
+            (Ok((watch, hints)), Ok(now)) => {
+                (self.watch, self.hints, self.place) = (watch, hints, Some(now));
+                self.rescan(&options.input);
+            }
+            (Err(reason), _) => log::warn!("cannot watch the input folder yet: {reason}: {folder}"),
+            // Gone: that is seen at the next look.
+            (Ok(_), Err(_)) => {}
         }
     }
 
@@ -169,7 +183,7 @@ impl Eyes {
     }
 
     fn rescan(&mut self, folder: &Path) {
-        for found in scan(&self.root, folder) {
+        for found in scan_beating(&self.root, folder, || self.pulse.beat()) {
             if found.named {
                 log::warn!(
                     "a folder cannot be read, pictures in it are not seen: {}",

@@ -6,11 +6,11 @@
 pub struct Past {
     /// What it said about its end, if it came to that.
     pub last_entry: Option<String>,
-    /// The signal that its handler wrote down.
-    pub signal: Option<String>,
+    /// Its last words: the signal that ended it, or what stood still.
+    pub last_words: Option<String>,
     /// Boot of the machine in which it ran.
     pub boot: String,
-    /// Processes that the kernel had killed for want of memory when it began.
+    /// Processes that the kernel had killed for want of memory when it was last asked.
     pub oom_kills: u64,
 }
 
@@ -28,8 +28,8 @@ pub struct Present {
 pub enum Death {
     /// By itself.
     Clean,
-    /// By its own fault: a signal that programs get for mistakes, a panic, or for want of memory. Then what
-    /// was in flight is suspected.
+    /// By its own fault: a signal that programs get for mistakes, a panic, a standstill, a lost device, or for
+    /// want of memory. Then what was in flight is suspected.
     Crash(String),
     /// From outside: nothing that the pictures could have caused.
     Cut(&'static str),
@@ -37,14 +37,17 @@ pub enum Death {
 
 /// Written as the end of a run in which a thread panicked.
 pub const PANICKED: &str = "panicked";
+/// Written as the end of a run that lost its device.
+pub const DEVICE_LOST: &str = "device lost";
 
 impl Death {
     /// Decides what it was.
     pub fn of(past: &Past, present: &Present) -> Death {
-        match (&past.last_entry, &past.signal) {
+        match (&past.last_entry, &past.last_words) {
             (Some(entry), _) if entry == PANICKED => Death::Crash("a thread panicked".into()),
+            (Some(entry), _) if entry == DEVICE_LOST => Death::Crash("the device was lost".into()),
             (Some(_), _) => Death::Clean,
-            (None, Some(signal)) => Death::Crash(format!("it got {signal}")),
+            (None, Some(signal)) => Death::Crash(signal.clone()),
             (None, None) if past.boot != present.boot => Death::Cut("the machine went down"),
             (None, None) if past.oom_kills < present.oom_kills => {
                 Death::Crash("the system ran out of memory".into())
@@ -58,9 +61,9 @@ impl Death {
 mod tests {
     use super::*;
 
-    fn past(last_entry: Option<&str>, signal: Option<&str>) -> Past {
+    fn past(last_entry: Option<&str>, last_words: Option<&str>) -> Past {
         let text = |text: Option<&str>| text.map(str::to_owned);
-        Past { last_entry: text(last_entry), signal: text(signal), boot: "one".into(), oom_kills: 3 }
+        Past { last_entry: text(last_entry), last_words: text(last_words), boot: "one".into(), oom_kills: 3 }
     }
 
     fn now(boot: &str, oom_kills: u64) -> Present {
@@ -74,6 +77,7 @@ mod tests {
         assert_eq!(Death::of(&past(None, None), &now("two", 0)), Death::Cut("the machine went down"));
         for (past, present) in [
             (past(Some(PANICKED), None), now("one", 3)),
+            (past(Some(DEVICE_LOST), None), now("one", 3)),
             (past(None, Some("SIGSEGV")), now("two", 0)),
             (past(None, None), now("one", 4)),
         ] {

@@ -21,8 +21,8 @@ pub struct Shape {
     pub scale: usize,
 }
 
-/// Tables, rows and buffers of decoder and encoder, whatever the size of the picture.
-const FIXED_BYTES: u64 = 1 << 20;
+/// Tables, rows, buffers and an embedded profile, whatever the size of the picture.
+const FIXED_BYTES: u64 = 4 << 20;
 
 /// The most bytes that are held for a picture at one time: while it is decoded, while its tiles are cut and
 /// placed, or while it is encoded, whichever is most. Sides are at most 2³¹, as formats have them; what passes 64 bits saturates.

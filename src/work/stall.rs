@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub struct Sign {
     /// Its name.
     pub name: String,
-    /// Pieces of work that it has finished.
+    /// Counts what it has done: begun, moved, finished.
     pub beats: u64,
     /// How long it has been at the piece in hand; `None` while it waits for one.
     pub busy: Option<Duration>,

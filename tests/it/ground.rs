@@ -26,6 +26,12 @@ impl Mount {
     }
 }
 
+/// Moves a mount to another folder.
+fn mv(from: &Path, to: &Path) {
+    let moved = Command::new("mount").arg("--move").args([from, to]).status().expect("mount");
+    assert!(moved.success(), "{} to {}", from.display(), to.display());
+}
+
 impl Drop for Mount {
     fn drop(&mut self) {
         Command::new("umount").arg("-l").arg(&self.0).status().ok();
@@ -110,8 +116,41 @@ fn an_output_folder_that_is_gone_pauses_until_it_is_back() {
     assert_eq!((ran.end, ran.summary.done, ran.summary.failed), (Ok(()), 4, 0));
 }
 
+/// Its pictures are neither gone nor failed while it is away: they are waited for, and done.
 #[test]
-fn an_input_that_is_unmounted_is_waited_for_and_nothing_counts_as_missing() {
+fn pictures_of_an_input_that_is_unmounted_are_waited_for() {
+    let world = World::new();
+    let Some(_mount) = Mount::new(&world.input, 5) else { return };
+    for n in 0..8 {
+        world.put(&format!("{n}.png"), png(&pattern(50 + n, 40, 3)));
+    }
+    let (aside, away) = (world.root.path().join("aside"), world.root.path().join("in"));
+    fs::create_dir(&aside).expect("ours");
+    let mut bench = Bench::new(&world, &Fake::new(2, 1), 1);
+    // Only one at a time, so that most are not looked at yet when the input goes.
+    bench.plan.admission.memory_mb = 8;
+    let (gone_sender, gone) = crossbeam_channel::bounded(1);
+    let (from, to, mut moved) = (away.clone(), aside.clone(), false);
+    bench.observe = Box::new(move |_| {
+        if !std::mem::replace(&mut moved, true) {
+            mv(&from, &to);
+            gone_sender.send(()).expect("the test listens");
+        }
+    });
+    let ran = std::thread::scope(|scope| {
+        let run = scope.spawn(|| bench.run());
+        gone.recv().expect("a first result");
+        crate::support::process::pause(std::time::Duration::from_millis(500));
+        assert!(world.outputs().len() < 8);
+        mv(&aside, &away);
+        run.join().expect("no panic")
+    });
+    assert_eq!((ran.end.clone(), ran.summary.done), (Ok(()), 8), "{ran:?}");
+    assert_eq!((ran.summary.failed, ran.summary.passed_over), (0, 0), "{ran:?}");
+}
+
+#[test]
+fn a_folder_that_is_mounted_anew_is_watched_anew() {
     let world = World::new();
     let Some(mount) = Mount::new(&world.input, 5) else { return };
     world.put("a.png", png(&pattern(9, 8, 3)));

@@ -7,6 +7,7 @@ use crate::support::{Bench, Ran, World, files_below, onnx};
 use onestep::edge::record::Receipt;
 use onestep::error::JobError;
 use onestep::job::{Found, Outcome};
+use onestep::pipeline::Intake;
 use std::ffi::OsString;
 use std::fs::{self, File, FileTimes};
 use std::path::{Path, PathBuf};
@@ -109,16 +110,28 @@ fn two_trees_that_want_one_place_are_told_apart() {
     let other = World::new();
     other.put("x.png", png(&pattern(5, 5, 3)));
     let mut bench = Bench::new(&world, &Fake::new(2, 1), 1);
-    bench.intake = onestep::pipeline::Intake::List(Box::new(other.scan().into_iter()));
+    bench.intake = Intake::List(Box::new(other.scan().into_iter()));
     let ran = bench.run();
     let by = format!("{}/x.png", world.input.display());
     let taken = Outcome::Failed { stage: "admit", error: JobError::NameTaken { by } };
     assert_eq!(ran.outcomes()["x.png"], &taken);
     assert_eq!(open(&world.output.join("x.png")), nearest(&pattern(9, 7, 3), 2));
-    // A tree that was moved is the same tree.
-    fs::remove_file(world.input.join("x.png")).expect("ours");
+    // Also when the other one is out of sight; a card reader sees many cards in one place.
+    let x = world.input.join("x.png");
+    let (bytes, time) =
+        (fs::read(&x).expect("there"), fs::metadata(&x).and_then(|m| m.modified()).expect("a time"));
+    fs::remove_file(&x).expect("ours");
+    let from_other = || Intake::List(Box::new(other.scan().into_iter()));
     let mut bench = Bench::new(&world, &Fake::new(2, 1), 1);
-    bench.intake = onestep::pipeline::Intake::List(Box::new(other.scan().into_iter()));
+    bench.intake = from_other();
+    assert_eq!(bench.run().outcomes()["x.png"], &taken);
+    // A tree that was moved is the same tree: its results are there, and may be made anew.
+    set_modified(&other.put("x.png", bytes), time);
+    let mut bench = Bench::new(&world, &Fake::new(2, 1), 1);
+    bench.intake = from_other();
+    assert!(matches!(bench.run().outcomes()["x.png"], Outcome::AlreadyThere(Found::Marked(_))));
+    let mut bench = Bench::new(&world, &Fake::new(2, 1), 1).with_seed(9);
+    bench.intake = from_other();
     assert_eq!(bench.run().summary.done, 1);
 }
 

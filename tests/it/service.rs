@@ -108,7 +108,7 @@ fn a_picture_that_was_in_work_in_two_crashes_is_left_alone_until_it_changes() {
     for crash in 0..2 {
         let child = daemon(&world, &[]);
         let intended = || child.stderr().contains("suspected of a crash, done alone: ");
-        until("it is in work", || if crash == 0 { in_work(&world) } else { intended() && in_work(&world) });
+        until("it is in work", || in_work(&world, &child) && (crash == 0 || intended()));
         child.signal("SEGV");
         assert!(child.wait().status.code().is_none(), "killed by the signal");
     }
@@ -123,16 +123,16 @@ fn a_picture_that_was_in_work_in_two_crashes_is_left_alone_until_it_changes() {
     until("the mended one", || world.output.join("poison.png").exists() && !reason.exists());
     child.signal("TERM");
     let said = child.wait();
-    assert!(said.stderr.contains("the run before crashed (it got SIGSEGV)"), "{said:?}");
+    assert!(said.stderr.contains("the run before crashed (SIGSEGV)"), "{said:?}");
     assert_eq!(world.outputs(), ["innocent.png", "poison.png"]);
 }
 
-/// A picture is in work while its temp file, or nothing yet, stands for its result.
-fn in_work(world: &World) -> bool {
-    fs::read_to_string(world.root.path().join("state/lock")).is_ok_and(|pid| !pid.is_empty())
-        && fs::read_dir(world.root.path().join("out")).is_ok_and(|mut folder| {
-            folder.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".tmp")))
-        })
+/// A picture is in work while a temp file of this process stands for its result.
+fn in_work(world: &World, process: &Process) -> bool {
+    let own = format!(".onestep-{}-", process.id());
+    let is_own = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(&own);
+    fs::read_dir(&world.output)
+        .is_ok_and(|mut folder| folder.any(|entry| entry.is_ok_and(|entry| is_own(&entry.file_name()))))
 }
 
 /// A kill from outside says nothing about the pictures, however often it comes.
@@ -142,7 +142,7 @@ fn kills_from_outside_put_nobody_under_suspicion() {
     world.put("large.png", png(&pattern(1200, 1200, 3)));
     for _ in 0..3 {
         let mut child = daemon(&world, &[]);
-        until("it is in work", || in_work(&world));
+        until("it is in work", || in_work(&world, &child));
         child.kill();
         child.wait();
     }

@@ -39,11 +39,23 @@ fn one_outcome_each(world: &World, ran: &Ran) {
     assert_eq!(places.len(), ended.len(), "{ran:?}");
     let with_file = ended.iter().filter(|s| matches!(s.outcome, Outcome::Done(_) | Outcome::Failed { .. }));
     assert_eq!(world.outputs().len(), with_file.count(), "{:?}", ran.settled);
+    // What was let in and has no end of its own was told so, each one: the ledger remembers who was let in.
+    let last =
+        |place: &PathBuf| ran.settled.iter().rfind(|s| s.errand.relative == *place).map(|s| &s.outcome);
+    let all: HashSet<&PathBuf> = ran.settled.iter().map(|settled| &settled.errand.relative).collect();
+    let open = all.into_iter().filter(|place| {
+        matches!(
+            last(place),
+            Some(Outcome::Abandoned | Outcome::Postponed { stage: "decode" | "infer" | "encode", .. })
+        )
+    });
+    assert_eq!(ran.started, open.count(), "{ran:?}");
 }
 
 fn bench(world: &World, fault: Fault) -> Bench {
     let mut bench = Bench::new(world, &Fake::new(2, 1).with(fault), 2);
-    bench.plan.admission.memory_mb = 3;
+    // Room for four of them, of 5 MB each, so that they are in many stages at once.
+    bench.plan.admission.memory_mb = 20;
     bench
 }
 

@@ -22,7 +22,7 @@ pub struct Decoded {
 }
 
 /// What a decoder may use beside the pixels: tables, rows, an embedded profile.
-const MARGIN_BYTES: u64 = 64 << 20;
+const MARGIN_BYTES: u64 = 4 << 20;
 
 /// Decodes a whole file.
 ///

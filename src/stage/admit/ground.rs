@@ -13,13 +13,16 @@ pub(super) struct Ground {
     reserve_mb: u64,
     /// Where each input folder was when it was first seen.
     roots: HashMap<Arc<Path>, Place>,
+    /// Where the output folder was when it was first seen.
+    output_place: Option<Place>,
     /// Something failed that may be the output folder's fault.
     doubtful: bool,
 }
 
 impl Ground {
     pub(super) fn new(output: &Path, reserve_mb: u64) -> Ground {
-        Ground { output: output.to_owned(), reserve_mb, roots: HashMap::new(), doubtful: false }
+        let roots = HashMap::new();
+        Ground { output: output.to_owned(), reserve_mb, roots, output_place: None, doubtful: false }
     }
 
     /// The next look tries to write.
@@ -53,10 +56,18 @@ impl Ground {
 
     fn output(&mut self) -> Option<String> {
         let folder = self.output.display();
-        let free_mb = match free_bytes(&self.output) {
-            Ok(bytes) => bytes / 1_000_000,
+        let (now, free_bytes) = match place(&self.output).and_then(|now| Ok((now, free_bytes(&self.output)?)))
+        {
+            Ok(answers) => answers,
             Err(error) => return Some(format!("the output folder is gone ({error}): {folder}")),
         };
+        if !now.is_on_that_of(*self.output_place.get_or_insert(now)) {
+            return Some(format!(
+                "another file system is mounted where the output folder was: put the former one back, or start \
+                 anew to take this one: {folder}"
+            ));
+        }
+        let free_mb = free_bytes / 1_000_000;
         if free_mb < self.reserve_mb {
             let reserve = self.reserve_mb;
             return Some(format!(
@@ -93,10 +104,14 @@ mod tests {
         assert!(ground.obstacle(&input).expect("gone").starts_with("the input folder is gone ("));
         let mut full = Ground::new(&output, u64::MAX);
         assert!(full.output().expect("full").starts_with("the disk is full but for "));
+        ground.output_place = Some(place(Path::new("/proc")).expect("Linux"));
+        assert!(
+            ground.output().expect("replaced").starts_with("another file system is mounted where the output")
+        );
+        ground.output_place = None;
         std::fs::remove_dir(&output).expect("ours");
         assert!(ground.output().expect("gone").starts_with("the output folder is gone ("));
         std::fs::write(&output, "").expect("ours");
-        ground.doubt();
-        assert!(ground.output().expect("a file").starts_with("the output folder cannot be written ("));
+        assert!(ground.output().expect("a file").starts_with("the output folder is gone ("));
     }
 }

@@ -11,7 +11,7 @@ use crate::error::JobError;
 use crate::job::{Errand, Found, Outcome, Sighting};
 use crate::plan::{Admission, Limits};
 use crate::work::footprint::{Shape, footprint};
-use crate::work::known::{Known, Recall, recall};
+use crate::work::known::{Known, Recall, State, recall};
 use crate::work::mark::{Answer, Stamp, Standing, answer};
 use crate::work::naming::text_of;
 use std::fs::File;
@@ -28,8 +28,6 @@ impl Admitting<'_> {
         let alone = self.recall(known.as_ref(), errand)?;
         self.stand(known.as_ref(), errand, (&root, &relative))?;
         let (header, need) = self.header(errand)?;
-        // Only now: what is known, or refused by its header, needs no ground.
-        self.ground.obstacle(&errand.root).map_or(Ok(()), |obstacle| Err(Turned::Blocked(obstacle)))?;
         Ok(Candidate { header, need, alone })
     }
 
@@ -38,10 +36,6 @@ impl Admitting<'_> {
         let metadata = match look(&sighting.source, sighting.named) {
             Ok(metadata) => metadata,
             Err(error) => {
-                // Is it the picture, or all of them?
-                if let Some(obstacle) = self.ground.input(&sighting.root) {
-                    return Err(Turned::Blocked(obstacle));
-                }
                 let is_gone = error.kind() == ErrorKind::NotFound && !sighting.named;
                 return Err(if is_gone { Turned::Away(Outcome::PassedOver) } else { unreadable(error) });
             }
@@ -99,26 +93,29 @@ impl Admitting<'_> {
         let Admission { wanted, force, .. } = self.options;
         match answer(&standing, relative, errand.stamp, wanted, *force) {
             Answer::Refuse(error) => return Err(failed(error)),
-            // A result that the ledger does not know, of a lost ledger or another machine. Where it knows
-            // better, it is done again.
-            Answer::AlreadyThere if known.is_none() => {
+            // A result that the ledger does not know, of a lost ledger or another machine. One that it has as
+            // begun was not reported, and is done again.
+            Answer::AlreadyThere if known.is_none_or(|known| known.state != State::Started) => {
                 let Standing::Ours(mark) = standing else { return Ok(()) };
                 return Err(Turned::Away(Outcome::AlreadyThere(Found::Marked(mark.sha256))));
             }
             Answer::AlreadyThere | Answer::Do => {}
         }
-        if known.is_some() || standing == Standing::Free || *force {
+        // What failed has no place of its own.
+        let is_ours = known.is_some_and(|known| known.state != State::Failed);
+        if is_ours || standing == Standing::Free || *force {
             return Ok(());
         }
         // The mark tells the place in the tree, the ledger in which tree.
         let target = text_of(&errand.target);
         let owner =
             self.doors.ledger.owner(&target, root, relative).map_err(|error| self.ledger_error(error))?;
-        match owner {
-            // The same place in a tree that has moved here.
-            Some((old_root, old)) if old == relative && !Path::new(&old_root).join(&old).exists() => Ok(()),
-            Some((old_root, old)) => Err(failed(JobError::NameTaken { by: format!("{old_root}/{old}") })),
-            None => Ok(()),
+        let Some((old_root, old)) = owner else { return Ok(()) };
+        // The same file at the same place of a tree that was moved, to be done with other options.
+        let same_file = (errand.stamp.bytes, errand.stamp.modified_ns);
+        match standing {
+            Standing::Ours(mark) if old == relative && (mark.bytes, mark.modified_ns) == same_file => Ok(()),
+            _ => Err(failed(JobError::NameTaken { by: format!("{old_root}/{old}") })),
         }
     }
 

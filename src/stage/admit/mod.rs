@@ -146,11 +146,20 @@ impl Admitting<'_> {
             let mut errand = errand(&self.options.output, sighting);
             let looked = pulse.work(|| self.look(sighting, &mut errand));
             match looked.and_then(|candidate| self.let_in(pulse, &errand, candidate)) {
-                Err(Turned::Away(outcome)) => return self.turn_away(errand, outcome),
+                Err(Turned::Away(outcome)) => match self.amiss(&outcome, &sighting.root) {
+                    Some(obstacle) => self.wait(obstacle, &sighting.root)?,
+                    None => return self.turn_away(errand, outcome),
+                },
                 Err(Turned::Blocked(obstacle)) => self.wait(obstacle, &sighting.root)?,
                 other => return other,
             }
         }
+    }
+
+    /// Whether a bad end may be the ground's fault and not the picture's, or could not be written down.
+    fn amiss(&mut self, outcome: &Outcome, root: &Arc<Path>) -> Option<String> {
+        let is_bad = matches!(outcome, Outcome::Failed { .. } | Outcome::PassedOver);
+        is_bad.then(|| self.ground.obstacle(root)).flatten()
     }
 
     fn turn_away(&mut self, errand: Errand, outcome: Outcome) -> Result<(), Turned> {
@@ -171,6 +180,9 @@ impl Admitting<'_> {
     /// Waits for room, writes down what is about to be done, and sends the job on its way.
     fn let_in(&mut self, pulse: &Pulse, errand: &Errand, candidate: Candidate) -> Result<(), Turned> {
         let Candidate { header, need, alone } = candidate;
+        if let Some(obstacle) = self.ground.obstacle(&errand.root) {
+            return Err(Turned::Blocked(obstacle));
+        }
         if alone {
             log::warn!("suspected of a crash, done alone: {}", errand.source.display());
         }
@@ -269,6 +281,8 @@ fn failed(error: JobError) -> Turned {
     Turned::Away(Outcome::Failed { stage: "admit", error })
 }
 
+/// What was there a moment ago is looked for once more.
 fn unreadable(error: std::io::Error) -> Turned {
-    failed(JobError::Unreadable(error.into()))
+    let is_gone = error.kind() == std::io::ErrorKind::NotFound;
+    failed(if is_gone { JobError::Gone } else { JobError::Unreadable(error.into()) })
 }

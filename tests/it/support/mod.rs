@@ -8,7 +8,7 @@ pub mod process;
 
 use crossbeam_channel::bounded;
 use fake::Fake;
-use onestep::edge::ledger::Ledger;
+use onestep::edge::ledger::{Ledger, NoReceipts};
 use onestep::edge::machine;
 use onestep::edge::model::{Device, Facts, Model};
 use onestep::edge::scan::scan;
@@ -19,6 +19,7 @@ use onestep::plan::{Choice, Limits, Plan, Supervision};
 use onestep::pulse::Trap;
 use onestep::stage::record::Summary;
 use onestep::stop::{Stop, StopHandle, stop_pair};
+use onestep::work::known::State;
 use onestep::work::naming::RECEIPTS;
 use std::collections::BTreeMap;
 use std::fs;
@@ -119,6 +120,8 @@ pub struct Ran {
     pub summary: Summary,
     pub end: End,
     pub settled: Vec<Settled>,
+    /// Pictures that the ledger has as begun and not ended.
+    pub started: usize,
 }
 
 impl Bench {
@@ -141,7 +144,8 @@ impl Bench {
             device: Device::Cpu,
         };
         let sightings = world.scan();
-        let (ledger, _) = Ledger::open(&world.state(), &machine::present(), None).expect("a ledger");
+        let (ledger, _) =
+            Ledger::open(&world.state(), &machine::present(), None, &NoReceipts).expect("a ledger");
         let mut plan = Plan::new(&choice, &facts).expect("enough memory");
         plan.admission.backoff.first = Duration::from_millis(1);
         Bench {
@@ -175,7 +179,7 @@ impl Bench {
     /// Runs to the end; a run that hangs aborts the process, since its threads cannot be joined.
     pub fn run(self) -> Ran {
         let Bench { ledger, plan, models, intake, mut observe, stop: (handle, stop), trap } = self;
-        let ledgers = (ledger.second().expect("a connection"), ledger.second().expect("a connection"));
+        let ledgers = [(); 3].map(|()| ledger.second().expect("a connection"));
         let (settled_sender, settled) = bounded(100_000);
         let observe = Box::new(move |end: &Settled| {
             settled_sender.send(end.clone()).expect("the test listens");
@@ -184,7 +188,8 @@ impl Bench {
         let (summary, end) =
             within(DEADLINE, || run(&plan, Edges { models, intake, ledgers, observe, trap }, &handle, &stop));
         ledger.end("ended").expect("written");
-        Ran { summary, end, settled: settled.try_iter().collect() }
+        let started = ledger.count(State::Started).expect("read");
+        Ran { summary, end, settled: settled.try_iter().collect(), started }
     }
 }
 

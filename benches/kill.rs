@@ -61,7 +61,8 @@ fn main() {
     }
     let again = receipts.values().filter(|count| **count > 1).count();
     print(&format!(
-        "{PICTURES} pictures, {KILLS} kills ({ended} came after the end), {done_before} results before the last run, \
+        "{PICTURES} pictures, {KILLS} kills ({ended} came after the end), {done_before} results before the \
+         last run, \
          which ended with {status}"
     ));
     print(&format!("lost {lost}, doubled {doubled}, half written {half}"));

@@ -1,5 +1,5 @@
-//! Known pictures cost nothing (promise 9): CPU of an idle daemon over a minute with 10,000 known files, and how
-//! long a restart over 50,000 known files takes until the one new picture behind them is done.
+//! Known pictures cost nothing (promise 9): CPU of an idle daemon over a minute with 10,000 known files, and
+//! how long a restart over 50,000 known files takes until the one new picture behind them is done.
 //! `cargo bench --bench known`
 #![allow(clippy::disallowed_methods, reason = "a benchmark's own files need not be durable")]
 
@@ -60,7 +60,8 @@ fn main() {
     }
     let (middle, least, most) = spread(&mut seconds);
     print(&format!(
-        "restart over {RESTART_FILES} known files: {middle:.2} s (least {least:.2}, most {most:.2}) until the new \
+        "restart over {RESTART_FILES} known files: {middle:.2} s (least {least:.2}, most {most:.2}) until \
+         the new \
          picture behind them is done, loading of runtime and model included"
     ));
 }

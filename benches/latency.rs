@@ -41,7 +41,8 @@ fn main() {
     let (middle, least, most) = spread(&mut beyond);
     let p95 = beyond[beyond.len() * 95 / 100];
     print(&format!(
-        "closed → visible as PNG, beyond settling ({} ms) and network: p50 {middle:.1} ms, p95 {p95:.1} ms (least \
+        "closed → visible as PNG, beyond settling ({} ms) and network: p50 {middle:.1} ms, p95 {p95:.1} ms \
+         (least \
          {least:.1}, most {most:.1}, {PICTURES} pictures)",
         AFTER_CLOSE.as_millis()
     ));

@@ -66,7 +66,8 @@ fn mixed() {
     };
     let most = trace.iter().map(|(_, mb)| *mb).fold(0.0, f64::max);
     print(&format!(
-        "{PICTURES} mixed pictures: resident {:.0} MB over results 200–600, {:.0} MB over 1000–1400, {:.0} MB over \
+        "{PICTURES} mixed pictures: resident {:.0} MB over results 200–600, {:.0} MB over 1000–1400, {:.0} \
+         MB over \
          1400–1800; most {most:.0} MB",
         mean(200, 600),
         mean(1000, 1400),

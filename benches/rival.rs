@@ -1,7 +1,7 @@
-//! Pictures per minute against the usual Python loop (`rival/loop.py`: watchdog, Pillow, onnxruntime), promise
-//! 7: the same model file, pictures, format and cores, in turn. Needs a Python that has the three:
-//! `python3 -m venv .runtime/rival && .runtime/rival/bin/pip install watchdog pillow numpy onnxruntime==1.31.0`,
-//! then `cargo bench --bench rival`
+//! Pictures per minute against the usual Python loop (`rival/loop.py`: watchdog, Pillow, onnxruntime),
+//! promise 7: the same model file, pictures, format and cores, in turn. Needs a Python that has the three:
+//! `python3 -m venv .runtime/rival && .runtime/rival/bin/pip install watchdog pillow numpy
+//! onnxruntime==1.31.0`, then `cargo bench --bench rival`
 #![allow(clippy::disallowed_methods, reason = "a benchmark's own files need not be durable")]
 
 #[path = "support/mod.rs"]
@@ -46,7 +46,8 @@ fn main() {
         }
         let (middle, least, most) = spread(&mut faster);
         print(&format!(
-            "{what}, strength 0: {middle:.2}× the pictures per minute of the Python loop (least {least:.2}, most \
+            "{what}, strength 0: {middle:.2}× the pictures per minute of the Python loop (least {least:.2}, \
+             most \
              {most:.2}, {ROUNDS} rounds)"
         ));
     }

@@ -52,8 +52,8 @@ fn is_transient(error: &io::Error) -> bool {
         OutOfMemory, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StaleNetworkFileHandle, StorageFull,
         TimedOut, WouldBlock,
     };
-    // Those without a kind of their own: EIO, ENXIO, ENODEV, ENFILE, EMFILE, ECONNABORTED, ECONNRESET, ESHUTDOWN,
-    // EHOSTDOWN, EREMOTEIO, ENOMEDIUM: a device or a server that went away.
+    // Those without a kind of their own, mostly of a device or a server that went away: EIO, ENXIO, ENODEV,
+    // ENFILE, EMFILE, ECONNABORTED, ECONNRESET, ESHUTDOWN, EHOSTDOWN, EREMOTEIO, ENOMEDIUM.
     const NUMBERS: [i32; 11] = [5, 6, 19, 23, 24, 103, 104, 108, 112, 121, 123];
     matches!(
         error.kind(),

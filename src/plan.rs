@@ -238,8 +238,8 @@ impl Plan {
         if left_mb < LEAST_PICTURES_MB {
             let pool_mb = pool.div_ceil(1_000_000);
             return Err(StartError::usage(format!(
-                "memory_mb is {memory_mb}, but the tiles of {workers} threads with model {} take {pool_mb} MB: give \
-                 it at least {} or fewer threads",
+                "memory_mb is {memory_mb}, but the tiles of {workers} threads with model {} take \
+                 {pool_mb} MB: give it at least {} or fewer threads",
                 facts.card.name,
                 pool_mb + LEAST_PICTURES_MB
             )));

@@ -32,8 +32,8 @@ pub(super) fn place(asked: Option<&Path>, output: &Path) -> Result<PathBuf, Star
 }
 
 impl Books {
-    /// Takes the state folder, tells how the run before ended, and has a ledger at the end, whatever became of
-    /// the last one.
+    /// Takes the state folder, tells how the run before ended, and has a ledger at the end, whatever became
+    /// of the last one.
     pub(super) fn open(asked: Option<&Path>, output: &Path) -> Result<Books, StartError> {
         let folder = StateFolder::take(&place(asked, output)?)?;
         let path = folder.path().to_owned();

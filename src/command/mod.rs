@@ -113,7 +113,8 @@ fn work(
     handle: &StopHandle,
     stop: &Stop,
 ) -> Result<Summary, CommandError> {
-    // The books first: where another onestep is at work, nothing else is touched. And last, whatever happened.
+    // The books first: where another onestep is at work, nothing else is touched. And last, whatever
+    // happened.
     let books = Books::open(order.state, &order.choice.output)?;
     let end = under_books(order, intake, observe, handle, stop, &books);
     books.close(&end);

@@ -29,8 +29,8 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
     };
     let facts = &planned.1.facts;
     let text = format!(
-        "{} is well\ninput   {}\noutput  {}\nstate   {}\nmodel   {} on {}, strength {}\nmemory  {} MB, {} for \
-         pictures\n",
+        "{} is well\ninput   {}\noutput  {}\nstate   {}\nmodel   {} on {}, strength {}\n\
+         memory  {} MB, {} for pictures\n",
         words.config.display(),
         config.input.display(),
         config.output.display(),

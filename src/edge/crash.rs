@@ -46,7 +46,8 @@ pub fn listen(path: &Path) -> io::Result<()> {
 /// Says last words before their time: a thread stands still, and the supervisor will end us for it.
 #[expect(unsafe_code, reason = "the descriptor is open as long as the process lives")]
 pub fn note(words: &str) {
-    // SAFETY: pointer and length are of a text that lives; a descriptor of -1 is an error that changes nothing.
+    // SAFETY: pointer and length are of a text that lives; a descriptor of -1 is an error that changes
+    // nothing.
     unsafe {
         libc::pwrite(NOTE.load(Ordering::SeqCst), words.as_ptr().cast(), words.len(), 0);
     }
@@ -94,8 +95,8 @@ extern "C" fn on_signal(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut
     // SAFETY: the pointer and length are of a static text; the kernel hands over a whole `info`; PREVIOUS is
     // written before any signal comes here; zero is a value of `sigaction` and means the default.
     unsafe {
-        // An abort that somebody else sent is his: the supervisor's watchdog, mostly. What stood still then has
-        // its note already.
+        // An abort that somebody else sent is his: the supervisor's watchdog, mostly. What stood still then
+        // has its note already.
         let is_foreign = signal == libc::SIGABRT && (*info).si_code == libc::SI_USER;
         if !is_foreign {
             libc::pwrite(note, name.as_ptr().cast(), name.len(), 0);

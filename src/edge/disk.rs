@@ -6,8 +6,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The mount's number: the one of Linux 6.8 that is never used again, and before that the ordinary one, since a
-/// kernel answers only what it knows.
+/// The mount's number: the one of Linux 6.8 that is never used again, and before that the ordinary one, since
+/// a kernel answers only what it knows.
 const MOUNT_ID: StatxFlags = StatxFlags::from_bits_retain(0x1000 | 0x4000);
 
 /// A folder and the file system that it is on. Two are equal where it is the same folder of the same mount.

@@ -163,7 +163,8 @@ mod tests {
     fn a_receipt_is_one_line_that_reads_back_and_a_torn_one_is_none() {
         let mark = concat!(
             "{\"source\":\"new\\nline.jpg\",\"bytes\":1,\"modified_ns\":2,\"sha256\":\"a\",\"model\":\"m\",",
-            "\"model_sha256\":\"b\",\"strength\":0.25,\"seed\":18446744073709551615,\"device\":\"cpu\",\"version\":\"1\"}"
+            "\"model_sha256\":\"b\",\"strength\":0.25,",
+            "\"seed\":18446744073709551615,\"device\":\"cpu\",\"version\":\"1\"}"
         );
         let receipt = Receipt {
             at: "2026-01-01T00:00:00.000Z".into(),

@@ -77,8 +77,8 @@ fn unreadable(error: io::Error) -> JobError {
     if error.kind() == io::ErrorKind::NotFound { JobError::Gone } else { JobError::Unreadable(error.into()) }
 }
 
-/// The file, if it is still the one that was admitted; and one byte more than it had, so that growing costs no
-/// memory and shows.
+/// The file, if it is still the one that was admitted; and one byte more than it had, so that growing costs
+/// no memory and shows.
 fn read(errand: &Errand) -> Result<Vec<u8>, JobError> {
     let length = errand.stamp.bytes;
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));

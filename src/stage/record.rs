@@ -82,7 +82,8 @@ pub fn run(
         match pulse.work(|| write(options, &mut waiting, &mut ledger)) {
             Ok(()) => {}
             Err(error) if error.transient && !closed => {
-                // Nothing is told or free again before it is written down, so `admit` comes to a halt by itself.
+                // Nothing is told or free again before it is written down, so `admit` comes to a halt by
+                // itself.
                 log::error!("what became of {} pictures cannot be written yet: {error}", waiting.len());
                 continue;
             }
@@ -101,8 +102,8 @@ pub fn run(
     }
 }
 
-/// Files, receipts, rows: in this order, since from receipts the ledger can be made again, and not the other way
-/// round. What is written is not written again. Only the ledger's own errors can be lasting ones.
+/// Files, receipts, rows: in this order, since from receipts the ledger can be made again, and not the other
+/// way round. What is written is not written again. Only the ledger's own errors can be lasting ones.
 fn write(options: &Recording, waiting: &mut [Waiting], ledger: &mut Ledger) -> Said<()> {
     let not_yet = |error: std::io::Error| SystemError { text: error.to_string(), transient: true };
     for waiting in waiting.iter_mut().filter(|waiting| !waiting.filed) {
@@ -209,7 +210,8 @@ fn tell(end: &Settled) {
         Outcome::Done(made) => log::info!(
             outcome = "done", seconds = whole, waiting, decoding, inferring, encoding, attempts,
             bytes = made.output_bytes, sha256 = made.mark.sha256.as_str(), source:%;
-            "done in {whole:.2} s (decode {decoding:.2}, network {inferring:.2}, encode {encoding:.2}): {source}"
+            "done in {whole:.2} s (decode {decoding:.2}, network {inferring:.2}, encode {encoding:.2}): \
+             {source}"
         ),
         Outcome::AlreadyThere(found) => log::debug!("already there ({found:?}): {source}"),
         Outcome::KnownBad => log::debug!("failed before, and has not changed: {source}"),

@@ -1,5 +1,5 @@
-//! Watching the threads: the supervisor hears that we are alive only while all of them move, and what is still
-//! in flight some time after the stop is given up. Does no work of its own.
+//! Watching the threads: the supervisor hears that we are alive only while all of them move, and what is
+//! still in flight some time after the stop is given up. Does no work of its own.
 
 use crate::edge::ledger::Ledger;
 use crate::edge::{crash, machine, supervisor};
@@ -48,7 +48,7 @@ pub fn run(
             recv(given_up) -> _ => {
                 let count = flight.abandon();
                 let drain = options.drain.as_secs();
-                log::warn!("{count} pictures are not done {drain} s after the stop: given up, the next run does them");
+                log::warn!("given up {drain} s after the stop, the next run does them: {count} pictures");
             },
             recv(look) -> _ => {
                 let signs: Vec<_> = pulses.iter().map(|pulse| pulse.sign()).collect();
@@ -66,8 +66,9 @@ pub fn run(
     }
 }
 
-/// A standstill in decoding or in the network may be a picture's doing: then it stands in the last words, before
-/// the supervisor loses patience. Reading and writing hang with their disks. Says whether it stands there.
+/// A standstill in decoding or in the network may be a picture's doing: then it stands in the last words,
+/// before the supervisor loses patience. Reading and writing hang with their disks. Says whether it stands
+/// there.
 fn blame(told: Option<String>, was: bool) -> bool {
     let words = told.filter(|told| told.contains("decode-") || told.contains("infer-"));
     match &words {

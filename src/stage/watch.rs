@@ -19,9 +19,11 @@ use std::time::{Duration, Instant};
 
 /// Hints between the operating system and us: some thousand files in one burst. More are found by a scan.
 const HINTS: usize = 8192;
-/// How often we look whether the folder is still the one that is watched: a mount that goes away tells nobody.
+/// How often we look whether the folder is still the one that is watched: a mount that goes away tells
+/// nobody.
 const ROOT_LOOK: Duration = Duration::from_secs(5);
-/// How often it is watched anew and scanned in any case: whatever made us blind, it is for no longer than this.
+/// How often it is watched anew and scanned in any case: whatever made us blind, it is for no longer than
+/// this.
 const RESCAN: Duration = Duration::from_secs(600);
 
 /// A folder to watch.

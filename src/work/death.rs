@@ -28,8 +28,8 @@ pub struct Present {
 pub enum Death {
     /// By itself.
     Clean,
-    /// By its own fault: a signal that programs get for mistakes, a panic, a standstill, a lost device, or for
-    /// want of memory. Then what was in flight is suspected.
+    /// By its own fault: a signal that programs get for mistakes, a panic, a standstill, a lost device, or
+    /// for want of memory. Then what was in flight is suspected.
     Crash(String),
     /// From outside: nothing that the pictures could have caused.
     Cut(&'static str),

@@ -25,7 +25,8 @@ pub struct Shape {
 const FIXED_BYTES: u64 = 4 << 20;
 
 /// The most bytes that are held for a picture at one time: while it is decoded, while its tiles are cut and
-/// placed, or while it is encoded, whichever is most. Sides are at most 2³¹, as formats have them; what passes 64 bits saturates.
+/// placed, or while it is encoded, whichever is most. Sides are at most 2³¹, as formats have them; what
+/// passes 64 bits saturates.
 pub fn footprint(shape: &Shape) -> u64 {
     let pixels = shape.size.width as u128 * shape.size.height as u128;
     let (channels, scale) = (shape.channels as u128, shape.scale as u128);

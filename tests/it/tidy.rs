@@ -15,7 +15,7 @@ const DOORS: [(&str, &str); 16] = [
     ("notify", "src/edge/folder.rs"),
     ("ort", "src/edge/model/"),
     ("png", "src/edge/codec/"),
-    ("rusqlite", "src/edge/ledger.rs"),
+    ("rusqlite", "src/edge/ledger/"),
     ("rustix", "src/edge/disk.rs"),
     ("sd_notify", "src/edge/supervisor.rs"),
     ("serde_json", "src/edge/record.rs"),

@@ -63,8 +63,8 @@ impl Ground {
         };
         if !now.is_on_that_of(*self.output_place.get_or_insert(now)) {
             return Some(format!(
-                "another file system is mounted where the output folder was: put the former one back, or start \
-                 anew to take this one: {folder}"
+                "another file system is mounted where the output folder was: put the former one \
+                 back, or start anew to take this one: {folder}"
             ));
         }
         let free_mb = free_bytes / 1_000_000;

@@ -93,9 +93,9 @@ impl Admitting<'_> {
         let Admission { wanted, force, .. } = self.options;
         match answer(&standing, relative, errand.stamp, wanted, *force) {
             Answer::Refuse(error) => return Err(failed(error)),
-            // A result that the ledger does not know, of a lost ledger or another machine. One that it has as
-            // begun was not reported, and is done again.
-            Answer::AlreadyThere if known.is_none_or(|known| known.state != State::Started) => {
+            // A result that the ledger does not know, of a lost ledger or another machine. What it has as
+            // begun was not reported, and what it has as done is of another file, whatever the mark says.
+            Answer::AlreadyThere if known.is_none_or(|known| known.state == State::Failed) => {
                 let Standing::Ours(mark) = standing else { return Ok(()) };
                 return Err(Turned::Away(Outcome::AlreadyThere(Found::Marked(mark.sha256))));
             }

@@ -201,8 +201,8 @@ impl Admitting<'_> {
         self.doors.outbox.send(job).map_err(|_closed| Turned::Closed)
     }
 
-    /// One alarm, then patience: what is in flight lands, nothing new begins, and when the obstacle is gone it
-    /// goes on by itself.
+    /// One alarm, then patience: what is in flight lands, nothing new begins, and when the obstacle is gone
+    /// it goes on by itself.
     fn wait(&mut self, obstacle: String, root: &Arc<Path>) -> Result<(), Turned> {
         let begin = Instant::now();
         log::error!("paused: {obstacle}");

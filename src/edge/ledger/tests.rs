@@ -1,0 +1,140 @@
+//! What the ledger promises, on real files.
+
+use super::file::FILE;
+use super::*;
+use crate::work::death::PANICKED;
+
+fn present() -> Present {
+    Present { boot: "boot".into(), oom_kills: 0 }
+}
+
+fn open(folder: &Path) -> (Ledger, Found) {
+    Ledger::open(folder, &present(), None, &NoReceipts).expect("a ledger")
+}
+
+fn entry(relative: &str, state: State) -> Entry {
+    Entry {
+        root: "/in".into(),
+        relative: relative.into(),
+        target: format!("/out/{relative}"),
+        state,
+        stamp: Stamp { bytes: 5, modified_ns: -1, changed_ns: 2 },
+        sha256: "abc".into(),
+        fingerprint: "options".into(),
+        reason: String::new(),
+    }
+}
+
+#[test]
+fn what_is_written_is_read_on_both_connections_and_in_the_next_run() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let (ledger, found) = open(folder.path());
+    assert_eq!(found, Found { filled: Some(0), ..Found::default() });
+    let mut second = ledger.second().expect("a connection");
+    ledger.intend(&entry("a.jpg", State::Started)).expect("written");
+    let known = second.known("/in", "a.jpg").expect("read").expect("there");
+    assert_eq!((known.state, known.stamp.modified_ns, known.crashes), (State::Started, -1, 0));
+    second.settle(&[entry("a.jpg", State::Done), entry("b.jpg", State::Failed)]).expect("written");
+    ledger.end("ended").expect("written");
+    drop((ledger, second));
+    let (ledger, found) = open(folder.path());
+    assert_eq!(found, Found { death: Some(Death::Clean), ..Found::default() });
+    assert_eq!(ledger.count(State::Done).expect("read"), 1);
+    let state = |name| ledger.known("/in", name).expect("read").map(|known| known.state);
+    assert_eq!((state("a.jpg"), state("b.jpg")), (Some(State::Done), Some(State::Failed)));
+    assert_eq!(ledger.known("/other", "a.jpg").expect("read"), None);
+    let owner = |root| ledger.owner("/out/a.jpg", root, "a.jpg").expect("read");
+    assert_eq!((owner("/in"), owner("/other")), (None, Some(("/in".into(), "a.jpg".into()))));
+}
+
+#[test]
+fn only_crashes_are_counted_and_only_while_the_file_stays_the_same() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let crashes = |ledger: &Ledger| ledger.known("/in", "a").expect("read").expect("there").crashes;
+    let run = |words: Option<&str>, expected: u32| {
+        let words = words.map(str::to_owned);
+        let (ledger, _) = Ledger::open(folder.path(), &present(), words.clone(), &NoReceipts).expect("opens");
+        assert_eq!(crashes(&ledger), expected, "after {words:?}");
+        ledger.intend(&entry("a", State::Started)).expect("written");
+        assert_eq!(crashes(&ledger), expected);
+        ledger
+    };
+    open(folder.path()).0.intend(&entry("a", State::Started)).expect("written");
+    run(None, 0);
+    let ledger = run(Some("SIGSEGV"), 1);
+    ledger.end(PANICKED).expect("written");
+    let ledger = run(None, 2);
+    let changed = Entry { stamp: Stamp::default(), ..entry("a", State::Started) };
+    ledger.intend(&changed).expect("written");
+    assert_eq!(crashes(&ledger), 0);
+}
+
+/// Receipts of one run.
+struct Some1(String, Vec<Entry>);
+
+impl Receipts for Some1 {
+    fn all(&self) -> Said<Box<dyn Iterator<Item = Said<Entry>> + '_>> {
+        Ok(Box::new(self.1.iter().cloned().map(Ok)))
+    }
+
+    fn of_run(&self, name: &str) -> Vec<Entry> {
+        if name == self.0 { self.1.clone() } else { Vec::new() }
+    }
+}
+
+#[test]
+fn what_the_dead_run_started_and_reported_is_done_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let die = |receipts: &Some1| {
+        let (ledger, found) = Ledger::open(folder.path(), &present(), None, receipts).expect("opens");
+        ledger.intend(&entry("a", State::Started)).expect("written");
+        ledger.intend(&entry("b", State::Started)).expect("written");
+        (ledger.run_name().to_owned(), found)
+    };
+    let (first, _) = die(&Some1(String::new(), vec![]));
+    let other_file = Entry { stamp: Stamp::default(), ..entry("b", State::Done) };
+    let (second, found) = die(&Some1(first.clone(), vec![entry("a", State::Done), other_file]));
+    assert_eq!((found.confirmed, found.in_flight), (1, vec!["b".to_owned()]));
+    // The same receipts again: they are of an older run, and a was begun once more since.
+    assert_ne!(first, second);
+    let (_, found) = die(&Some1(first, vec![entry("a", State::Done)]));
+    assert_eq!((found.confirmed, found.in_flight.len()), (0, 2));
+}
+
+#[test]
+fn a_new_ledger_is_filled_whole_or_not_at_all() {
+    struct Broken;
+    impl Receipts for Broken {
+        fn all(&self) -> Said<Box<dyn Iterator<Item = Said<Entry>> + '_>> {
+            let error = SystemError { text: "I/O".into(), transient: true };
+            Ok(Box::new([Ok(entry("a", State::Done)), Err(error)].into_iter()))
+        }
+        fn of_run(&self, _: &str) -> Vec<Entry> {
+            Vec::new()
+        }
+    }
+    let folder = tempfile::tempdir().expect("a temp folder");
+    assert!(Ledger::open(folder.path(), &present(), None, &Broken).is_err());
+    let whole = Some1(String::new(), vec![entry("a", State::Done), entry("b", State::Done)]);
+    let (ledger, found) = Ledger::open(folder.path(), &present(), None, &whole).expect("opens");
+    assert_eq!((found.filled, ledger.count(State::Done).expect("read")), (Some(2), 2));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test's own files need not be durable")]
+fn a_damaged_ledger_is_put_aside_and_begun_anew() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    open(folder.path()).0.intend(&entry("a", State::Started)).expect("written");
+    std::fs::write(folder.path().join(FILE), "no database, whatever else it is".repeat(200)).expect("ours");
+    let (ledger, found) = open(folder.path());
+    assert!(found.aside.is_some_and(|aside| aside.exists()), "kept");
+    assert_eq!(ledger.known("/in", "a").expect("read"), None);
+}
+
+#[test]
+fn a_newer_ledger_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    open(folder.path()).0.connection.pragma_update(None, "user_version", 9).expect("written");
+    let error = Ledger::open(folder.path(), &present(), None, &NoReceipts).expect_err("newer");
+    assert!(error.text.contains("the ledger is of version 9, this onestep reads version 1"), "{error}");
+}

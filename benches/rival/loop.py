@@ -1,7 +1,7 @@
 """The usual loop: watchdog sees a file, Pillow decodes it, ONNX Runtime enlarges it tile by tile, Pillow writes a
-PNG. It is given what onestep has: the same model file, windows, halo, number of cores and PNG level (fast).
+PNG. It is given what onestep has: the same model file, windows, halo and number of cores.
 
-    loop.py MODEL IN OUT HALO CORES
+    loop.py MODEL IN OUT HALO CORES PNG-LEVEL
 """
 
 import os
@@ -49,7 +49,7 @@ class Handler(FileSystemEventHandler):
 
 
 def main():
-    model, source, target, halo, cores = sys.argv[1:]
+    model, source, target, halo, cores, level = sys.argv[1:]
     options = ort.SessionOptions()
     options.intra_op_num_threads = int(cores)
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -63,7 +63,7 @@ def main():
         picture = np.asarray(Image.open(path).convert("RGB"))
         name = os.path.splitext(os.path.basename(path))[0] + ".png"
         temp = os.path.join(target, "." + name)
-        Image.fromarray(enlarge(session, picture, int(halo))).save(temp, "PNG", compress_level=1)
+        Image.fromarray(enlarge(session, picture, int(halo))).save(temp, "PNG", compress_level=int(level))
         os.rename(temp, os.path.join(target, name))
 
 

@@ -6,7 +6,9 @@ use crate::cli;
 use crate::config;
 use crate::edge::store;
 use crate::error::{CommandError, Exit, StartError, SystemError};
-use std::io::Write;
+use crate::work::naming::RECEIPTS;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 
 pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
@@ -15,8 +17,10 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
     let mut problems = run::folders(&words.config, &config);
     let state = books::place(config.state.as_deref(), &config.output);
     for folder in [Ok(config.output.clone()), state.clone()].into_iter().flatten() {
-        problems.extend(unusable(&folder));
+        problems.extend(unusable(&folder, store::probe));
     }
+    let append = |receipts: &Path| File::options().append(true).open(receipts).map(drop);
+    problems.extend(unusable(&config.output.join(RECEIPTS), append));
     let order = run::order(&config, library.as_deref());
     let planned = plan(&order);
     let (state, planned) = match (state, planned) {
@@ -55,16 +59,16 @@ fn tell(problems: &[StartError]) -> Exit {
     other.unwrap_or(Exit::DeviceAbsent)
 }
 
-/// What is there must be a folder that can be written; what is not there is made by `run`.
-fn unusable(folder: &Path) -> Option<StartError> {
-    if !folder.exists() {
+/// What is there must be such that it can be written; what is not there is made by `run`.
+fn unusable(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Option<StartError> {
+    if !path.exists() {
         return None;
     }
-    let error = SystemError::from(store::probe(folder).err()?);
+    let error = SystemError::from(write(path).err()?);
     if error.transient {
         // The daemon would pause, and go on by itself.
-        log::warn!("cannot be written just now: {error}: {}", folder.display());
+        log::warn!("cannot be written just now: {error}: {}", path.display());
         return None;
     }
-    Some(StartError::usage(format!("cannot be written: {error}: {}", folder.display())))
+    Some(StartError::usage(format!("cannot be written: {error}: {}", path.display())))
 }

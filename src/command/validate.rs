@@ -1,7 +1,7 @@
 //! `onestep validate`: would `run` start? Opens the model on its device and looks at every folder; makes and
 //! changes nothing, so that it may be asked while the daemon runs.
 
-use super::{books, plan, run};
+use super::{absolute, books, plan, run};
 use crate::cli;
 use crate::config;
 use crate::edge::store;
@@ -36,8 +36,8 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
         "{} is well\ninput   {}\noutput  {}\nstate   {}\nmodel   {} on {}, strength {}\n\
          memory  {} MB, {} for pictures\n",
         words.config.display(),
-        config.input.display(),
-        config.output.display(),
+        absolute(&config.input).display(),
+        absolute(&config.output).display(),
         state.display(),
         facts.card.name,
         facts.device,

@@ -1,4 +1,4 @@
-//! The words of the command line; what they mean is decided in `recipe` and `train_export`.
+//! The words of the command line; what they mean is decided in `recipe`, `train_export` and `inspect`.
 
 use crate::recipe::{Choices, ModelSize, Preset, parse_budget};
 use crate::train_export::{ExportChoices, Start};
@@ -19,7 +19,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a model on a folder of pictures and write NAME.onnx and NAME-mean.onnx with their cards.
-    TrainExport(TrainExport),
+    TrainExport(Box<TrainExport>),
+    /// Tell what a model file is: card, inputs, cost, receptive field, and whether it gives its golden tile.
+    Inspect(Inspect),
+}
+
+/// Options of `inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The ONNX file.
+    pub file: PathBuf,
 }
 
 /// Where training runs.
@@ -81,6 +90,9 @@ pub struct TrainExport {
     /// Threads (default: all).
     #[arg(long)]
     threads: Option<usize>,
+    /// Print the recipe, every number resolved, and train nothing.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 impl TrainExport {

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod data;
 pub mod device;
 pub mod export;
+pub mod inspect;
 pub mod measure;
 pub mod net;
 pub mod onnx;

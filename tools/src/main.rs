@@ -1,11 +1,15 @@
 //! The trainer's program: reads the command line, runs the verb, turns the end into an exit code.
 
 use clap::Parser;
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tools::cli::{Cli, Command};
-use tools::train_export::{Ended, train_export};
+use tools::cli::{Cli, Command, TrainExport};
+use tools::inspect::inspect;
+use tools::recipe::Recipe;
+use tools::train_export::{Ended, Failure, recipe, train_export};
 
 /// Exit code of a failure.
 const FAILED: u8 = 1;
@@ -17,7 +21,42 @@ const INTERRUPTED: u8 = 130;
 fn main() -> ExitCode {
     forbid_telemetry();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,ort=warn")).init();
-    let Command::TrainExport(arguments) = Cli::parse().command;
+    match Cli::parse().command {
+        Command::TrainExport(arguments) => train(*arguments),
+        Command::Inspect(arguments) => look_at(&arguments.file),
+    }
+}
+
+/// Tells what a file is; a failure where the daemon would not take it.
+fn look_at(file: &Path) -> ExitCode {
+    match inspect(file) {
+        Ok(inspection) => {
+            // Nobody listens on stdout: then the exit code has to do.
+            write!(std::io::stdout(), "{inspection}").ok();
+            if inspection.is_well() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+        }
+        Err(failure) => {
+            log::error!("{failure}: {}", file.display());
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn show(recipe: Result<Recipe, Failure>) -> ExitCode {
+    match recipe {
+        Ok(recipe) => {
+            write!(std::io::stdout(), "{}", recipe.to_text()).ok();
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            log::error!("{failure}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn train(arguments: TrainExport) -> ExitCode {
+    let dry_run = arguments.dry_run;
     let (start, export) = match arguments.into_choices() {
         Ok(choices) => choices,
         Err(problem) => {
@@ -25,6 +64,9 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    if dry_run {
+        return show(recipe(&start));
+    }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // The second signal ends the program at once; the first asks for a checkpoint.

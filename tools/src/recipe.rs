@@ -192,6 +192,11 @@ impl Recipe {
         }
     }
 
+    /// As JSON, the way it lies in the run folder.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string_pretty(self).expect("numbers, texts and lists always have a JSON form") + "\n"
+    }
+
     /// Radius in LR pixels of everything the sample depends on: the consistency net on top of the features.
     pub fn sample_radius(&self) -> usize {
         let features = self.mean.feature_radius();

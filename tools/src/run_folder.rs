@@ -29,8 +29,7 @@ impl RunFolder {
         }
         let path = runs.join(format!("{number:05}-{}", recipe.preset.name()));
         fs::create_dir(&path)?;
-        let text = serde_json::to_vec_pretty(recipe).map_err(io::Error::other)?;
-        replace(&path.join("recipe.json"), &text)?;
+        replace(&path.join("recipe.json"), recipe.to_text().as_bytes())?;
         RunFolder::open(&path)
     }
 

@@ -120,24 +120,30 @@ pub fn train_export(start: &Start, choices: &ExportChoices, stop: &AtomicBool) -
     Ok(Ended::Exported(ModelFiles::in_folder(&choices.out, session.recipe.preset.name()), report))
 }
 
-/// The device comes first: where it is missing, not even a run folder is left behind.
-fn open_run(start: &Start) -> Result<(RunFolder, Recipe, Device), Failure> {
+/// Every number of the run that this start would begin or go on with: what `--dry-run` shows.
+///
+/// # Errors
+/// If the run to go on with cannot be read.
+pub fn recipe(start: &Start) -> Result<Recipe, Failure> {
     match start {
-        Start::New(runs, choices) => {
-            let recipe = Recipe::resolve(choices);
-            let device = device::open(&recipe.device)?;
-            let folder = RunFolder::create(runs, &recipe)
-                .map_err(|source| Failure::File { path: runs.clone(), source })?;
-            Ok((folder, recipe, device))
-        }
+        Start::New(_, choices) => Ok(Recipe::resolve(choices)),
         Start::Resume(path) => {
-            let failed = |source| Failure::File { path: path.clone(), source };
-            let folder = RunFolder::open(path).map_err(failed)?;
-            let recipe = folder.recipe().map_err(failed)?;
-            let device = device::open(&recipe.device)?;
-            Ok((folder, recipe, device))
+            let recipe = RunFolder::open(path).and_then(|folder| folder.recipe());
+            recipe.map_err(|source| Failure::File { path: path.clone(), source })
         }
     }
+}
+
+/// The device comes first: where it is missing, not even a run folder is left behind.
+fn open_run(start: &Start) -> Result<(RunFolder, Recipe, Device), Failure> {
+    let recipe = recipe(start)?;
+    let device = device::open(&recipe.device)?;
+    let (path, folder) = match start {
+        Start::New(runs, _) => (runs, RunFolder::create(runs, &recipe)),
+        Start::Resume(path) => (path, RunFolder::open(path)),
+    };
+    let folder = folder.map_err(|source| Failure::File { path: path.clone(), source })?;
+    Ok((folder, recipe, device))
 }
 
 fn read_held_out(path: Option<&Path>) -> Result<BTreeSet<String>, Failure> {

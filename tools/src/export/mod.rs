@@ -1,8 +1,8 @@
 //! From finished weights to the two ONNX files with their cards: graph, halo measured, golden tile, parity
 //! with the networks. Knows ONNX through `graph`, ONNX Runtime through `crate::onnx`.
 
-mod graph;
-mod proto;
+pub(crate) mod graph;
+pub(crate) mod proto;
 mod super_resolution;
 
 use crate::measure::estimate;

@@ -5,5 +5,6 @@
 mod corpus;
 mod device;
 mod export;
+mod inspect;
 mod resume;
 mod support;

@@ -1,0 +1,139 @@
+//! `tools inspect FILE.onnx`: what a model file says about itself, what its graph costs, and whether it still
+//! gives its golden tile. Reads; changes nothing.
+
+mod cost;
+
+use crate::export::proto::{Graph, Model, ValueInfo};
+use crate::onnx::{OnnxError, OnnxModel};
+use contract::card::{CardError, GOLDEN_TOLERANCE, ModelCard};
+use cost::{Cost, cost};
+use prost::Message;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why a file cannot be inspected.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// It cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] std::io::Error),
+    /// It is no ONNX file.
+    #[error("is no ONNX file ({0})")]
+    NoModel(String),
+    /// ONNX Runtime's own words.
+    #[error(transparent)]
+    Runtime(#[from] OnnxError),
+}
+
+/// Everything that is known about a model file.
+#[derive(Debug)]
+pub struct Inspection {
+    file: PathBuf,
+    bytes: usize,
+    model: Model,
+    cost: Cost,
+    /// The card, or everything that is wrong with it.
+    pub card: Result<ModelCard, CardError>,
+    /// Largest difference from the golden tile, where there is a card.
+    pub golden: Option<f32>,
+}
+
+/// Reads a file, counts, and evaluates its golden tile.
+///
+/// # Errors
+/// [`InspectError`]; a card that is wrong is no error but a finding.
+pub fn inspect(file: &Path) -> Result<Inspection, InspectError> {
+    let bytes = std::fs::read(file)?;
+    let mut model = Model::decode(&bytes[..]).map_err(|error| InspectError::NoModel(error.to_string()))?;
+    let no_graph = || InspectError::NoModel("it has no graph".into());
+    let pairs: BTreeMap<String, String> =
+        model.metadata_props.drain(..).map(|pair| (pair.key, pair.value)).collect();
+    let card = ModelCard::from_pairs(&pairs).map(|(card, _)| card);
+    let golden = card.as_ref().ok().map(|card| golden(file, card)).transpose()?;
+    let graph = model.graph.as_ref().ok_or_else(no_graph)?;
+    let scale = card.as_ref().map_or(1, |card| card.scale);
+    let cost = cost(graph, &[("image", 1.0), ("noise", (scale * scale) as f64)]);
+    Ok(Inspection { file: file.to_owned(), bytes: bytes.len(), cost, model, card, golden })
+}
+
+/// The largest difference from the known answer.
+fn golden(file: &Path, card: &ModelCard) -> Result<f32, OnnxError> {
+    let mut model = OnnxModel::open(file, card.scale, 1)?;
+    let (golden, context) = (&card.golden, card.golden_context());
+    let output = model.window(&golden.image, golden.window(context), golden.seed, 1.0)?;
+    Ok(golden.error(&output, context, card.scale))
+}
+
+impl Inspection {
+    /// Whether the daemon would take it: its card is whole, and it does what the card says.
+    pub fn is_well(&self) -> bool {
+        self.golden.is_some_and(|error| error <= GOLDEN_TOLERANCE)
+    }
+
+    fn graph(&self) -> &Graph {
+        self.model.graph.as_ref().expect("a file without a graph was refused")
+    }
+
+    fn card_lines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let card = match &self.card {
+            Ok(card) => card,
+            Err(error) => {
+                writeln!(f, "card      none that the daemon would take:")?;
+                return error.problems.iter().try_for_each(|problem| writeln!(f, "          {problem}"));
+            }
+        };
+        // The golden tile is a thousand digits; how well it is met is told below.
+        for (key, value) in card.to_pairs().iter().filter(|(key, _)| !key.contains(".golden.")) {
+            writeln!(f, "card      {key} = {value}")?;
+        }
+        let error = self.golden.unwrap_or(f32::NAN);
+        let verdict = if self.is_well() { "well" } else { "NOT what the card promises" };
+        writeln!(
+            f,
+            "golden    differs by {error:.1e}, at most {GOLDEN_TOLERANCE:.0e} is arithmetic: {verdict}"
+        )
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (graph, cost) = (self.graph(), &self.cost);
+        let opset = self.model.opset_import.iter().map(|set| set.version).max().unwrap_or(0);
+        writeln!(f, "file      {}, {:.2} MB", self.file.display(), self.bytes as f64 / 1e6)?;
+        writeln!(f, "made by   {} {}", self.model.producer_name, self.model.producer_version)?;
+        writeln!(f, "format    IR version {}, opset {opset}", self.model.ir_version)?;
+        for (side, values) in [("input ", &graph.input), ("output", &graph.output)] {
+            for value in values {
+                writeln!(f, "{side}    {} {}", value.name, shape(value))?;
+            }
+        }
+        let nodes: Vec<String> = cost.nodes.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        writeln!(f, "nodes     {}: {}", graph.node.len(), nodes.join(", "))?;
+        writeln!(f, "weights   {} values", cost.parameters)?;
+        let bound = if cost.uncounted.is_empty() { "" } else { "at least " };
+        writeln!(f, "cost      {bound}{:.0} multiply-accumulates per input pixel", cost.macs_per_pixel)?;
+        if !cost.uncounted.is_empty() {
+            let kinds: Vec<&str> = cost.uncounted.iter().map(String::as_str).collect();
+            writeln!(f, "          not counted: {}", kinds.join(", "))?;
+        }
+        let said = self.card.as_ref().map_or(String::new(), |card| {
+            format!("; the card says {}, and {} are enough for tiles (halo)", card.receptive_field, card.halo)
+        });
+        writeln!(f, "reach     {bound}{:.0} pixels on each side by the graph{said}", cost.radius.ceil())?;
+        self.card_lines(f)
+    }
+}
+
+/// Dimensions as numbers or names.
+fn shape(value: &ValueInfo) -> String {
+    let tensor = value.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+    let Some(shape) = tensor.and_then(|tensor| tensor.shape.as_ref()) else { return "of any shape".into() };
+    let side =
+        |dimension: &crate::export::proto::Dimension| match (&dimension.dim_value, &dimension.dim_param) {
+            (Some(value), _) => value.to_string(),
+            (None, Some(name)) => name.clone(),
+            (None, None) => "?".into(),
+        };
+    shape.dim.iter().map(side).collect::<Vec<_>>().join("×")
+}

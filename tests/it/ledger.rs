@@ -2,7 +2,7 @@
 
 use crate::support::fake::Fake;
 use crate::support::pictures::{nearest, open, pattern, png};
-use crate::support::process::{Said, onestep, said, start, until};
+use crate::support::process::{Said, onestep, pause, said, start, until};
 use crate::support::{Bench, Ran, World, files_below, onnx};
 use onestep::edge::record::Receipt;
 use onestep::error::JobError;
@@ -11,6 +11,7 @@ use onestep::pipeline::Intake;
 use std::ffi::OsString;
 use std::fs::{self, File, FileTimes};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 fn run(world: &World) -> Ran {
@@ -133,6 +134,25 @@ fn two_trees_that_want_one_place_are_told_apart() {
     let mut bench = Bench::new(&world, &Fake::new(2, 1), 1).with_seed(9);
     bench.intake = from_other();
     assert_eq!(bench.run().summary.done, 1);
+}
+
+/// The name is free, and the picture looked at again, only when its end is in the ledger; else it would be begun
+/// once more.
+#[test]
+fn r3_a_picture_that_is_seen_again_while_it_is_recorded_is_done_once() {
+    let world = World::new();
+    world.put("a.png", png(&pattern(9, 7, 3)));
+    let mut bench = Bench::new(&world, &Fake::new(2, 1), 1);
+    let list = world.scan();
+    bench.intake = Intake::List(Box::new(list.into_iter().cycle().take(500)));
+    bench.trap = Some(Arc::new(|name: &str| {
+        if name == "record" {
+            pause(Duration::from_millis(30));
+        }
+    }));
+    let ran = bench.run();
+    assert_eq!((ran.end.clone(), ran.summary.done, ran.summary.failed), (Ok(()), 1, 0), "{ran:?}");
+    assert!(ran.summary.already_there > 0, "{ran:?}");
 }
 
 /// `once` on the world's folders with the tiny model and a state folder of its own.

@@ -136,8 +136,8 @@ fn two_trees_that_want_one_place_are_told_apart() {
     assert_eq!(bench.run().summary.done, 1);
 }
 
-/// The name is free, and the picture looked at again, only when its end is in the ledger; else it would be begun
-/// once more.
+/// The name is free, and the picture looked at again, only when its end is in the ledger; else it would be
+/// begun once more.
 #[test]
 fn r3_a_picture_that_is_seen_again_while_it_is_recorded_is_done_once() {
     let world = World::new();

@@ -20,8 +20,23 @@ pub struct Cli {
 pub enum Command {
     /// Train a model on a folder of pictures and write NAME.onnx and NAME-mean.onnx with their cards.
     TrainExport(Box<TrainExport>),
+    /// Measure a model file on sets of pictures: PSNR and SSIM on Y, and the output against the input.
+    Evaluate(Evaluate),
     /// Tell what a model file is: card, inputs, cost, receptive field, and whether it gives its golden tile.
     Inspect(Inspect),
+}
+
+/// Options of `evaluate`.
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// The ONNX file; its companion for strength 0 lies beside it.
+    pub file: PathBuf,
+    /// Folder whose subfolders are sets of pictures.
+    #[arg(long)]
+    pub eval: PathBuf,
+    /// Also write the table as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// Options of `inspect`.

@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod data;
 pub mod device;
+pub mod evaluate;
 pub mod export;
 pub mod inspect;
 pub mod measure;

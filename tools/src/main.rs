@@ -6,9 +6,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tools::cli::{Cli, Command, TrainExport};
+use tools::cli::{Cli, Command, Evaluate, TrainExport};
+use tools::evaluate::evaluate_file;
 use tools::inspect::inspect;
 use tools::recipe::Recipe;
+use tools::run_folder::replace;
 use tools::train_export::{Ended, Failure, recipe, train_export};
 
 /// Exit code of a failure.
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,ort=warn")).init();
     match Cli::parse().command {
         Command::TrainExport(arguments) => train(*arguments),
+        Command::Evaluate(arguments) => measure(&arguments),
         Command::Inspect(arguments) => look_at(&arguments.file),
     }
 }
@@ -37,6 +40,26 @@ fn look_at(file: &Path) -> ExitCode {
         }
         Err(failure) => {
             log::error!("{failure}: {}", file.display());
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn measure(arguments: &Evaluate) -> ExitCode {
+    let evaluation = match evaluate_file(&arguments.file, &arguments.eval) {
+        Ok(evaluation) => evaluation,
+        Err(failure) => {
+            log::error!("{failure}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    write!(std::io::stdout(), "{evaluation}").ok();
+    let Some(path) = &arguments.json else { return ExitCode::SUCCESS };
+    let json = serde_json::to_vec_pretty(&evaluation.rows).expect("rows have only numbers and strings");
+    match replace(path, &json) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            log::error!("cannot be written: {failure}: {}", path.display());
             ExitCode::from(FAILED)
         }
     }

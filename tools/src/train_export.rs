@@ -4,7 +4,7 @@
 use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair};
 use crate::device::{self, DeviceError};
 use crate::export::{self, ExportError, ExportOptions, ModelFiles};
-use crate::measure::{Estimate, Report, estimate, evaluate, sample_figures, strip};
+use crate::measure::{Estimate, Report, STRENGTHS, estimate, evaluate, sample_figures, strip};
 use crate::onnx::{OnnxError, OnnxModel, bicubic};
 use crate::progress::Progress;
 use crate::recipe::{Choices, Recipe};
@@ -200,7 +200,9 @@ fn publish(
     log::info!("exporting and checking against ONNX Runtime");
     let (draft, parity) = export::export(session, folder.path(), &options)?;
     let rows = match &choices.eval {
-        Some(sets) => evaluate(&draft, session.recipe.scale, session.recipe.sample_radius(), sets)?,
+        Some(sets) => {
+            evaluate(&draft, &STRENGTHS, session.recipe.scale, session.recipe.sample_radius(), sets)?
+        }
         None => Vec::new(),
     };
     let report = Report {

@@ -8,7 +8,6 @@ use crate::onnx::{OnnxError, OnnxModel};
 use contract::card::{CardError, GOLDEN_TOLERANCE, ModelCard};
 use cost::{Cost, cost};
 use prost::Message;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +20,9 @@ pub enum InspectError {
     /// It is no ONNX file.
     #[error("is no ONNX file ({0})")]
     NoModel(String),
+    /// It carries no card that the daemon would take.
+    #[error("has no whole model card: {0}")]
+    Card(#[from] CardError),
     /// ONNX Runtime's own words.
     #[error(transparent)]
     Runtime(#[from] OnnxError),
@@ -45,16 +47,31 @@ pub struct Inspection {
 /// [`InspectError`]; a card that is wrong is no error but a finding.
 pub fn inspect(file: &Path) -> Result<Inspection, InspectError> {
     let bytes = std::fs::read(file)?;
-    let mut model = Model::decode(&bytes[..]).map_err(|error| InspectError::NoModel(error.to_string()))?;
+    let model = decode(&bytes)?;
     let no_graph = || InspectError::NoModel("it has no graph".into());
-    let pairs: BTreeMap<String, String> =
-        model.metadata_props.drain(..).map(|pair| (pair.key, pair.value)).collect();
-    let card = ModelCard::from_pairs(&pairs).map(|(card, _)| card);
+    let card = card_of(&model);
     let golden = card.as_ref().ok().map(|card| golden(file, card)).transpose()?;
     let graph = model.graph.as_ref().ok_or_else(no_graph)?;
     let scale = card.as_ref().map_or(1, |card| card.scale);
     let cost = cost(graph, &[("image", 1.0), ("noise", (scale * scale) as f64)]);
     Ok(Inspection { file: file.to_owned(), bytes: bytes.len(), cost, model, card, golden })
+}
+
+/// A file's card.
+///
+/// # Errors
+/// If the file or its card is not whole.
+pub fn card(file: &Path) -> Result<ModelCard, InspectError> {
+    Ok(card_of(&decode(&std::fs::read(file)?)?)?)
+}
+
+fn decode(bytes: &[u8]) -> Result<Model, InspectError> {
+    Model::decode(bytes).map_err(|error| InspectError::NoModel(error.to_string()))
+}
+
+fn card_of(model: &Model) -> Result<ModelCard, CardError> {
+    let pairs = model.metadata_props.iter().map(|pair| (pair.key.clone(), pair.value.clone()));
+    ModelCard::from_pairs(&pairs.collect()).map(|(card, _)| card)
 }
 
 /// The largest difference from the known answer.

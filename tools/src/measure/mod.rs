@@ -8,6 +8,6 @@ mod strip;
 
 pub use estimate::{Estimate, estimate};
 pub use figures::{psnr_y, ssim_y};
-pub use report::{Report, Row, evaluate};
+pub use report::{Report, Row, STRENGTHS, TABLE_HEAD, evaluate};
 pub use sample_figures::{SampleFigures, sample_figures};
 pub use strip::strip;

@@ -12,7 +12,9 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Strengths at which the sets are evaluated; 0 is the mean file.
-const STRENGTHS: [f32; 4] = [0.0, 0.3, 0.5, 1.0];
+pub const STRENGTHS: [f32; 4] = [0.0, 0.3, 0.5, 1.0];
+/// The first two lines of the table of the public sets.
+pub const TABLE_HEAD: &str = "| set | method | PSNR-Y dB | SSIM-Y | LR-PSNR-Y dB |\n|---|---|---|---|---|";
 /// Seed of the samples on the public sets.
 const SEED: u64 = 1;
 
@@ -56,12 +58,14 @@ pub struct Report {
     pub grain: SampleFigures,
 }
 
-/// Evaluates both files on every folder of pictures below `sets`. A folder that holds no picture is left out.
+/// Evaluates both files, at 0 and other strengths, on every folder of pictures below `sets`. A folder that
+/// holds no picture is left out.
 ///
 /// # Errors
 /// If a file cannot be opened or a set cannot be read.
 pub fn evaluate(
     files: &ModelFiles,
+    strengths: &[f32],
     scale: usize,
     context: usize,
     sets: &Path,
@@ -93,7 +97,7 @@ pub fn evaluate(
             Ok::<(), OnnxError>(())
         };
         add("bicubic".into(), &mut |small| Ok(bicubic(small, scale)))?;
-        for strength in STRENGTHS {
+        for &strength in strengths {
             let model = if strength == 0.0 { &mut mean } else { &mut sample };
             add(format!("{strength}"), &mut |small| {
                 Ok(model.enlarge(small, context, SEED, strength)?.to_picture())
@@ -135,7 +139,7 @@ impl Report {
             format!("Trained {:.0} minutes on {}.", self.minutes, self.device),
             format!("Parameters: mean net {mean}, scale head {scale}, consistency net {sampler}."),
             format!("ONNX Runtime (CPU, f32) differs from the networks by at most {:.1e}.\n", self.parity),
-            "| set | method | PSNR-Y dB | SSIM-Y | LR-PSNR-Y dB |\n|---|---|---|---|---|".into(),
+            TABLE_HEAD.into(),
         ];
         lines.extend(self.rows.iter().map(Row::to_markdown));
         let (crops, samples) = self.held_out;
@@ -156,7 +160,8 @@ impl Report {
 }
 
 impl Row {
-    fn to_markdown(&self) -> String {
+    /// As a line of the table.
+    pub fn to_markdown(&self) -> String {
         let Row { set, method, pictures, psnr_y, ssim_y, lr_psnr_y } = self;
         let word = if method == "bicubic" { "" } else { "strength " };
         format!("| {set} ({pictures}) | {word}{method} | {psnr_y:.2} | {ssim_y:.4} | {lr_psnr_y:.1} |")

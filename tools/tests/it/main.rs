@@ -4,6 +4,7 @@
 
 mod corpus;
 mod device;
+mod evaluate;
 mod export;
 mod inspect;
 mod resume;

@@ -1,0 +1,68 @@
+//! `tools evaluate FILE.onnx`: the table of the public sets for a file as it ships, by ONNX Runtime. Decides
+//! which files and strengths belong together; the figures are `measure`'s.
+
+use crate::export::ModelFiles;
+use crate::inspect::{InspectError, card};
+use crate::measure::{Row, STRENGTHS, TABLE_HEAD, evaluate};
+use crate::onnx::OnnxError;
+use contract::card::{ModelCard, Role};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why a file cannot be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// The file, or its card.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: InspectError,
+    },
+    /// There is nothing to measure on.
+    #[error("no folder with pictures (PNG, JPEG) in {}", .0.display())]
+    NoSets(PathBuf),
+    /// ONNX Runtime's own words.
+    #[error(transparent)]
+    Runtime(#[from] OnnxError),
+}
+
+/// The table of one model.
+#[derive(Debug)]
+pub struct Evaluation {
+    card: ModelCard,
+    /// Its lines, also for JSON.
+    pub rows: Vec<Row>,
+}
+
+/// Evaluates a model file, with its companion for strength 0 where it names one, on every folder of pictures
+/// below `sets`. A mean file is evaluated at strength 0 alone.
+///
+/// # Errors
+/// See [`EvaluateError`].
+pub fn evaluate_file(file: &Path, sets: &Path) -> Result<Evaluation, EvaluateError> {
+    let read =
+        |path: &Path| card(path).map_err(|source| EvaluateError::File { path: path.to_owned(), source });
+    let told = read(file)?;
+    let mean = told.companion.as_ref().map_or(file.to_owned(), |name| file.with_file_name(name));
+    read(&mean)?;
+    let strengths: &[f32] = if told.role == Role::Sample { &STRENGTHS } else { &STRENGTHS[..1] };
+    let files = ModelFiles { sample: file.to_owned(), mean };
+    let rows = evaluate(&files, strengths, told.scale, told.receptive_field, sets)?;
+    if rows.is_empty() {
+        return Err(EvaluateError::NoSets(sets.to_owned()));
+    }
+    Ok(Evaluation { card: told, rows })
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ModelCard { name, scale, .. } = &self.card;
+        writeln!(
+            f,
+            "{name}, ×{scale}, bicubic degradation, ONNX Runtime on the CPU, seed 1\n\n{TABLE_HEAD}"
+        )?;
+        self.rows.iter().try_for_each(|row| writeln!(f, "{}", row.to_markdown()))
+    }
+}

@@ -54,8 +54,10 @@ impl fmt::Display for Summary {
 /// An end that is not written down yet.
 struct Waiting {
     end: Ended,
-    /// Its reason file, or the absence of one, is as it should be.
+    /// Its reason file, or the absence of one, is as it should be, or never will be.
     filed: bool,
+    /// It failed and has no reason file, since something stands in its place.
+    untold: bool,
     /// Its receipt is written, if it has one.
     receipted: bool,
 }
@@ -78,7 +80,7 @@ pub fn run(
         };
         let closed = matches!(next, Err(RecvTimeoutError::Disconnected));
         let new = next.into_iter().chain(inbox.try_iter().take(TOGETHER - 1));
-        waiting.extend(new.map(|end| Waiting { end, filed: false, receipted: false }));
+        waiting.extend(new.map(|end| Waiting { end, filed: false, untold: false, receipted: false }));
         match pulse.work(|| write(options, &mut waiting, &mut ledger)) {
             Ok(()) => {}
             Err(error) if error.transient && !closed => {
@@ -105,9 +107,19 @@ pub fn run(
 /// Files, receipts, rows: in this order, since from receipts the ledger can be made again, and not the other
 /// way round. What is written is not written again. Only the ledger's own errors can be lasting ones.
 fn write(options: &Recording, waiting: &mut [Waiting], ledger: &mut Ledger) -> Said<()> {
-    let not_yet = |error: std::io::Error| SystemError { text: error.to_string(), transient: true };
+    let not_yet =
+        |what: &str, error: SystemError| SystemError { text: format!("{what}: {error}"), transient: true };
     for waiting in waiting.iter_mut().filter(|waiting| !waiting.filed) {
-        file(options, &waiting.end.settled).map_err(not_yet)?;
+        if let Err(error) = file(options, &waiting.end.settled) {
+            // Is it this one place, or the whole folder? One picture never stops the others.
+            let error = SystemError::from(error);
+            if error.transient || store::probe(&options.output).is_err() {
+                return Err(not_yet("reason file", error));
+            }
+            let source = waiting.end.settled.errand.source.display();
+            log::error!("cannot write why this picture failed: {error}: {source}");
+            waiting.untold = true;
+        }
         waiting.filed = true;
     }
     let lines: String = waiting
@@ -116,10 +128,11 @@ fn write(options: &Recording, waiting: &mut [Waiting], ledger: &mut Ledger) -> S
         .filter_map(|waiting| receipt(options, ledger.run_name(), &waiting.end.settled))
         .collect();
     if !lines.is_empty() {
-        store::append(&options.output.join(RECEIPTS), &lines).map_err(not_yet)?;
+        store::append(&options.output.join(RECEIPTS), &lines)
+            .map_err(|error| not_yet(RECEIPTS, error.into()))?;
     }
     waiting.iter_mut().for_each(|waiting| waiting.receipted = true);
-    let rows: Vec<Entry> = waiting.iter().filter_map(|waiting| row(options, &waiting.end.settled)).collect();
+    let rows: Vec<Entry> = waiting.iter().filter_map(|waiting| row(options, waiting)).collect();
     if rows.is_empty() { Ok(()) } else { ledger.settle(&rows) }
 }
 
@@ -135,17 +148,19 @@ fn file(options: &Recording, end: &Settled) -> std::io::Result<()> {
 }
 
 /// The picture's row in the ledger, where there is news.
-fn row(options: &Recording, end: &Settled) -> Option<Entry> {
-    let errand = &end.errand;
-    match &end.outcome {
+fn row(options: &Recording, waiting: &Waiting) -> Option<Entry> {
+    let Settled { errand, outcome, .. } = &waiting.end.settled;
+    match outcome {
         Outcome::Done(made) => Some(entry(options, errand, State::Done, &made.mark.sha256, String::new())),
         Outcome::AlreadyThere(Found::Touched(sha256) | Found::Marked(sha256)) => {
             Some(entry(options, errand, State::Done, sha256, String::new()))
         }
         Outcome::Failed { error, .. } => {
             let mut entry = entry(options, errand, State::Failed, "", format!("{}: {error}", error.class()));
-            // What may succeed when something else has changed is not remembered against it.
-            entry.fingerprint = if error.is_lasting() { options.failed.clone() } else { String::new() };
+            // What may succeed when something else has changed is not remembered against it, nor what was not
+            // told.
+            let is_known = error.is_lasting() && !waiting.untold;
+            entry.fingerprint = if is_known { options.failed.clone() } else { String::new() };
             Some(entry)
         }
         Outcome::AlreadyThere(Found::Known)

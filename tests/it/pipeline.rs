@@ -59,6 +59,22 @@ fn every_picture_has_one_result_or_one_reason() {
     assert_eq!(world.reason("boom.png").1, told);
 }
 
+/// Something stands where reasons go: then the log has to do, and nobody waits for it.
+#[test]
+fn r3_a_reason_that_can_never_be_written_stops_nobody() {
+    let world = World::new();
+    world.put("bad.jpg", "hello");
+    world.put("good.png", png(&pattern(9, 7, 3)));
+    fs::write(world.output.join("failed"), "a file where a folder should be").expect("writable");
+    let ran = run(&world);
+    assert_eq!((ran.end, ran.summary.done, ran.summary.failed), (Ok(()), 1, 1));
+    fs::remove_file(world.output.join("failed")).expect("ours");
+    let mut bench = Bench::new(&world, &Fake::new(2, 1), 1);
+    bench.plan.admission.once = false;
+    assert_eq!(bench.run().summary.failed, 1, "what was not told is tried again");
+    assert_eq!(world.outputs(), ["failed/bad.jpg.reason.json", "good.png"]);
+}
+
 #[test]
 fn a_second_run_does_nothing_and_a_repaired_picture_loses_its_reason() {
     let world = World::new();

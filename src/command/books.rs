@@ -79,6 +79,9 @@ fn tell(found: &Found, receipts: &Path) {
             log::warn!("the run before crashed ({how}); in flight then, and done one by one now: {pictures}");
         }
     }
+    if found.confirmed > 0 {
+        log::info!("{} more were in flight, and have their receipts", found.confirmed);
+    }
     if let Some(aside) = &found.aside {
         log::warn!("the ledger was damaged, and is put aside: {}", aside.display());
     }

@@ -7,7 +7,6 @@ use crate::config;
 use crate::edge::store;
 use crate::error::{CommandError, Exit, StartError, SystemError};
 use crate::work::naming::RECEIPTS;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -19,8 +18,7 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
     for folder in [Ok(config.output.clone()), state.clone()].into_iter().flatten() {
         problems.extend(unusable(&folder, store::probe));
     }
-    let append = |receipts: &Path| File::options().append(true).open(receipts).map(drop);
-    problems.extend(unusable(&config.output.join(RECEIPTS), append));
+    problems.extend(unusable(&config.output.join(RECEIPTS), store::probe_append));
     let order = run::order(&config, library.as_deref());
     let planned = plan(&order);
     let (state, planned) = match (state, planned) {

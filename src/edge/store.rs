@@ -77,6 +77,14 @@ pub fn probe(root: &Path) -> io::Result<()> {
     written
 }
 
+/// Whether something can be added to a file.
+///
+/// # Errors
+/// What the system says if not.
+pub fn probe_append(path: &Path) -> io::Result<()> {
+    File::options().append(true).open(path).map(drop)
+}
+
 /// Makes the output folder itself.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(super) const FILE: &str = "ledger.sqlite";
 /// Raised when the tables change; an older onestep refuses a newer ledger.
 pub(super) const VERSION: i64 = 1;
-/// How long one of our two connections waits for the other; a transaction takes milliseconds.
+/// How long one of our connections waits for another; a transaction takes milliseconds.
 const BUSY: Duration = Duration::from_secs(30);
 
 pub(super) const TABLES: &str = "
@@ -50,7 +50,13 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // Walks the tree of every table, so that damage is met now and not in the middle of work.
+    Ok(connection)
+}
+
+/// Opens the file for the first time in a run: walks the tree of every table, so that damage is met now and
+/// not in the middle of work, and refuses what a newer onestep wrote.
+pub(super) fn connect_and_check(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path)?;
     let said: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
     if said != "ok" {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);

@@ -12,11 +12,12 @@ use crate::error::{Fatal, SystemError};
 use crate::work::death::{Death, Present};
 use crate::work::known::{Known, State};
 use crate::work::mark::Stamp;
-use file::{FILE, TABLES, VERSION, connect, is_damage, put_aside};
+use file::{FILE, TABLES, VERSION, connect, connect_and_check, is_damage, put_aside};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};
 
-/// One connection. `admit` reads and intends on its own, `record` settles on another.
+/// One connection. `admit` reads and intends on its own, `record` settles on another, `supervise` has a
+/// third.
 #[derive(Debug)]
 pub struct Ledger {
     connection: Connection,
@@ -123,10 +124,10 @@ impl Ledger {
     ) -> Said<(Ledger, Found)> {
         let path = folder.join(FILE);
         let mut found = Found::default();
-        let connection = match connect(&path) {
+        let connection = match connect_and_check(&path) {
             Err(error) if is_damage(&error) => {
                 found.aside = Some(put_aside(&path)?);
-                connect(&path)?
+                connect_and_check(&path)?
             }
             other => other?,
         };

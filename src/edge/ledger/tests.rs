@@ -70,9 +70,9 @@ fn only_crashes_are_counted_and_only_while_the_file_stays_the_same() {
 }
 
 /// Receipts of one run.
-struct Some1(String, Vec<Entry>);
+struct Told(String, Vec<Entry>);
 
-impl Receipts for Some1 {
+impl Receipts for Told {
     fn all(&self) -> Said<Box<dyn Iterator<Item = Said<Entry>> + '_>> {
         Ok(Box::new(self.1.iter().cloned().map(Ok)))
     }
@@ -85,19 +85,19 @@ impl Receipts for Some1 {
 #[test]
 fn what_the_dead_run_started_and_reported_is_done_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a temp folder");
-    let die = |receipts: &Some1| {
+    let die = |receipts: &Told| {
         let (ledger, found) = Ledger::open(folder.path(), &present(), None, receipts).expect("opens");
         ledger.intend(&entry("a", State::Started)).expect("written");
         ledger.intend(&entry("b", State::Started)).expect("written");
         (ledger.run_name().to_owned(), found)
     };
-    let (first, _) = die(&Some1(String::new(), vec![]));
+    let (first, _) = die(&Told(String::new(), vec![]));
     let other_file = Entry { stamp: Stamp::default(), ..entry("b", State::Done) };
-    let (second, found) = die(&Some1(first.clone(), vec![entry("a", State::Done), other_file]));
+    let (second, found) = die(&Told(first.clone(), vec![entry("a", State::Done), other_file]));
     assert_eq!((found.confirmed, found.in_flight), (1, vec!["b".to_owned()]));
     // The same receipts again: they are of an older run, and a was begun once more since.
     assert_ne!(first, second);
-    let (_, found) = die(&Some1(first, vec![entry("a", State::Done)]));
+    let (_, found) = die(&Told(first, vec![entry("a", State::Done)]));
     assert_eq!((found.confirmed, found.in_flight.len()), (0, 2));
 }
 
@@ -115,7 +115,7 @@ fn a_new_ledger_is_filled_whole_or_not_at_all() {
     }
     let folder = tempfile::tempdir().expect("a temp folder");
     assert!(Ledger::open(folder.path(), &present(), None, &Broken).is_err());
-    let whole = Some1(String::new(), vec![entry("a", State::Done), entry("b", State::Done)]);
+    let whole = Told(String::new(), vec![entry("a", State::Done), entry("b", State::Done)]);
     let (ledger, found) = Ledger::open(folder.path(), &present(), None, &whole).expect("opens");
     assert_eq!((found.filled, ledger.count(State::Done).expect("read")), (Some(2), 2));
 }

@@ -33,6 +33,16 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     }))
 }
 
+/// Whether convolutions are faster in bf16: on a GPU always; on a CPU they need avx512_bf16, elsewhere they are
+/// emulated and several times slower than f32.
+pub fn bf16_pays(device: Device) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let native = std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    let native = false;
+    device != Device::Cpu || native
+}
+
 /// Loading libtorch_cuda.so makes it register its kernels with the libtorch_cpu.so this program is linked to.
 #[expect(unsafe_code, reason = "dlopen has no safe form; the library's constructors only register kernels")]
 fn load_cuda() -> Result<(), String> {

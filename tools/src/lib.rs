@@ -4,17 +4,27 @@
 //!
 //! It shares `contract` with the daemon and nothing else.
 
+pub mod classify;
 pub mod cli;
 pub mod data;
 pub mod device;
+pub mod edit;
 pub mod evaluate;
+pub mod evaluate_generator;
 pub mod export;
+pub mod gallery;
+pub mod generator;
 pub mod inspect;
 pub mod measure;
+pub mod method;
 pub mod net;
 pub mod onnx;
 pub mod progress;
 pub mod recipe;
 pub mod run_folder;
+pub mod sample;
+pub mod start;
 pub mod train;
+pub mod train_classifier;
 pub mod train_export;
+pub mod train_generator;

@@ -6,12 +6,18 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tools::cli::{Cli, Command, Evaluate, TrainExport};
+use tools::cli::{Cli, Command, Edit, Evaluate, Sample, TrainClassifier, TrainExport, Training};
+use tools::edit::edit_pictures;
 use tools::evaluate::evaluate_file;
+use tools::evaluate_generator::evaluate_generator;
 use tools::inspect::inspect;
-use tools::recipe::Recipe;
+use tools::recipe::RunRecipe;
 use tools::run_folder::replace;
-use tools::train_export::{Ended, Failure, recipe, train_export};
+use tools::sample::sample;
+use tools::start::{Chosen, Start};
+use tools::train_classifier::train_classifier;
+use tools::train_export::{Ended, train_export};
+use tools::train_generator::{Generated, train_generator};
 
 /// Exit code of a failure.
 const FAILED: u8 = 1;
@@ -25,7 +31,10 @@ fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,ort=warn")).init();
     match Cli::parse().command {
         Command::TrainExport(arguments) => train(*arguments),
+        Command::TrainClassifier(arguments) => classifier(arguments),
         Command::Evaluate(arguments) => measure(&arguments),
+        Command::Sample(arguments) => draw(arguments),
+        Command::Edit(arguments) => change(arguments),
         Command::Inspect(arguments) => look_at(&arguments.file),
     }
 }
@@ -46,12 +55,19 @@ fn look_at(file: &Path) -> ExitCode {
 }
 
 fn measure(arguments: &Evaluate) -> ExitCode {
-    let evaluation = match evaluate_file(&arguments.file, &arguments.eval) {
+    if let Some(choices) = arguments.generator() {
+        return match evaluate_generator(&choices) {
+            Ok(report) => {
+                write!(std::io::stdout(), "{}", report.to_markdown()).ok();
+                ExitCode::SUCCESS
+            }
+            Err(failure) => failed(&failure),
+        };
+    }
+    let sets = arguments.eval.as_ref().expect("clap requires --eval without --classifier");
+    let evaluation = match evaluate_file(&arguments.file, sets) {
         Ok(evaluation) => evaluation,
-        Err(failure) => {
-            log::error!("{failure}");
-            return ExitCode::from(FAILED);
-        }
+        Err(failure) => return failed(&failure),
     };
     write!(std::io::stdout(), "{evaluation}").ok();
     let Some(path) = &arguments.json else { return ExitCode::SUCCESS };
@@ -65,10 +81,39 @@ fn measure(arguments: &Evaluate) -> ExitCode {
     }
 }
 
-fn show(recipe: Result<Recipe, Failure>) -> ExitCode {
-    match recipe {
-        Ok(recipe) => {
-            write!(std::io::stdout(), "{}", recipe.to_text()).ok();
+fn draw(arguments: Sample) -> ExitCode {
+    let choices = arguments.into_choices();
+    match sample(&choices) {
+        Ok(sampler) => {
+            let evaluations = sampler.evaluations();
+            log::info!("{sampler}, {evaluations} evaluations: {}", choices.out.display());
+            ExitCode::SUCCESS
+        }
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn change(arguments: Edit) -> ExitCode {
+    let choices = arguments.into_choices();
+    match edit_pictures(&choices) {
+        Ok(()) => {
+            log::info!("pictures, what was known of them, results: {}", choices.out.display());
+            ExitCode::SUCCESS
+        }
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn classifier(arguments: TrainClassifier) -> ExitCode {
+    let choices = arguments.into_choices();
+    match train_classifier(&choices) {
+        Ok(outcome) => {
+            log::info!(
+                "{:.2} % of the test pictures right after {:.1} minutes: {}",
+                100.0 * outcome.accuracy,
+                outcome.minutes,
+                choices.out.display()
+            );
             ExitCode::SUCCESS
         }
         Err(failure) => {
@@ -78,18 +123,60 @@ fn show(recipe: Result<Recipe, Failure>) -> ExitCode {
     }
 }
 
+fn show<C: Chosen>(start: &Start<C>) -> ExitCode {
+    match start.recipe() {
+        Ok(recipe) => {
+            write!(std::io::stdout(), "{}", recipe.to_text()).ok();
+            ExitCode::SUCCESS
+        }
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn failed(failure: &dyn std::fmt::Display) -> ExitCode {
+    log::error!("{failure}");
+    ExitCode::from(FAILED)
+}
+
 fn train(arguments: TrainExport) -> ExitCode {
     let dry_run = arguments.dry_run;
-    let (start, export) = match arguments.into_choices() {
-        Ok(choices) => choices,
-        Err(problem) => {
-            log::error!("{problem}");
+    let training = match arguments.into_choices() {
+        Ok(training) => training,
+        Err(problems) => {
+            problems.iter().for_each(|problem| log::error!("{problem}"));
             return ExitCode::from(USAGE);
         }
     };
-    if dry_run {
-        return show(recipe(&start));
+    match training {
+        Training::SuperResolution(start, _) if dry_run => show(&start),
+        Training::Generation(start, _) if dry_run => show(&start),
+        Training::SuperResolution(start, export) => match train_export(&start, &export, &stop_on_signals()) {
+            Ok(Ended::Exported(files, report)) => {
+                let (sample, mean) = (files.sample.display(), files.mean.display());
+                log::info!("models: {sample} and {mean}; report: {}", report.display());
+                ExitCode::SUCCESS
+            }
+            Ok(Ended::Interrupted(run)) => interrupted(&run),
+            Err(failure) => failed(&failure),
+        },
+        Training::Generation(start, export) => match train_generator(&start, &export, &stop_on_signals()) {
+            Ok(Generated::Exported(file)) => {
+                log::info!("model: {}", file.display());
+                ExitCode::SUCCESS
+            }
+            Ok(Generated::Interrupted(run)) => interrupted(&run),
+            Err(failure) => failed(&failure),
+        },
     }
+}
+
+fn interrupted(run: &Path) -> ExitCode {
+    log::info!("stopped; a checkpoint is kept, go on with --resume {}", run.display());
+    ExitCode::from(INTERRUPTED)
+}
+
+/// A flag that Ctrl-C and SIGTERM set.
+fn stop_on_signals() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // The second signal ends the program at once; the first asks for a checkpoint.
@@ -99,25 +186,7 @@ fn train(arguments: TrainExport) -> ExitCode {
             log::warn!("signals are not caught, Ctrl-C loses up to a minute of training: {problem}");
         }
     }
-    match train_export(&start, &export, &stop) {
-        Ok(Ended::Exported(files, report)) => {
-            log::info!(
-                "models: {} and {}; report: {}",
-                files.sample.display(),
-                files.mean.display(),
-                report.display()
-            );
-            ExitCode::SUCCESS
-        }
-        Ok(Ended::Interrupted(run)) => {
-            log::info!("stopped; a checkpoint is kept, go on with --resume {}", run.display());
-            ExitCode::from(INTERRUPTED)
-        }
-        Err(failure) => {
-            log::error!("{failure}");
-            ExitCode::from(FAILED)
-        }
-    }
+    stop
 }
 
 /// ONNX Runtime's official builds carry an uploader that starts with the library unless this is set before.

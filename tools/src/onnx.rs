@@ -7,6 +7,7 @@ use contract::{noise, resample};
 use ort::environment::Environment;
 use ort::session::{Session, SessionInputValue, builder::GraphOptimizationLevel};
 use ort::value::TensorRef;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -52,6 +53,13 @@ fn library() -> Result<PathBuf, OnnxError> {
     found.ok_or(OnnxError::NoLibrary(program))
 }
 
+fn open(path: &Path, threads: usize) -> Result<Session, OnnxError> {
+    let builder = Session::builder(environment()?)?;
+    let builder =
+        builder.with_intra_threads(threads)?.with_inter_threads(1)?.with_intra_op_spinning(false)?;
+    Ok(builder.with_optimization_level(GraphOptimizationLevel::Level3)?.commit_from_file(path)?)
+}
+
 /// An open model file of ours.
 #[derive(Debug)]
 pub struct OnnxModel {
@@ -66,11 +74,7 @@ impl OnnxModel {
     /// # Errors
     /// If the library or the file cannot be used.
     pub fn open(path: &Path, scale: usize, threads: usize) -> Result<OnnxModel, OnnxError> {
-        let builder = Session::builder(environment()?)?;
-        let builder =
-            builder.with_intra_threads(threads)?.with_inter_threads(1)?.with_intra_op_spinning(false)?;
-        let session =
-            builder.with_optimization_level(GraphOptimizationLevel::Level3)?.commit_from_file(path)?;
+        let session = open(path, threads)?;
         let sample = session.inputs().iter().any(|input| input.name() == "noise");
         Ok(OnnxModel { session, scale, sample })
     }
@@ -147,6 +151,48 @@ impl OnnxModel {
             into.copy_from_slice(&output[begin..begin + large.width]);
         }
         Ok(planes)
+    }
+}
+
+/// An open generator file of ours.
+#[derive(Debug)]
+pub struct OnnxGenerator {
+    session: Session,
+    /// Its `generator.*` and `training.*` facts.
+    pub facts: BTreeMap<String, String>,
+}
+
+impl OnnxGenerator {
+    /// Opens a file on the CPU with `threads` threads.
+    ///
+    /// # Errors
+    /// If the library or the file cannot be used, or the file is no generator.
+    pub fn open(path: &Path, threads: usize) -> Result<OnnxGenerator, OnnxError> {
+        let session = open(path, threads)?;
+        let facts: BTreeMap<String, String> = {
+            let metadata = session.metadata()?;
+            let of = |key: String| metadata.custom(&key).map(|value| (key, value));
+            metadata.custom_keys()?.into_iter().filter_map(of).collect()
+        };
+        let inputs: Vec<&str> = session.inputs().iter().map(|input| input.name()).collect();
+        if inputs != ["x", "sigma"] || !facts.contains_key("generator.side") {
+            return Err(OnnxError::Runtime(format!("{} is no generator of tools", path.display())));
+        }
+        Ok(OnnxGenerator { session, facts })
+    }
+
+    /// Evaluates N×3×S×S `x` at N levels `sigma`.
+    ///
+    /// # Errors
+    /// ONNX Runtime's words.
+    pub fn run(&mut self, x: &[f32], side: usize, sigma: &[f32]) -> Result<Vec<f32>, OnnxError> {
+        let n = sigma.len();
+        let inputs: Vec<(&str, SessionInputValue<'_>)> = vec![
+            ("x", TensorRef::from_array_view(([n, 3, side, side], x))?.into()),
+            ("sigma", TensorRef::from_array_view(([n, 1, 1, 1], sigma))?.into()),
+        ];
+        let outputs = self.session.run(inputs)?;
+        Ok(outputs["output"].try_extract_tensor::<f32>()?.1.to_vec())
     }
 }
 

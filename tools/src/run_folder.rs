@@ -1,7 +1,7 @@
 //! `runs/00007-sr-x4/`: everything one run leaves behind. recipe.json, log.jsonl, checkpoint.safetensors,
 //! weights.safetensors, strips. Knows file names, not what is trained.
 
-use crate::recipe::Recipe;
+use crate::recipe::RunRecipe;
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// If it cannot be made or written.
-    pub fn create(runs: &Path, recipe: &Recipe) -> io::Result<RunFolder> {
+    pub fn create(runs: &Path, recipe: &impl RunRecipe) -> io::Result<RunFolder> {
         fs::create_dir_all(runs)?;
         let mut number = 0;
         for entry in fs::read_dir(runs)? {
@@ -27,7 +27,7 @@ impl RunFolder {
             let digits = name.to_str().and_then(|n| n.split('-').next()).and_then(|n| n.parse::<u32>().ok());
             number = number.max(digits.map_or(0, |n| n + 1));
         }
-        let path = runs.join(format!("{number:05}-{}", recipe.preset.name()));
+        let path = runs.join(format!("{number:05}-{}", recipe.name()));
         fs::create_dir(&path)?;
         replace(&path.join("recipe.json"), recipe.to_text().as_bytes())?;
         RunFolder::open(&path)
@@ -42,13 +42,14 @@ impl RunFolder {
         Ok(RunFolder { path: path.to_owned(), log })
     }
 
-    /// The recipe the run was started with.
+    /// The recipe a run was started with.
     ///
     /// # Errors
     /// If recipe.json is missing or of another program version.
-    pub fn recipe(&self) -> io::Result<Recipe> {
-        let text = fs::read(self.path.join("recipe.json"))?;
-        serde_json::from_slice(&text).map_err(io::Error::other)
+    pub fn recipe<R: RunRecipe>(path: &Path) -> io::Result<R> {
+        let text = fs::read(path.join("recipe.json"))?;
+        let wrong = |e| io::Error::other(format!("recipe.json is of another task or program version: {e}"));
+        serde_json::from_slice(&text).map_err(wrong)
     }
 
     /// A file in the folder.

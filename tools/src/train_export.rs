@@ -2,34 +2,25 @@
 //! run that was interrupted. Reads as the list of its steps.
 
 use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair};
-use crate::device::{self, DeviceError};
+use crate::export::read::{start_weights, super_resolution_weights};
 use crate::export::{self, ExportError, ExportOptions, ModelFiles};
 use crate::measure::{Estimate, Report, STRENGTHS, estimate, evaluate, sample_figures, strip};
 use crate::onnx::{OnnxError, OnnxModel, bicubic};
 use crate::progress::Progress;
 use crate::recipe::{Choices, Recipe};
 use crate::run_folder::{self, RunFolder};
+use crate::start::{Chosen, Start, StartError};
 use crate::train::{self, Interrupted, Session, TrainError};
 use contract::pixels::{Picture, Planes};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use tch::Device;
 
 /// Crops of the held-out list that measure samples, and samples of each.
 const JUDGED: (usize, usize) = (24, 8);
 /// Strengths shown in the strip, between bicubic and the truth.
 const SHOWN: [f32; 3] = [0.0, 0.5, 1.0];
-
-/// Where a run starts.
-#[derive(Debug, Clone)]
-pub enum Start {
-    /// A new run folder below this folder.
-    New(PathBuf, Box<Choices>),
-    /// An existing run folder.
-    Resume(PathBuf),
-}
 
 /// What is done after training.
 #[derive(Debug, Clone)]
@@ -44,14 +35,24 @@ pub struct ExportChoices {
     pub licence: String,
     /// Threads for training and evaluation.
     pub threads: usize,
+    /// Export the slower of the two averages.
+    pub slow_average: bool,
+}
+
+impl Chosen for Choices {
+    type Recipe = Recipe;
+
+    fn resolve(&self) -> Recipe {
+        Recipe::resolve(self)
+    }
 }
 
 /// Why the command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The device is not there.
+    /// The run cannot begin.
     #[error(transparent)]
-    Device(#[from] DeviceError),
+    Start(#[from] StartError),
     /// No data.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -87,19 +88,23 @@ pub enum Ended {
 ///
 /// # Errors
 /// See [`Failure`]. What was trained stays in the run folder.
-pub fn train_export(start: &Start, choices: &ExportChoices, stop: &AtomicBool) -> Result<Ended, Failure> {
+pub fn train_export(
+    start: &Start<Choices>,
+    choices: &ExportChoices,
+    stop: &AtomicBool,
+) -> Result<Ended, Failure> {
     tch::set_num_threads(choices.threads as i32);
-    let (mut folder, recipe, device) = open_run(start)?;
-    let resumed = matches!(start, Start::Resume(_));
+    let (mut folder, recipe, device) = start.open()?;
     let held_out = read_held_out(recipe.held_out.as_deref())?;
     let corpus = Corpus::load(&corpus_options(&recipe, &held_out, false))?;
     log::info!("{} ({})", corpus.facts, folder.path().display());
 
     let mut session = Session::new(recipe, device);
-    if resumed && folder.file("checkpoint.safetensors").is_file() {
-        session.resume(&folder.file("checkpoint.safetensors"))?;
-    } else if let Some(weights) = session.recipe.init_from.clone() {
-        session.init_from(&weights)?;
+    if start.is_resumed() && folder.file("checkpoint.safetensors").is_file() {
+        train::resume(&mut session, &folder.file("checkpoint.safetensors"))?;
+    } else if let Some(weights) = session.recipe.run.init_from.clone() {
+        let saved = start_weights(&weights, &|file| super_resolution_weights(file, &session))?;
+        session.init_from(&saved, &weights)?;
     }
     let progress = Progress::new();
     let end = train::run(&mut session, &corpus, &mut folder, &progress, stop);
@@ -110,6 +115,12 @@ pub fn train_export(start: &Start, choices: &ExportChoices, stop: &AtomicBool) -
     let weights = folder.file("weights.safetensors");
     session.save_weights(&weights).map_err(|source| Failure::File { path: weights.clone(), source })?;
 
+    if choices.slow_average {
+        for trainee in [&mut session.mean, &mut session.scale, &mut session.sampler.trainee] {
+            trainee.choose_slow_average();
+        }
+    }
+
     // Without a held-out list the first pictures stand in, and the report says so by its count of held-out
     // files.
     let judged = match held_out.is_empty() {
@@ -118,32 +129,6 @@ pub fn train_export(start: &Start, choices: &ExportChoices, stop: &AtomicBool) -
     };
     let report = publish(&session, &corpus.facts, &judged, choices, &folder)?;
     Ok(Ended::Exported(ModelFiles::in_folder(&choices.out, session.recipe.preset.name()), report))
-}
-
-/// Every number of the run that this start would begin or go on with: what `--dry-run` shows.
-///
-/// # Errors
-/// If the run to go on with cannot be read.
-pub fn recipe(start: &Start) -> Result<Recipe, Failure> {
-    match start {
-        Start::New(_, choices) => Ok(Recipe::resolve(choices)),
-        Start::Resume(path) => {
-            let recipe = RunFolder::open(path).and_then(|folder| folder.recipe());
-            recipe.map_err(|source| Failure::File { path: path.clone(), source })
-        }
-    }
-}
-
-/// The device comes first: where it is missing, not even a run folder is left behind.
-fn open_run(start: &Start) -> Result<(RunFolder, Recipe, Device), Failure> {
-    let recipe = recipe(start)?;
-    let device = device::open(&recipe.device)?;
-    let (path, folder) = match start {
-        Start::New(runs, _) => (runs, RunFolder::create(runs, &recipe)),
-        Start::Resume(path) => (path, RunFolder::open(path)),
-    };
-    let folder = folder.map_err(|source| Failure::File { path: path.clone(), source })?;
-    Ok((folder, recipe, device))
 }
 
 fn read_held_out(path: Option<&Path>) -> Result<BTreeSet<String>, Failure> {
@@ -160,12 +145,12 @@ fn read_held_out(path: Option<&Path>) -> Result<BTreeSet<String>, Failure> {
 
 fn corpus_options(recipe: &Recipe, held_out: &BTreeSet<String>, only_held_out: bool) -> CorpusOptions {
     CorpusOptions {
-        folder: recipe.data.clone(),
+        folder: recipe.run.data.clone(),
         held_out: held_out.clone(),
         only_held_out,
         scale: recipe.scale,
         min_side: recipe.patch * recipe.scale,
-        seed: recipe.seed,
+        seed: recipe.run.seed,
     }
 }
 
@@ -208,7 +193,7 @@ fn publish(
     let report = Report {
         model: session.recipe.preset.name().into(),
         minutes: session.total_seconds() / 60.0,
-        device: device_name(&session.recipe.device, choices.threads),
+        device: device_name(&session.recipe.run.device, choices.threads),
         parameters: session.parameters(),
         parity,
         rows,
@@ -237,8 +222,14 @@ fn judge(
     let set: Vec<(Estimate, Planes)> = judged
         .iter()
         .map(|pair| {
-            let estimate =
-                estimate(&frozen, &session.sampler.average, &pair.small, context, &seeds, session.device);
+            let estimate = estimate(
+                &frozen,
+                &session.sampler.trainee.average,
+                &pair.small,
+                context,
+                &seeds,
+                session.device,
+            );
             (estimate, Planes::from_picture(&pair.large))
         })
         .collect();
@@ -249,7 +240,7 @@ fn card_facts(session: &Session, facts: &CorpusFacts) -> BTreeMap<String, String
     let recipe = serde_json::to_string(&session.recipe).expect("a recipe has only numbers and strings");
     let licences: Vec<String> =
         facts.licences.iter().map(|(name, count)| format!("{name}: {count}")).collect();
-    let name = session.recipe.data.file_name().map(|n| n.to_string_lossy().into_owned());
+    let name = session.recipe.run.data.file_name().map(|n| n.to_string_lossy().into_owned());
     let list = [
         ("data.name", name.unwrap_or_default()),
         ("data.manifest_sha256", facts.manifest_sha256.clone()),
@@ -258,8 +249,8 @@ fn card_facts(session: &Session, facts: &CorpusFacts) -> BTreeMap<String, String
         ("data.held_out", facts.held_out.to_string()),
         ("training.recipe_sha256", crate::data::hex(&Sha256::digest(recipe))),
         ("training.minutes", format!("{:.1}", session.total_seconds() / 60.0)),
-        ("training.device", session.recipe.device.clone()),
-        ("training.seed", session.recipe.seed.to_string()),
+        ("training.device", session.recipe.run.device.clone()),
+        ("training.seed", session.recipe.run.seed.to_string()),
     ];
     list.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

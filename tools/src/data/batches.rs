@@ -90,19 +90,18 @@ fn cut(picture: &Picture, x: usize, y: usize, side: usize, symmetry: usize) -> V
     out
 }
 
-/// Runs `body` with a receiver of the batches from step `first` on, made ahead by a thread that ends with
-/// `body`.
-pub fn with_batches<T>(
-    corpus: &Corpus,
-    plan: BatchPlan,
+/// Runs `body` with a receiver of the batches `make` gives from number `first` on, made ahead by a thread that
+/// ends with `body`.
+pub fn with_batches<B: Send, T>(
+    make: impl Fn(u64) -> B + Send,
     first: u64,
-    body: impl FnOnce(&Receiver<Batch>) -> T,
+    body: impl FnOnce(&Receiver<B>) -> T,
 ) -> T {
     std::thread::scope(|scope| {
         let (sender, receiver) = bounded(AHEAD);
         let maker = move || {
-            for step in first.. {
-                if sender.send(make_batch(corpus, plan, step)).is_err() {
+            for number in first.. {
+                if sender.send(make(number)).is_err() {
                     return; // The loop has ended.
                 }
             }
@@ -136,8 +135,11 @@ mod tests {
     #[test]
     fn a_batch_depends_on_its_step_alone() {
         let corpus = corpus();
-        let ahead =
-            with_batches(&corpus, PLAN, 5, |batches| [batches.recv().unwrap(), batches.recv().unwrap()]);
+        let ahead = with_batches(
+            |step| make_batch(&corpus, PLAN, step),
+            5,
+            |batches| [batches.recv().unwrap(), batches.recv().unwrap()],
+        );
         assert_eq!(ahead, [make_batch(&corpus, PLAN, 5), make_batch(&corpus, PLAN, 6)]);
         assert_ne!(ahead[0], ahead[1]);
     }

@@ -55,6 +55,14 @@ pub enum DataError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A sheet of small pictures, or the pack it belongs to, is not as expected.
+    #[error("{path}: {problem}")]
+    Sheet {
+        /// The sheet, or the folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// No usable picture.
     #[error("no picture to train on in {path}: {facts}")]
     Empty {

@@ -2,9 +2,11 @@
 //! devices and no networks.
 
 mod batches;
+mod cifar;
 mod corpus;
 mod random;
 
 pub use batches::{Batch, BatchPlan, make_batch, with_batches};
+pub use cifar::{SIDE, SmallPictures, Split, to_tensor as cifar_tensor};
 pub use corpus::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair, hex, read_rgb};
 pub use random::Random;

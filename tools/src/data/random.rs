@@ -37,4 +37,17 @@ impl Random {
         assert!(n > 0, "nothing to choose from");
         ((u128::from(self.next()) * n as u128) >> 64) as usize
     }
+
+    /// Uniform in [0, 1).
+    pub fn uniform(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Standard normal: Box–Muller on two 32-bit uniforms.
+    pub fn normal(&mut self) -> f64 {
+        let word = self.next();
+        let uniform = |bits: u64| (bits as f64 + 0.5) / 4_294_967_296.0;
+        let (u, v) = (uniform(word >> 32), uniform(word & 0xFFFF_FFFF));
+        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    }
 }

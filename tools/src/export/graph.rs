@@ -7,12 +7,28 @@ use super::proto::{
 use crate::net::Weight;
 use prost::Message;
 
-const FLOAT: i32 = 1;
+pub(super) const FLOAT: i32 = 1;
+const INT64: i32 = 7;
 const OPSET: i64 = 18;
 const IR_VERSION: i64 = 10;
 
 /// The name of a value in the graph.
 pub type Value = String;
+
+/// A group normalisation's numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupNorm<'a> {
+    /// Groups of channels.
+    pub groups: i64,
+    /// Channels, rows, columns.
+    pub size: [i64; 3],
+    /// Per channel.
+    pub scale: &'a [f32],
+    /// Per channel.
+    pub shift: &'a [f32],
+    /// Added to the variance.
+    pub epsilon: f32,
+}
 
 /// A graph being written.
 #[derive(Debug, Default)]
@@ -98,6 +114,90 @@ impl GraphWriter {
     /// max(x, 0)
     pub fn relu(&mut self, name: &str, x: &str) -> Value {
         self.node("Relu", name, &[x], vec![])
+    }
+
+    /// x / y
+    pub fn div(&mut self, name: &str, x: &str, y: &str) -> Value {
+        self.node("Div", name, &[x, y], vec![])
+    }
+
+    /// A function of one tensor without attributes: `Sqrt`, `Log`, `Sin`, `Cos`, `Sigmoid`, ….
+    pub fn apply(&mut self, operator: &str, name: &str, x: &str) -> Value {
+        self.node(operator, name, &[x], vec![])
+    }
+
+    /// x·sigmoid(x)
+    pub fn silu(&mut self, name: &str, x: &str) -> Value {
+        let gate = self.node("Sigmoid", &format!("{name}.gate"), &[x], vec![]);
+        self.mul(name, x, &gate)
+    }
+
+    /// Another shape for the same values; 0 keeps a dimension, −1 takes what is left.
+    pub fn reshape(&mut self, name: &str, x: &str, shape: &[i64]) -> Value {
+        let shape = self.integers(&format!("{name}.shape"), shape);
+        self.node("Reshape", name, &[x, &shape], vec![])
+    }
+
+    /// Swaps the last two of three dimensions.
+    pub fn transpose(&mut self, name: &str, x: &str) -> Value {
+        self.node("Transpose", name, &[x], vec![ints("perm", &[0, 2, 1])])
+    }
+
+    /// Matrix product over the last two dimensions.
+    pub fn matmul(&mut self, name: &str, x: &str, y: &str) -> Value {
+        self.node("MatMul", name, &[x, y], vec![])
+    }
+
+    /// Softmax over the last dimension.
+    pub fn softmax(&mut self, name: &str, x: &str) -> Value {
+        self.node("Softmax", name, &[x], vec![int("axis", -1)])
+    }
+
+    /// Means of 2×2 pixels.
+    pub fn halve(&mut self, name: &str, x: &str) -> Value {
+        self.node("AveragePool", name, &[x], vec![ints("kernel_shape", &[2; 2]), ints("strides", &[2; 2])])
+    }
+
+    /// Every pixel four times.
+    pub fn double(&mut self, name: &str, x: &str) -> Value {
+        let scales = self.constant(&format!("{name}.scales"), &[4], &[1.0, 1.0, 2.0, 2.0]);
+        let attributes = vec![
+            text("mode", "nearest"),
+            text("coordinate_transformation_mode", "asymmetric"),
+            text("nearest_mode", "floor"),
+        ];
+        self.node("Resize", name, &[x, "", &scales], attributes)
+    }
+
+    /// Group normalisation of N×C×H×W in elementary operators: ONNX Runtime and TensorRT run these better than
+    /// the operator of opset 21.
+    pub fn group_norm(&mut self, name: &str, x: &str, layer: &GroupNorm<'_>) -> Value {
+        let GroupNorm { groups, size: [channels, height, width], scale, shift, epsilon } = *layer;
+        let flat = self.reshape(&format!("{name}.groups"), x, &[0, groups, -1]);
+        let axis = self.integers(&format!("{name}.axis"), &[2]);
+        let mean = self.node("ReduceMean", &format!("{name}.mean"), &[&flat, &axis], vec![]);
+        let centred = self.sub(&format!("{name}.centred"), &flat, &mean);
+        let square = self.mul(&format!("{name}.square"), &centred, &centred);
+        let variance = self.node("ReduceMean", &format!("{name}.variance"), &[&square, &axis], vec![]);
+        let epsilon = self.constant(&format!("{name}.epsilon"), &[], &[epsilon]);
+        let raised = self.add(&format!("{name}.raised"), &variance, &epsilon);
+        let std = self.apply("Sqrt", &format!("{name}.std"), &raised);
+        let unit = self.div(&format!("{name}.unit"), &centred, &std);
+        let back = self.reshape(&format!("{name}.back"), &unit, &[0, channels, height, width]);
+        let scale = self.constant(&format!("{name}.weight"), &[1, channels, 1, 1], scale);
+        let shift = self.constant(&format!("{name}.bias"), &[1, channels, 1, 1], shift);
+        let scaled = self.mul(&format!("{name}.scaled"), &back, &scale);
+        self.add(name, &scaled, &shift)
+    }
+
+    fn integers(&mut self, name: &str, values: &[i64]) -> Value {
+        self.graph.initializer.push(Constant {
+            dims: vec![values.len() as i64],
+            data_type: INT64,
+            name: name.to_owned(),
+            raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        });
+        name.to_owned()
     }
 
     /// eˣ

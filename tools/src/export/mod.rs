@@ -1,16 +1,18 @@
 //! From finished weights to the two ONNX files with their cards: graph, halo measured, golden tile, parity
 //! with the networks. Knows ONNX through `graph`, ONNX Runtime through `crate::onnx`.
 
+pub(crate) mod generator;
 pub(crate) mod graph;
 pub(crate) mod proto;
+pub mod read;
 mod super_resolution;
 
 use crate::measure::estimate;
 use crate::net::Params;
 use crate::onnx::{OnnxError, OnnxModel};
+use crate::recipe::LEVELS;
 use crate::run_folder;
 use crate::train::Session;
-use crate::train::schedule::SIGMA_MAX;
 use contract::card::{Golden, ModelCard, Role, Task};
 use contract::geometry::{Size, TileGrid};
 use contract::pixels::Picture;
@@ -140,7 +142,7 @@ fn card(
         companion: sample.then(|| format!("{base}-mean.onnx")),
         default_strength: if sample { options.default_strength } else { 0.0 },
         residual_rms: session.calibration.as_ref().map_or(0.0, |c| c.opponent.residual_rms()) as f32,
-        sigma_max: SIGMA_MAX as f32,
+        sigma_max: LEVELS.sigma_max as f32,
         licence: options.licence.clone(),
         facts: options.facts.clone(),
         golden,
@@ -156,7 +158,7 @@ fn parity(
     path: &Path,
 ) -> Result<f32, ExportError> {
     let frozen = session.frozen(false).expect("the mean net is finished");
-    let sampler: &Params = &session.sampler.average;
+    let sampler: &Params = &session.sampler.trainee.average;
     let expected = estimate(&frozen, sampler, picture, 8, &[5], session.device);
     let strength = 1.0;
     let out = model.enlarge(picture, 8, 5, strength)?;

@@ -2,10 +2,10 @@
 //! and colour are folded into weights; everything runs at LR size and one DepthToSpace makes the picture.
 
 use super::graph::{GraphWriter, Value};
+use crate::method::precondition::coefficients;
 use crate::net::{Weight, bilinear_kernel, fold_matrix};
+use crate::recipe::LEVELS;
 use crate::train::Session;
-use crate::train::precondition::coefficients;
-use crate::train::schedule::SIGMA_MAX;
 use contract::resample::phase_kernel;
 use std::collections::BTreeMap;
 use tch::Tensor;
@@ -102,16 +102,16 @@ fn local_scale(g: &mut GraphWriter, session: &Session, features: &str) -> Value 
 
 /// f(σ_max·z, σ_max; y), folded: c_skip·σ_max·z + c_out·F(c_in·σ_max·z).
 fn consistency(g: &mut GraphWriter, session: &Session, noise: &str, features: &str, centred: &str) -> Value {
-    let weights = session.sampler.average.named();
-    let sigma = Tensor::from_slice(&[SIGMA_MAX as f32]);
+    let weights = session.sampler.trainee.average.named();
+    let sigma = Tensor::from_slice(&[LEVELS.sigma_max as f32]);
     let [skip, out, input] = {
-        let c = coefficients(&Tensor::from(SIGMA_MAX));
+        let c = coefficients(&Tensor::from(LEVELS.sigma_max), LEVELS.sigma_data);
         [c.skip, c.out, c.input].map(|t| t.double_value(&[]) as f32)
     };
     let film: Vec<(Vec<f32>, Vec<f32>)> = {
         let _guard = tch::no_grad_guard();
         let sigma = sigma.to_device(session.device);
-        let pairs = session.nets.sampler.film(&session.sampler.average, &sigma);
+        let pairs = session.nets.sampler.film(&session.sampler.trainee.average, &sigma);
         pairs.iter().map(|(gamma, beta)| (values(gamma), values(beta))).collect()
     };
     let area = 3 * session.recipe.scale.pow(2);
@@ -122,7 +122,7 @@ fn consistency(g: &mut GraphWriter, session: &Session, noise: &str, features: &s
     let kernel = (first.shape[2] * first.shape[3]) as usize;
     let row = first.shape[1] as usize * kernel;
     for filter in first.values.chunks_exact_mut(row) {
-        filter[..area * kernel].iter_mut().for_each(|w| *w *= input * SIGMA_MAX as f32);
+        filter[..area * kernel].iter_mut().for_each(|w| *w *= input * LEVELS.sigma_max as f32);
     }
     let mut h = g.conv("sampler.input", &joined, &first, Some(&weights["input.bias"].values));
     for (block, (gamma, beta)) in film.iter().enumerate() {
@@ -138,7 +138,7 @@ fn consistency(g: &mut GraphWriter, session: &Session, noise: &str, features: &s
         values: scaled(&weights["output.weight"].values),
     };
     let f = g.conv("sampler.output", &h, &last, Some(&scaled(&weights["output.bias"].values)));
-    let skip = g.constant("sampler.skip", &[], &[skip * SIGMA_MAX as f32]);
+    let skip = g.constant("sampler.skip", &[], &[skip * LEVELS.sigma_max as f32]);
     let through = g.mul("sampler.through", &folded, &skip);
     g.add("sampler.sum", &f, &through)
 }

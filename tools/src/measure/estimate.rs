@@ -2,7 +2,8 @@
 //! file). Context and noise are the daemon's: mirrored border, noise of the absolute pixel.
 
 use crate::net::Params;
-use crate::train::{Frozen, consistency_function, schedule::SIGMA_MAX};
+use crate::recipe::LEVELS;
+use crate::train::{Frozen, consistency_function};
 use contract::geometry::{Rect, Size};
 use contract::noise;
 use contract::pixels::{Picture, Planes, cut_window};
@@ -47,14 +48,14 @@ pub fn estimate(
     let opponent = &frozen.calibration.opponent;
     let unfold = |folded: &Tensor| planes(&folded.pixel_shuffle(factor), context * factor as usize);
     let restore = |f: &Tensor| unfold(&opponent.restore(&(f * &conditioned.scale), factor));
-    let sigma = Tensor::from_slice(&[SIGMA_MAX as f32]).to_device(device);
+    let sigma = Tensor::from_slice(&[LEVELS.sigma_max as f32]).to_device(device);
     let (mut residuals, mut grain) = (Vec::new(), Vec::new());
     for &seed in seeds {
         let z = unit_noise(seed, window.times(factor as usize), device).pixel_unshuffle(factor);
         let f = consistency_function(
             &frozen.nets.sampler,
             sampler,
-            &(&z * SIGMA_MAX),
+            &(&z * LEVELS.sigma_max),
             &sigma,
             &conditioned.condition,
             frozen.bf16,

@@ -2,12 +2,14 @@
 
 mod estimate;
 mod figures;
+mod generated;
 mod report;
 mod sample_figures;
 mod strip;
 
 pub use estimate::{Estimate, estimate};
 pub use figures::{psnr_y, ssim_y};
+pub use generated::{Gallery, GeneratedFigures, frechet, generated_figures};
 pub use report::{Report, Row, STRENGTHS, TABLE_HEAD, evaluate};
 pub use sample_figures::{SampleFigures, sample_figures};
 pub use strip::strip;

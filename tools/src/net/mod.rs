@@ -10,12 +10,14 @@ mod mean;
 mod params;
 mod sampler;
 mod scale;
+pub mod unet;
 
 pub use colour::{Opponent, fold_matrix};
 pub use mean::{MeanConfig, MeanNet};
-pub use params::{Conv, Layout, Linear, Params, Weight};
-pub use sampler::{SamplerConfig, SamplerNet, sigma_features};
+pub use params::{Conv, GROUP_NORM_EPSILON, Layout, Linear, Norm, Params, Weight};
+pub use sampler::{FREQUENCIES, SamplerConfig, SamplerNet, sigma_features};
 pub use scale::{LOG_LIMIT, RADIUS as SCALE_RADIUS, ScaleHead};
+pub use unet::{UNet, UNetConfig};
 
 use contract::resample::{PHASE_RADIUS, phase_kernel};
 use tch::{Kind, Tensor};

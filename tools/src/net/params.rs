@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
+/// What keeps the variance of a flat group away from zero.
+pub const GROUP_NORM_EPSILON: f64 = 1e-5;
+
 /// One named weight in the flat tensor.
 #[derive(Debug, Clone)]
 struct Entry {
@@ -12,8 +15,8 @@ struct Entry {
     /// Logical shape, as ONNX and PyTorch have it (a convolution: out, in, rows, columns).
     shape: Vec<i64>,
     offset: i64,
-    /// Standard deviation of the initial normal values; 0 starts at zero.
-    initial_std: f64,
+    /// Mean and standard deviation of the initial normal values.
+    initial: (f64, f64),
 }
 
 impl Entry {
@@ -37,6 +40,13 @@ pub struct Linear {
     bias: usize,
 }
 
+/// The scale and shift of a normalisation layer, one each per channel.
+#[derive(Debug, Clone, Copy)]
+pub struct Norm {
+    scale: usize,
+    shift: usize,
+}
+
 /// The shapes of all weights of one network, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
@@ -49,17 +59,23 @@ impl Layout {
     /// initialisation std = gain·√(2 / fan-in); the bias starts at zero.
     pub fn conv(&mut self, name: &str, inputs: i64, outputs: i64, side: i64, gain: f64) -> Conv {
         let std = gain * (2.0 / (inputs * side * side) as f64).sqrt();
-        let weight = self.add(format!("{name}.weight"), vec![outputs, inputs, side, side], std);
-        let bias = self.add(format!("{name}.bias"), vec![outputs], 0.0);
+        let weight = self.add(format!("{name}.weight"), vec![outputs, inputs, side, side], (0.0, std));
+        let bias = self.add(format!("{name}.bias"), vec![outputs], (0.0, 0.0));
         Conv { weight, bias, padding: side / 2 }
     }
 
     /// Adds a fully connected layer; `gain` as for [`Layout::conv`].
     pub fn linear(&mut self, name: &str, inputs: i64, outputs: i64, gain: f64) -> Linear {
         let std = gain * (2.0 / inputs as f64).sqrt();
-        let weight = self.add(format!("{name}.weight"), vec![outputs, inputs], std);
-        let bias = self.add(format!("{name}.bias"), vec![outputs], 0.0);
+        let weight = self.add(format!("{name}.weight"), vec![outputs, inputs], (0.0, std));
+        let bias = self.add(format!("{name}.bias"), vec![outputs], (0.0, 0.0));
         Linear { weight, bias }
+    }
+
+    /// Adds a normalisation's scale (1 at first) and shift (0 at first).
+    pub fn norm(&mut self, name: &str, channels: i64) -> Norm {
+        let scale = self.add(format!("{name}.weight"), vec![channels], (1.0, 0.0));
+        Norm { scale, shift: self.add(format!("{name}.bias"), vec![channels], (0.0, 0.0)) }
     }
 
     /// Number of scalar parameters.
@@ -67,8 +83,8 @@ impl Layout {
         self.total
     }
 
-    fn add(&mut self, name: String, shape: Vec<i64>, initial_std: f64) -> usize {
-        let entry = Entry { name, shape, offset: self.total, initial_std };
+    fn add(&mut self, name: String, shape: Vec<i64>, initial: (f64, f64)) -> usize {
+        let entry = Entry { name, shape, offset: self.total, initial };
         self.total += entry.count();
         self.entries.push(entry);
         self.entries.len() - 1
@@ -80,7 +96,7 @@ impl Layout {
         let parts: Vec<Tensor> = self
             .entries
             .iter()
-            .map(|e| Tensor::randn([e.count()], (Kind::Float, Device::Cpu)) * e.initial_std)
+            .map(|e| Tensor::randn([e.count()], (Kind::Float, Device::Cpu)) * e.initial.1 + e.initial.0)
             .collect();
         Params::new(self, Tensor::cat(&parts, 0).to_device(device))
     }
@@ -155,12 +171,56 @@ impl Params {
         self.layout.entries.iter().zip(&self.leaves).map(read).collect()
     }
 
+    /// A copy with the weights that `named` has, in PyTorch's order; the others stay.
+    ///
+    /// # Errors
+    /// Names the weight that is of another shape, or all that are missing if nothing fits.
+    pub fn with_named(&self, named: &BTreeMap<String, Weight>) -> Result<Params, String> {
+        let _guard = tch::no_grad_guard();
+        let copy = self.duplicate();
+        let mut taken = 0;
+        for (entry, leaf) in self.layout.entries.iter().zip(&copy.leaves) {
+            let Some(weight) = named.get(&entry.name) else { continue };
+            if weight.shape != entry.shape {
+                return Err(format!(
+                    "{} is {:?}, this network's {:?}",
+                    entry.name, weight.shape, entry.shape
+                ));
+            }
+            let values = Tensor::from_slice(&weight.values).view(&entry.shape[..]);
+            leaf.shallow_clone().copy_(&values);
+            taken += 1;
+        }
+        if taken == 0 { Err("none of its weights belongs to this network".into()) } else { Ok(copy) }
+    }
+
     /// `x` N×I×H×W (any float kind) → N×O×H×W of the same kind; weights are cast to it.
     pub fn conv(&self, layer: Conv, x: &Tensor) -> Tensor {
         let weight = self.leaves[layer.weight].to_kind(x.kind());
         let bias = self.leaves[layer.bias].to_kind(x.kind());
         let padding = [layer.padding, layer.padding];
         x.conv2d(&weight, Some(bias), [1, 1], padding, [1, 1], 1)
+    }
+
+    /// `x` N×C×H×W → each of `groups` groups of channels to zero mean and unit variance over space, then scale
+    /// and shift (Wu & He 2018). Statistics in f32, result in x's kind.
+    pub fn group_norm(&self, layer: Norm, x: &Tensor, groups: i64) -> Tensor {
+        let [scale, shift] = [layer.scale, layer.shift].map(|place| self.leaves[place].to_kind(x.kind()));
+        x.group_norm(groups, Some(scale), Some(shift), GROUP_NORM_EPSILON, true)
+    }
+
+    /// `x` N×C×H×W → zero mean and unit variance of each channel (Ioffe & Szegedy 2015): of the batch where
+    /// `training`, else by the running `statistics` (mean, variance), which training moves a tenth of the way.
+    pub fn batch_norm(
+        &self,
+        layer: Norm,
+        x: &Tensor,
+        statistics: &(Tensor, Tensor),
+        training: bool,
+    ) -> Tensor {
+        let (mean, variance) = (statistics.0.shallow_clone(), statistics.1.shallow_clone());
+        let [scale, shift] = [layer.scale, layer.shift].map(|place| self.leaves[place].shallow_clone());
+        x.batch_norm(Some(scale), Some(shift), Some(mean), Some(variance), training, 0.1, 1e-5, true)
     }
 
     /// `x` N×I → N×O.

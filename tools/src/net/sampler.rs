@@ -24,8 +24,10 @@ impl SamplerConfig {
 
 /// Frequencies of the sinusoidal embedding of c_noise = ln(σ)/4. Low ones only: embeddings that vary fast
 /// with σ destabilise consistency training (sCM, Lu & Song 2024).
-const FREQUENCIES: [f32; 5] = [1.0, 2.0, 4.0, 8.0, 16.0];
+pub const FREQUENCIES: [f32; 5] = [1.0, 2.0, 4.0, 8.0, 16.0];
 const EMBEDDING: i64 = 64;
+/// Values that describe one σ.
+pub const EMBEDDING_INPUTS: i64 = 2 * FREQUENCIES.len() as i64;
 
 /// sin and cos of c_noise at the five frequencies: σ of N values → N×10.
 pub fn sigma_features(sigma: &Tensor) -> Tensor {
@@ -58,7 +60,7 @@ impl SamplerNet {
         let mut layout = Layout::default();
         let (channels, folded) = (config.channels, 3 * scale * scale);
         let embed = [
-            layout.linear("embed.first", 2 * FREQUENCIES.len() as i64, EMBEDDING, 1.0),
+            layout.linear("embed.first", EMBEDDING_INPUTS, EMBEDDING, 1.0),
             layout.linear("embed.second", EMBEDDING, EMBEDDING, 1.0),
         ];
         let input = layout.conv("input", folded + width + 3, channels, 3, 1.0);

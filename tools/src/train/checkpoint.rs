@@ -23,6 +23,11 @@ pub struct Place {
 pub struct Saved(BTreeMap<String, Tensor>);
 
 impl Saved {
+    /// What was read elsewhere.
+    pub fn new(tensors: Vec<(String, Tensor)>) -> Saved {
+        Saved(tensors.into_iter().collect())
+    }
+
     /// Reads a file.
     ///
     /// # Errors

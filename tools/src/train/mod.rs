@@ -1,16 +1,22 @@
-//! Training: schedules, losses, the optimiser and the loop that walks through a recipe's stages. Knows
-//! networks and data, nothing of ONNX.
+//! Training: schedules, the optimiser, the loop that walks through a recipe's stages, and the two courses that
+//! go through it, super-resolution and generation. Knows networks and data, nothing of ONNX.
 
 mod checkpoint;
+mod course;
+mod generator;
 pub mod loss;
 mod optimiser;
-pub mod precondition;
 pub mod schedule;
 mod session;
 mod stages;
+mod student;
 mod walk;
 
+pub use checkpoint::{Saved, save};
+pub use course::{Course, Standing};
+pub use generator::GeneratorSession;
 pub use optimiser::{AdamOptions, Trainee};
 pub use session::Session;
 pub use stages::{Calibration, Conditioned, Frozen, Networks, consistency_function};
-pub use walk::{Interrupted, TrainError, run};
+pub use student::Student;
+pub use walk::{Interrupted, TrainError, resume, run};

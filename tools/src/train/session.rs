@@ -1,15 +1,16 @@
-//! A training session: the networks, their weights and moments, and the place in the recipe; how it is saved,
-//! resumed and started from shipped weights. The loop that moves it on is in `walk`.
+//! A super-resolution session: the networks, their weights and moments, and the place in the recipe; how it is
+//! saved, resumed and started from shipped weights. The loop that moves it on is in `walk`.
 
-use super::checkpoint::{Place, Saved, place_tensor, save};
+use super::checkpoint::{Saved, save};
+use super::course::{Course, Standing};
 use super::loss;
 use super::optimiser::Trainee;
-use super::stages::{Calibration, Frozen, Networks};
+use super::stages::{self, Calibration, Frozen, Networks};
+use super::student::Student;
 use super::walk::TrainError;
-use crate::data::{BatchPlan, Corpus, make_batch};
+use crate::data::{Batch, BatchPlan, Corpus, Random, make_batch};
 use crate::net::{Layout, MeanNet, Opponent, SamplerNet, ScaleHead};
-use crate::recipe::Recipe;
-use std::collections::VecDeque;
+use crate::recipe::{Recipe, RunPlan, Stage, StagePlan};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -30,12 +31,10 @@ pub struct Session {
     /// The scale head's weights.
     pub scale: Trainee,
     /// The consistency net's weights.
-    pub sampler: Trainee,
+    pub sampler: Student,
     /// Measured once the mean net is finished.
     pub calibration: Option<Calibration>,
-    pub(super) place: Place,
-    /// The latest losses: what a blow-up is judged by.
-    pub(super) recent: VecDeque<f64>,
+    standing: Standing,
 }
 
 impl Session {
@@ -45,28 +44,28 @@ impl Session {
         let (mean, mean_layout) = MeanNet::new(recipe.mean, factor);
         let (scale, scale_layout) = ScaleHead::new(recipe.mean.channels);
         let (sampler, sampler_layout) = SamplerNet::new(recipe.sampler, recipe.mean.channels, factor);
-        let trainee = |layout: &Layout, salt| Trainee::new(layout.init(recipe.seed + salt, device));
+        let seed = recipe.run.seed;
+        let trainee = |layout: &Layout, salt| Trainee::new(layout.init(seed + salt, device));
         Session {
             mean: trainee(&mean_layout, 0),
             scale: trainee(&scale_layout, 1),
-            sampler: trainee(&sampler_layout, 2),
+            sampler: Student::new(&sampler_layout, seed + 2, device),
             nets: Networks { mean, scale, sampler, factor },
             recipe,
             device,
             calibration: None,
-            place: Place::default(),
-            recent: VecDeque::new(),
+            standing: Standing::default(),
         }
     }
 
     /// Seconds of training so far, all stages together.
     pub fn total_seconds(&self) -> f64 {
-        self.place.total_seconds
+        self.standing.place.total_seconds
     }
 
     /// Number of parameters: mean net, scale head, consistency net.
     pub fn parameters(&self) -> [i64; 3] {
-        [&self.mean, &self.scale, &self.sampler].map(|t| t.params.flat().numel() as i64)
+        [&self.mean, &self.scale, &self.sampler.trainee].map(|t| t.params.flat().numel() as i64)
     }
 
     /// The finished parts, for estimating pictures; `None` before the mean net is finished.
@@ -81,41 +80,24 @@ impl Session {
         })
     }
 
-    /// Continues from a checkpoint.
+    /// Starts from shipped weights (a weights.safetensors, or what was read out of an ONNX file) instead of fresh
+    /// ones, with fresh moments.
     ///
     /// # Errors
-    /// If the file is missing, damaged or belongs to other networks.
-    pub fn resume(&mut self, path: &Path) -> Result<(), TrainError> {
-        let saved = Saved::load(path).map_err(TrainError::Checkpoint)?;
-        let whole = |e: String| TrainError::Checkpoint(format!("{}: {e}", path.display()));
-        for (trainee, name) in
-            [(&mut self.mean, "mean"), (&mut self.scale, "scale"), (&mut self.sampler, "sampler")]
-        {
-            trainee.restore(name, &|wanted| saved.find(wanted)).map_err(whole)?;
-        }
-        self.calibration = self.read_calibration(&saved);
-        self.recent = saved.numbers("recent").into();
-        self.place = saved.place().ok_or_else(|| whole("it is not a checkpoint".into()))?;
-        Ok(())
-    }
-
-    /// Starts from shipped weights (a weights.safetensors) instead of fresh ones, with fresh moments.
-    ///
-    /// # Errors
-    /// If the file is missing, damaged or belongs to other networks.
-    pub fn init_from(&mut self, path: &Path) -> Result<(), TrainError> {
+    /// If they belong to other networks.
+    pub fn init_from(&mut self, saved: &Saved, path: &Path) -> Result<(), TrainError> {
         let _guard = tch::no_grad_guard();
-        let saved = Saved::load(path).map_err(TrainError::Checkpoint)?;
-        for (trainee, name) in [(&self.mean, "mean"), (&self.scale, "scale"), (&self.sampler, "sampler")] {
+        for (name, trainee) in self.trainees() {
             let fits = saved.find(name).filter(|t| t.size() == trainee.params.flat().size());
             let Some(weights) = fits else {
                 let problem = format!("{}: no weights of this size under {name:?}", path.display());
                 return Err(TrainError::Checkpoint(problem));
             };
-            trainee.params.flat().copy_(&weights);
-            trainee.average.flat().copy_(&weights);
+            for params in [&trainee.params, &trainee.average, &trainee.slow_average] {
+                params.flat().copy_(&weights);
+            }
         }
-        self.calibration = self.read_calibration(&saved);
+        self.calibration = self.read_calibration(&|name| saved.find(name));
         Ok(())
     }
 
@@ -124,22 +106,15 @@ impl Session {
     /// # Errors
     /// If the disk is full or gone.
     pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
-        let parts = [("mean", &self.mean), ("scale", &self.scale), ("sampler", &self.sampler)];
         let mut tensors: Vec<(String, Tensor)> =
-            parts.iter().map(|(name, trainee)| ((*name).to_owned(), trainee.average.flat())).collect();
+            self.trainees().iter().map(|(name, t)| ((*name).to_owned(), t.average.flat())).collect();
         tensors.extend(self.calibration_tensors());
         save(path, &tensors)
     }
 
-    pub(super) fn save_checkpoint(&self, path: &Path) -> std::io::Result<()> {
-        let mut tensors = self.mean.state("mean");
-        tensors.extend(self.scale.state("scale"));
-        tensors.extend(self.sampler.state("sampler"));
-        tensors.extend(self.calibration_tensors());
-        let recent: Vec<f64> = self.recent.iter().copied().collect();
-        tensors.push(("recent".into(), Tensor::from_slice(&recent)));
-        tensors.push(place_tensor(self.place));
-        save(path, &tensors)
+    /// What is trained, by the names it has in files.
+    fn trainees(&self) -> [(&'static str, &Trainee); 3] {
+        [("mean", &self.mean), ("scale", &self.scale), ("sampler", &self.sampler.trainee)]
     }
 
     fn calibration_tensors(&self) -> Vec<(String, Tensor)> {
@@ -155,15 +130,16 @@ impl Session {
             .collect()
     }
 
-    fn read_calibration(&self, saved: &Saved) -> Option<Calibration> {
-        let rms = <[f64; 3]>::try_from(saved.numbers("opponent")).ok()?;
-        let feature_mean = saved.find("feature_mean")?.to_device(self.device);
-        let feature_std = saved.find("feature_std")?.to_device(self.device);
+    fn read_calibration(&self, find: &dyn Fn(&str) -> Option<Tensor>) -> Option<Calibration> {
+        let rms = Vec::<f64>::try_from(find("opponent")?.to_kind(Kind::Double)).ok()?;
+        let rms = <[f64; 3]>::try_from(rms).ok()?;
+        let feature_mean = find("feature_mean")?.to_device(self.device);
+        let feature_std = find("feature_std")?.to_device(self.device);
         Some(Calibration { opponent: Opponent { rms }, feature_mean, feature_std })
     }
 
     /// Measures residual colours and feature statistics on training batches, with the averaged mean net.
-    pub(super) fn calibrate(&mut self, corpus: &Corpus) {
+    fn calibrate(&mut self, corpus: &Corpus) {
         let _guard = tch::no_grad_guard();
         let width = self.recipe.mean.channels;
         let mut energy = [0.0; 3];
@@ -194,10 +170,85 @@ impl Session {
             feature_std: std.view([1, width, 1, 1]),
         });
     }
+}
 
-    pub(super) fn batch_plan(&self, stage: u64) -> BatchPlan {
-        let Recipe { batch, patch, scale, seed, .. } = self.recipe;
+impl Course for Session {
+    type Data = Corpus;
+    type BatchPlan = BatchPlan;
+    type Batch = Batch;
+
+    fn run(&self) -> &RunPlan {
+        &self.recipe.run
+    }
+
+    fn standing(&mut self) -> &mut Standing {
+        &mut self.standing
+    }
+
+    fn batch_plan(&self, stage: u64) -> BatchPlan {
+        let Recipe { patch, scale, run: RunPlan { batch, seed, .. }, .. } = self.recipe;
         BatchPlan { batch, patch, scale, seed, stage }
+    }
+
+    fn make_batch(data: &Corpus, plan: BatchPlan, step: u64) -> Batch {
+        make_batch(data, plan, step)
+    }
+
+    fn begin(&mut self, data: &Corpus, stage: Stage) {
+        match stage {
+            Stage::Mean => {}
+            Stage::Scale => self.calibrate(data),
+            Stage::Diffusion | Stage::Consistency => self.sampler.begin_stage(),
+        }
+    }
+
+    fn loss(&self, plan: StagePlan, progress: f64, batch: &Batch, random: &mut Random) -> Tensor {
+        let (y, x) = batch.tensors(self.device);
+        let border = self.recipe.border as i64;
+        if plan.stage == Stage::Mean {
+            return stages::mean_loss(&self.nets.mean, &self.mean.params, &y, &x, border, plan.bf16);
+        }
+        let frozen = self.frozen(plan.bf16).expect("the mean net was calibrated when its stage ended");
+        if plan.stage == Stage::Scale {
+            return stages::scale_loss(&frozen, &self.scale.params, &y, &x, border);
+        }
+        let conditioned = frozen.condition(&y);
+        let e = frozen.residual(&x, &conditioned);
+        let scene = stages::Scene { frozen: &frozen, conditioned: &conditioned, e: &e, border };
+        match plan.stage {
+            Stage::Consistency => scene.consistency_loss(&self.recipe.run, &self.sampler, progress, random),
+            _ => scene.diffusion_loss(&self.recipe.run, &self.sampler.trainee.params, random),
+        }
+    }
+
+    fn trainee(&mut self, stage: Stage) -> &mut Trainee {
+        match stage {
+            Stage::Mean => &mut self.mean,
+            Stage::Scale => &mut self.scale,
+            Stage::Diffusion | Stage::Consistency => &mut self.sampler.trainee,
+        }
+    }
+
+    fn after_step(&mut self, stage: Stage, progress: f64) {
+        if stage == Stage::Consistency {
+            self.sampler.follow(&self.recipe.run.method, progress);
+        }
+    }
+
+    fn state(&self) -> Vec<(String, Tensor)> {
+        let mut tensors = self.mean.state("mean");
+        tensors.extend(self.scale.state("scale"));
+        tensors.extend(self.sampler.state("sampler"));
+        tensors.extend(self.calibration_tensors());
+        tensors
+    }
+
+    fn restore(&mut self, find: &dyn Fn(&str) -> Option<Tensor>) -> Result<(), String> {
+        self.mean.restore("mean", find)?;
+        self.scale.restore("scale", find)?;
+        self.sampler.restore("sampler", find)?;
+        self.calibration = self.read_calibration(find);
+        Ok(())
     }
 }
 

@@ -1,15 +1,18 @@
 //! What one training step computes in each stage: from a batch to a loss. The recipe's order: mean net, scale
 //! head, diffusion, consistency (ECT).
 
-use super::precondition::coefficients;
-use super::{loss, schedule};
+use super::loss;
+use super::student::Student;
 use crate::data::Random;
+use crate::method::precondition::preconditioned;
+use crate::method::{self, Denoiser, Functions, diffusion, levels_tensor};
 use crate::net::{MeanNet, Opponent, Params, SamplerNet, ScaleHead};
-use tch::{Device, Kind, Tensor};
+use crate::recipe::{LEVELS, RunPlan};
+use tch::{Kind, Tensor};
 
 /// Residuals, and consistency targets' distance from them, are kept within this many local RMS. The networks
 /// have no normalisation layers, and where the scale head expects nothing the truth may lie far outside. A
-/// bound on what they see, not the cure of the blow-ups: that was the noise floor (`schedule::SIGMA_MIN`).
+/// bound on what they see, not the cure of the blow-ups: that was the noise floor (`recipe::LEVELS`).
 const RESIDUAL_LIMIT: f64 = 8.0;
 
 /// The three networks' layers; their weights are kept apart.
@@ -100,9 +103,8 @@ pub fn consistency_function(
     condition: &Tensor,
     bf16: bool,
 ) -> Tensor {
-    let c = coefficients(&sigma.view([-1, 1, 1, 1]));
-    let f = net.forward(params, &(x * &c.input), sigma, condition, bf16);
-    x * &c.skip + f * &c.out
+    let network = |x: &Tensor, sigma: &Tensor| net.forward(params, x, sigma, condition, bf16);
+    preconditioned(&network, x, sigma, LEVELS.sigma_data)
 }
 
 /// Stage A.
@@ -123,59 +125,64 @@ pub fn scale_loss(frozen: &Frozen<'_>, params: &Params, y: &Tensor, x: &Tensor, 
     loss::scale_likelihood(&nets.scale.log_scale(params, &features), &residual, border)
 }
 
-/// Stage B: unit-weight regression of F (see [`loss::diffusion`]).
-pub fn diffusion_loss(
-    frozen: &Frozen<'_>,
-    params: &Params,
-    y: &Tensor,
-    x: &Tensor,
-    border: i64,
-    random: &mut Random,
-) -> Tensor {
-    let conditioned = frozen.condition(y);
-    let e = frozen.residual(x, &conditioned);
-    let sigma = to_tensor(&schedule::sigmas(e.size()[0] as usize, random), e.device());
-    let noisy = &e + e.randn_like() * sigma.view([-1, 1, 1, 1]);
-    let c = coefficients(&sigma.view([-1, 1, 1, 1]));
-    let target = (&e - &noisy * &c.skip) / &c.out;
-    let net = &frozen.nets.sampler;
-    let f = net.forward(params, &(noisy * &c.input), &sigma, &conditioned.condition, frozen.bf16);
-    loss::diffusion(&f, &target, border)
+/// What the diffusion and consistency stages see of one batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// The finished networks.
+    pub frozen: &'a Frozen<'a>,
+    /// What depends on y.
+    pub conditioned: &'a Conditioned,
+    /// The truth's residual, normalised: what is to be generated.
+    pub e: &'a Tensor,
+    /// LR pixels at the border that losses ignore.
+    pub border: i64,
 }
 
-/// Stage C: ECT. The same noise at t and r, the target without gradient and with the same weights.
-pub fn consistency_loss(
-    frozen: &Frozen<'_>,
-    params: &Params,
-    y: &Tensor,
-    x: &Tensor,
-    border: i64,
-    q: f64,
-    random: &mut Random,
-) -> Tensor {
-    let conditioned = frozen.condition(y);
-    let e = frozen.residual(x, &conditioned);
-    let t_values = schedule::sigmas(e.size()[0] as usize, random);
-    let r_values: Vec<f64> = t_values.iter().map(|&t| schedule::ect_r(t, q)).collect();
-    let (t, r) = (to_tensor(&t_values, e.device()), to_tensor(&r_values, e.device()));
-    let noise = e.randn_like();
-    let f = |x: &Tensor, sigma: &Tensor| {
-        consistency_function(&frozen.nets.sampler, params, x, sigma, &conditioned.condition, frozen.bf16)
-    };
-    let target = {
-        let _guard = tch::no_grad_guard();
-        // Where r = 0 the boundary condition gives the target: e itself. The net is never asked about σ = 0.
-        let asked = f(&(&e + &noise * r.view([-1, 1, 1, 1])), &r.clamp_min(1e-4));
+impl Scene<'_> {
+    /// Stage B: the mean square of F's error (see [`method::diffusion`]).
+    pub fn diffusion_loss(&self, run: &RunPlan, params: &Params, random: &mut Random) -> Tensor {
+        let drawn = run.diffusion.lognormal(self.e.size()[0] as usize, random);
+        let sigma = levels_tensor(&drawn, self.e.device());
+        let noise = self.e.randn_like();
+        let network = |x: &Tensor, sigma: &Tensor| self.forward(params, x, sigma);
+        let difference = diffusion::difference(&network, self.e, &noise, &sigma, run.diffusion.sigma_data);
+        loss::inner(&difference, self.border).square().mean(Kind::Float)
+    }
+
+    /// Stage C: the run's method. The same noise at t and r, or the teacher's ODE between them.
+    pub fn consistency_loss(
+        &self,
+        run: &RunPlan,
+        sampler: &Student,
+        progress: f64,
+        random: &mut Random,
+    ) -> Tensor {
+        let pairs = run.method.pairs(&run.consistency, progress, self.e.size()[0] as usize, random);
+        let noise = self.e.randn_like();
+        let data = run.consistency.sigma_data;
+        let f = |params: &Params, x: &Tensor, sigma: &Tensor| {
+            preconditioned(&|x, sigma| self.forward(params, x, sigma), x, sigma, data)
+        };
+        let student = |x: &Tensor, sigma: &Tensor| f(&sampler.trainee.params, x, sigma);
         // The net is its own teacher: an overshoot that becomes a target feeds itself. A posterior sample
         // lies within a few standard deviations of the truth, so targets are kept there.
-        let near = &e + (asked - &e).clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT);
-        near.where_self(&r.gt(0.0).view([-1, 1, 1, 1]), &e)
-    };
-    let estimate = f(&(&e + &noise * t.view([-1, 1, 1, 1])), &t);
-    let weight = (t - r).reciprocal();
-    (loss::consistency(&(estimate - target), border) * weight).mean(Kind::Float)
-}
+        let target = |x: &Tensor, sigma: &Tensor| {
+            let asked = f(sampler.target(&run.method, progress), x, sigma);
+            self.e + (asked - self.e).clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)
+        };
+        let teacher = |x: &Tensor, sigma: &Tensor| f(sampler.teacher(), x, sigma);
+        let functions = Functions {
+            student: &student,
+            target: &target,
+            teacher: run.method.solver().map(|solver| (&teacher as Denoiser<'_>, solver)),
+        };
+        let difference = method::difference(functions, self.e, &noise, &pairs);
+        let weight = levels_tensor(&pairs.weight, self.e.device());
+        (run.distance.of(&loss::inner(&difference, self.border)) * weight).mean(Kind::Float)
+    }
 
-fn to_tensor(values: &[f64], device: Device) -> Tensor {
-    Tensor::from_slice(values).to_kind(Kind::Float).to_device(device)
+    fn forward(&self, params: &Params, x: &Tensor, sigma: &Tensor) -> Tensor {
+        let net = &self.frozen.nets.sampler;
+        net.forward(params, x, sigma, &self.conditioned.condition, self.frozen.bf16)
+    }
 }

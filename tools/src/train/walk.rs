@@ -1,19 +1,17 @@
 //! The walk through a recipe: stage after stage, step after step, with checkpoints, the log and the way out.
 //! Decides nothing: every number comes from the recipe.
 
-use super::checkpoint::Place;
-use super::optimiser::Trainee;
+use super::checkpoint::{Place, Saved, place_tensor, save};
+use super::course::{Course, Standing};
 use super::schedule;
-use super::session::Session;
-use super::stages;
-use crate::data::{Batch, Corpus, Random, with_batches};
+use crate::data::{Random, with_batches};
 use crate::progress::Progress;
 use crate::recipe::{Stage, StagePlan};
 use crate::run_folder::RunFolder;
 use crossbeam_channel::Receiver;
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tch::Tensor;
@@ -65,55 +63,67 @@ struct LogLine {
     blown_up: bool,
 }
 
-/// Runs the recipe from where the session stands to its end, or until `stop` is set.
+/// Runs the recipe from where the course stands to its end, or until `stop` is set.
 ///
 /// # Errors
 /// See [`TrainError`]; what was reached lies in the run folder.
-pub fn run(
-    session: &mut Session,
-    corpus: &Corpus,
+pub fn run<C: Course>(
+    course: &mut C,
+    data: &C::Data,
     folder: &mut RunFolder,
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Result<Interrupted, TrainError> {
     let checkpoint = folder.file("checkpoint.safetensors");
-    while let Some(plan) = session.recipe.stages.get(session.place.stage).copied() {
-        if session.place.step == 0 {
-            begin_stage(session, corpus, plan.stage);
+    loop {
+        let place = course.standing().place;
+        let Some(plan) = course.run().stages.get(place.stage).copied() else { return Ok(Interrupted::No) };
+        if place.step == 0 {
+            course.begin(data, plan.stage);
         }
         progress.stage(plan.stage, plan.limit);
-        let batches = session.batch_plan(plan.stage as u64);
-        let first = session.place.step;
-        let end = with_batches(corpus, batches, first, |batches| {
+        let (batches, first) = (course.batch_plan(plan.stage as u64), place.step);
+        let make = |number| C::make_batch(data, batches, number);
+        let end = with_batches(make, first * course.run().micro_batches as u64, |batches| {
             train_stage(
-                session,
+                course,
                 plan,
                 batches,
                 &mut Surroundings { folder, progress, stop, checkpoint: &checkpoint },
             )
         })?;
         if end == Interrupted::Yes {
-            session.save_checkpoint(&checkpoint)?;
+            save_checkpoint(course, &checkpoint)?;
             return Ok(end);
         }
-        let total_seconds = session.place.total_seconds;
-        session.place = Place { stage: session.place.stage + 1, step: 0, seconds: 0.0, total_seconds };
-        session.recent.clear();
-        session.save_checkpoint(&checkpoint)?;
+        let standing = course.standing();
+        let total_seconds = standing.place.total_seconds;
+        standing.place = Place { stage: standing.place.stage + 1, step: 0, seconds: 0.0, total_seconds };
+        standing.recent.clear();
+        save_checkpoint(course, &checkpoint)?;
     }
-    Ok(Interrupted::No)
 }
 
-/// What has to be ready before a stage's first step.
-fn begin_stage(session: &mut Session, corpus: &Corpus, stage: Stage) {
-    match stage {
-        Stage::Mean => {}
-        Stage::Scale => session.calibrate(corpus),
-        Stage::Diffusion | Stage::Consistency => {
-            // Each of these continues from the averaged weights with a fresh optimiser.
-            session.sampler = Trainee::new(session.sampler.average.duplicate());
-        }
-    }
+/// Continues a course from a checkpoint.
+///
+/// # Errors
+/// If the file is missing, damaged or belongs to other networks.
+pub fn resume<C: Course>(course: &mut C, path: &Path) -> Result<(), TrainError> {
+    let saved = Saved::load(path).map_err(TrainError::Checkpoint)?;
+    let whole = |problem: String| TrainError::Checkpoint(format!("{}: {problem}", path.display()));
+    let place = saved.place().ok_or_else(|| whole("it is not a checkpoint".into()))?;
+    course.restore(&|name| saved.find(name)).map_err(whole)?;
+    *course.standing() = Standing { place, recent: saved.numbers("recent").into() };
+    Ok(())
+}
+
+fn save_checkpoint<C: Course>(course: &mut C, path: &Path) -> std::io::Result<()> {
+    let mut tensors = course.state();
+    let standing = course.standing();
+    let recent: Vec<f64> = standing.recent.iter().copied().collect();
+    tensors.push(("recent".into(), Tensor::from_slice(&recent)));
+    tensors.push(place_tensor(standing.place));
+    save(path, &tensors)
 }
 
 /// The world a stage trains in.
@@ -121,84 +131,93 @@ struct Surroundings<'a> {
     folder: &'a mut RunFolder,
     progress: &'a Progress,
     stop: &'a AtomicBool,
-    checkpoint: &'a PathBuf,
+    checkpoint: &'a Path,
 }
 
-fn train_stage(
-    session: &mut Session,
+fn train_stage<C: Course>(
+    course: &mut C,
     plan: StagePlan,
-    batches: &Receiver<Batch>,
+    batches: &Receiver<C::Batch>,
     around: &mut Surroundings<'_>,
 ) -> Result<Interrupted, TrainError> {
-    let mut since_checkpoint = 0.0;
-    loop {
-        let Place { step, seconds, .. } = session.place;
+    let (mut since_checkpoint, mut waited, mut worked) = (0.0, 0.0, 0.0);
+    let end = loop {
+        let Place { step, seconds, .. } = course.standing().place;
         let progress = plan.limit.progress(step, seconds);
         if progress >= 1.0 {
-            return Ok(Interrupted::No);
+            break Interrupted::No;
         }
         if around.stop.load(Ordering::Relaxed) {
-            return Ok(Interrupted::Yes);
+            break Interrupted::Yes;
         }
         let started = Instant::now();
-        let batch = batches.recv().expect("the maker of batches outlives the loop");
-        let (y, x) = batch.tensors(session.device);
-        let line = train_step(session, plan, progress, &y, &x)?;
+        let line = train_step(course, plan, progress, batches, &mut waited)?;
         let spent = started.elapsed().as_secs_f64();
-        session.place.step += 1;
-        session.place.seconds += spent;
-        session.place.total_seconds += spent;
+        let place = &mut course.standing().place;
+        place.step += 1;
+        place.seconds += spent;
+        place.total_seconds += spent;
         around.progress.step(plan.limit.progress(step + 1, seconds + spent), line.loss);
-        if step % session.recipe.log_every == 0 {
+        if step % course.run().log_every == 0 {
             around.folder.log(&line)?;
         }
+        worked += spent;
         since_checkpoint += spent;
         if since_checkpoint > CHECKPOINT_SECONDS {
-            session.save_checkpoint(around.checkpoint)?;
+            save_checkpoint(course, around.checkpoint)?;
             since_checkpoint = 0.0;
         }
-    }
+    };
+    let share = 100.0 * waited / f64::max(worked, f64::MIN_POSITIVE);
+    log::info!("stage {:?}: {worked:.0} s, {share:.1} % of them waiting for data", plan.stage);
+    Ok(end)
 }
 
-fn train_step(
-    session: &mut Session,
+fn train_step<C: Course>(
+    course: &mut C,
     plan: StagePlan,
     progress: f64,
-    y: &Tensor,
-    x: &Tensor,
+    batches: &Receiver<C::Batch>,
+    waited: &mut f64,
 ) -> Result<LogLine, TrainError> {
-    let step = session.place.step;
+    let Place { step, seconds, .. } = course.standing().place;
     // Seeds follow from the place alone, so a resumed run draws the same noise.
-    let words = [session.recipe.seed, plan.stage as u64, step, u64::MAX];
-    let mut random = Random::new(&words);
+    let mut random = Random::new(&[course.run().seed, plan.stage as u64, step, u64::MAX]);
     tch::manual_seed(random.next() as i64);
-    let loss = stage_loss(session, plan, y, x, &mut random);
-    let value = loss.double_value(&[]);
+    let micro_batches = course.run().micro_batches;
+    let mut value = 0.0;
+    for _ in 0..micro_batches {
+        let started = Instant::now();
+        let batch = batches.recv().expect("the maker of batches outlives the loop");
+        *waited += started.elapsed().as_secs_f64();
+        let loss = course.loss(plan, progress, &batch, &mut random);
+        let one = loss.double_value(&[]);
+        value += one / micro_batches as f64;
+        if one.is_finite() {
+            loss.backward();
+        }
+    }
     let rate = plan.adam.learning_rate * schedule::learning_rate(progress, step, plan.warmup);
-    let blown_up = !value.is_finite() || blew_up(&session.recent, value);
-    let trainee = match plan.stage {
-        Stage::Mean => &mut session.mean,
-        Stage::Scale => &mut session.scale,
-        Stage::Diffusion | Stage::Consistency => &mut session.sampler,
-    };
+    let blown_up = !value.is_finite() || blew_up(&course.standing().recent, value);
     let mut norm = f64::NAN;
     if value.is_finite() {
-        loss.backward();
-        // The clipped step is taken, since leaving it out did not end a blow-up; the average keeps out of it.
-        let decay = if blown_up { 1.0 } else { schedule::ema_decay(step, plan.adam.ema) };
-        norm = trainee.step(&plan.adam, rate, step, decay);
+        // The clipped step is taken, since leaving it out did not end a blow-up; the averages keep out of it.
+        norm = course.trainee(plan.stage).step(&plan.adam, rate, step, micro_batches, !blown_up);
+        course.after_step(plan.stage, progress);
+    } else {
+        drop(course.trainee(plan.stage).params.take_gradient()); // of the batches that were finite
     }
+    let recent = &mut course.standing().recent;
     if value.is_finite() {
-        session.recent.push_back(value);
-        if session.recent.len() > RECENT {
-            session.recent.pop_front();
+        recent.push_back(value);
+        if recent.len() > RECENT {
+            recent.pop_front();
         }
-    } else if session.recent.is_empty() {
+    } else if recent.is_empty() {
         return Err(TrainError::Diverged { stage: plan.stage, step });
     } else {
-        session.recent.pop_front(); // RECENT losses in a row that are not finite end the run.
+        recent.pop_front(); // RECENT losses in a row that are not finite end the run.
     }
-    let seconds = session.place.seconds;
     Ok(LogLine {
         stage: plan.stage,
         step,
@@ -208,27 +227,6 @@ fn train_step(
         learning_rate: rate,
         blown_up,
     })
-}
-
-fn stage_loss(session: &Session, plan: StagePlan, y: &Tensor, x: &Tensor, random: &mut Random) -> Tensor {
-    let (nets, border, bf16) = (&session.nets, session.recipe.border as i64, plan.bf16);
-    if plan.stage == Stage::Mean {
-        return stages::mean_loss(&nets.mean, &session.mean.params, y, x, border, bf16);
-    }
-    let frozen = session.frozen(bf16).expect("the mean net was calibrated when its stage ended");
-    match plan.stage {
-        Stage::Mean | Stage::Scale => stages::scale_loss(&frozen, &session.scale.params, y, x, border),
-        Stage::Diffusion => stages::diffusion_loss(&frozen, &session.sampler.params, y, x, border, random),
-        Stage::Consistency => stages::consistency_loss(
-            &frozen,
-            &session.sampler.params,
-            y,
-            x,
-            border,
-            session.recipe.ect_q,
-            random,
-        ),
-    }
 }
 
 /// Whether a loss is far above the recent median.

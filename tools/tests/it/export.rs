@@ -5,8 +5,12 @@ use contract::card::{GOLDEN_TOLERANCE, ModelCard, Role};
 use contract::pixels::Picture;
 use std::collections::BTreeMap;
 use std::path::Path;
+use tch::Device;
+use tools::export::read::super_resolution_weights;
 use tools::export::{ExportOptions, PARITY, export};
+use tools::measure::estimate;
 use tools::onnx::OnnxModel;
+use tools::train::Session;
 
 /// Reads the metadata of an ONNX file with the few lines of protobuf that takes: field 14, submessages of two
 /// strings.
@@ -95,4 +99,35 @@ fn files_compute_what_the_networks_compute_and_say_what_they_are() {
     let a = sample.enlarge(&pictures[0], 8, 1, 0.0).unwrap();
     let b = mean.enlarge(&pictures[0], 8, 1, 0.0).unwrap();
     assert!(a.values.iter().zip(&b.values).all(|(x, y)| (x - y).abs() < 1e-6));
+}
+
+/// An exported model is a start: mean net, local scale and calibration come back exactly, and the consistency
+/// net gives the same at σ_max.
+#[test]
+fn an_exported_file_is_a_start() {
+    let runs = tempfile::tempdir().unwrap();
+    let (session, _) = trained(&recipe(3), runs.path());
+    let picture = corpus(&session.recipe).pairs[0].small.clone();
+    let options = ExportOptions {
+        default_strength: 0.25,
+        licence: "not stated".into(),
+        facts: Default::default(),
+        pictures: std::slice::from_ref(&picture),
+    };
+    let (files, _) = export(&session, runs.path(), &options).unwrap();
+    let mut next = Session::new(recipe(1), Device::Cpu);
+    let saved = super_resolution_weights(&files.sample, &next).unwrap();
+    next.init_from(&saved, &files.sample).unwrap();
+    let flat = |params: &tools::net::Params| Vec::<f32>::try_from(params.flat()).unwrap();
+    assert_eq!(flat(&next.mean.params), flat(&session.mean.average));
+    assert_eq!(flat(&next.scale.params), flat(&session.scale.average));
+    let drawn = |session: &Session| {
+        let frozen = session.frozen(false).unwrap();
+        let estimate = estimate(&frozen, &session.sampler.trainee.average, &picture, 8, &[1], session.device);
+        estimate.residuals[0].values.clone()
+    };
+    let apart = drawn(&next).iter().zip(drawn(&session)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart < 1e-5, "{apart}");
+    let refused = super_resolution_weights(&runs.path().join("none.onnx"), &next);
+    assert!(refused.is_err());
 }

@@ -6,6 +6,7 @@ mod corpus;
 mod device;
 mod evaluate;
 mod export;
+mod generation;
 mod inspect;
 mod resume;
 mod support;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tch::Device;
 use tools::progress::Progress;
 use tools::run_folder::RunFolder;
-use tools::train::{self, Interrupted, Session};
+use tools::train::{self, Interrupted, Saved, Session};
 
 fn losses(folder: &RunFolder) -> Vec<(String, u64, f64)> {
     let text = std::fs::read_to_string(folder.file("log.jsonl")).unwrap();
@@ -32,7 +32,7 @@ fn a_resumed_run_continues_the_loss_sequence() {
         let mut session = Session::new(recipe.clone(), Device::Cpu);
         let checkpoint = folder.file("checkpoint.safetensors");
         if checkpoint.is_file() {
-            session.resume(&checkpoint).unwrap();
+            train::resume(&mut session, &checkpoint).unwrap();
         }
         let stop = AtomicBool::new(false);
         let log = folder.file("log.jsonl");
@@ -57,7 +57,7 @@ fn a_resumed_run_continues_the_loss_sequence() {
     };
     assert!(interruptions >= 2, "{interruptions}");
     assert_eq!(losses(&folder), losses(&whole_folder));
-    let weights = |session: &Session| Vec::<f32>::try_from(session.sampler.average.flat()).unwrap();
+    let weights = |session: &Session| Vec::<f32>::try_from(session.sampler.trainee.average.flat()).unwrap();
     assert_eq!(weights(&resumed), weights(&whole));
 }
 
@@ -69,7 +69,7 @@ fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
     session.save_weights(&path).unwrap();
 
     let mut next = Session::new(recipe(1), Device::Cpu);
-    next.init_from(&path).unwrap();
+    next.init_from(&Saved::load(&path).unwrap(), &path).unwrap();
     let flat = |session: &Session| Vec::<f32>::try_from(session.mean.average.flat()).unwrap();
     assert_eq!(flat(&next), flat(&session));
     let mut folder = RunFolder::create(runs.path(), &next.recipe).unwrap();
@@ -77,6 +77,7 @@ fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
 
     let mut larger = recipe(1);
     larger.mean.channels = 16;
-    let refused = Session::new(larger, Device::Cpu).init_from(&path).unwrap_err().to_string();
+    let saved = Saved::load(&path).unwrap();
+    let refused = Session::new(larger, Device::Cpu).init_from(&saved, &path).unwrap_err().to_string();
     assert!(refused.ends_with("no weights of this size under \"mean\""), "{refused}");
 }

@@ -6,7 +6,7 @@ use tch::Device;
 use tools::data::{Corpus, CorpusOptions};
 use tools::net::{MeanConfig, SamplerConfig};
 use tools::progress::Progress;
-use tools::recipe::{Choices, ModelSize, Preset, Recipe};
+use tools::recipe::{Choices, METHOD, ModelSize, Preset, Recipe};
 use tools::run_folder::RunFolder;
 use tools::train::{self, Interrupted, Session};
 
@@ -17,6 +17,7 @@ pub fn samples() -> PathBuf {
 
 /// All stages, `steps` steps each, networks of a few thousand parameters.
 pub fn recipe(steps: u64) -> Recipe {
+    tch::set_num_threads(1); // tests run beside each other; threads would only wait for one another
     let choices = Choices {
         preset: Preset::SrX4,
         size: ModelSize::S,
@@ -27,23 +28,25 @@ pub fn recipe(steps: u64) -> Recipe {
         budget: std::time::Duration::from_secs(1),
         steps: Some([steps; 4]),
         seed: 3,
+        micro_batches: 1,
+        method: METHOD,
     };
     let mut recipe = Recipe::resolve(&choices);
     recipe.mean = MeanConfig { channels: 8, blocks: 2 };
     recipe.sampler = SamplerConfig { channels: 8, blocks: 2 };
-    (recipe.batch, recipe.patch, recipe.log_every) = (2, 18, 1);
+    (recipe.run.batch, recipe.patch, recipe.run.log_every) = (2, 18, 1);
     recipe
 }
 
 /// The sample pictures as a corpus for `recipe`.
 pub fn corpus(recipe: &Recipe) -> Corpus {
     let options = CorpusOptions {
-        folder: recipe.data.clone(),
+        folder: recipe.run.data.clone(),
         held_out: Default::default(),
         only_held_out: false,
         scale: recipe.scale,
         min_side: recipe.patch * recipe.scale,
-        seed: recipe.seed,
+        seed: recipe.run.seed,
     };
     Corpus::load(&options).expect("the samples are pictures")
 }

@@ -1,0 +1,258 @@
+//! The words of the command line; what they mean is decided in `recipe` and in the file named like the verb.
+
+mod method;
+mod train;
+
+pub use train::{TrainExport, Training};
+
+use method::SolverName;
+
+use crate::edit::{EditChoices, Task};
+use crate::evaluate_generator::EvaluateGenerator;
+use crate::sample::SampleChoices;
+use crate::train_classifier::ClassifierChoices;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Trains onestep's consistency models and exports them to ONNX.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model on a folder of pictures and write NAME.onnx and NAME-mean.onnx with their cards.
+    TrainExport(Box<TrainExport>),
+    /// Train the CIFAR-10 classifier whose features judge generated pictures.
+    TrainClassifier(TrainClassifier),
+    /// Measure a model file on sets of pictures: PSNR and SSIM on Y, and the output against the input.
+    Evaluate(Evaluate),
+    /// Draw pictures from a generator.
+    Sample(Sample),
+    /// Edit small pictures with a generator that was never trained for the task.
+    Edit(Edit),
+    /// Tell what a model file is: card, inputs, cost, receptive field, and whether it gives its golden tile.
+    Inspect(Inspect),
+}
+
+/// Options of `train-classifier`.
+#[derive(Debug, Args)]
+pub struct TrainClassifier {
+    /// Folder with CIFAR-10 as sheets of 32×32 pictures and labels.
+    #[arg(long)]
+    data: PathBuf,
+    /// The safetensors file to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Passes over the training pictures.
+    #[arg(long, default_value_t = 10)]
+    epochs: usize,
+    /// Where to train.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Threads (default: all).
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl TrainClassifier {
+    /// The choices in the library's words.
+    pub fn into_choices(self) -> ClassifierChoices {
+        ClassifierChoices {
+            data: self.data,
+            out: self.out,
+            epochs: self.epochs,
+            device: self.device.word(),
+            seed: self.seed,
+            threads: threads(self.threads),
+        }
+    }
+}
+
+/// Options of `evaluate`.
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// The ONNX file (its companion for strength 0 lies beside it), or a generator's file or run folder.
+    pub file: PathBuf,
+    /// Folder whose subfolders are sets of pictures to enlarge.
+    #[arg(long, required_unless_present = "classifier")]
+    pub eval: Option<PathBuf>,
+    /// Also write the table as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    #[command(flatten)]
+    generated: Generated,
+}
+
+/// What a generator is measured with.
+#[derive(Debug, Args)]
+struct Generated {
+    /// For a generator: the classifier that train-classifier wrote.
+    #[arg(long, requires_all = ["data", "report"], conflicts_with = "eval", value_name = "FILE")]
+    classifier: Option<PathBuf>,
+    /// For a generator: the folder of the pack.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// For a generator: the folder for report.md, report.json and sheets of samples.
+    #[arg(long, value_name = "FOLDER")]
+    report: Option<PathBuf>,
+    /// For a generator: pictures of every row.
+    #[arg(long, default_value_t = 5000)]
+    count: usize,
+    /// For a generator: levels after the first step, e.g. 0.8; looked for if not given.
+    #[arg(long, value_delimiter = ',')]
+    levels: Vec<f64>,
+    /// For a generator: also the ODE by Euler and Heun on 18 levels, as a teacher is used.
+    #[arg(long)]
+    ode: bool,
+    /// For a generator: seed of the noise.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// For a generator: threads (default: all).
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Evaluate {
+    /// What to measure if the file is a generator.
+    pub fn generator(&self) -> Option<EvaluateGenerator> {
+        let g = &self.generated;
+        Some(EvaluateGenerator {
+            model: self.file.clone(),
+            data: g.data.clone()?,
+            classifier: g.classifier.clone()?,
+            count: g.count,
+            levels: g.levels.clone(),
+            ode: g.ode,
+            out: g.report.clone()?,
+            seed: g.seed,
+            threads: threads(g.threads),
+        })
+    }
+}
+
+/// Options of `sample`.
+#[derive(Debug, Args)]
+pub struct Sample {
+    /// A generator: an ONNX file or a run folder of `train-export cifar10`.
+    model: PathBuf,
+    /// The PNG to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Pictures.
+    #[arg(long, default_value_t = 64)]
+    count: usize,
+    /// Further steps after the first: noise levels, descending, e.g. 0.8 for two steps in all.
+    #[arg(long, value_delimiter = ',')]
+    levels: Vec<f64>,
+    /// Follow the diffusion ODE with this solver instead, as a teacher is sampled.
+    #[arg(long, value_enum, conflicts_with = "levels")]
+    ode: Option<SolverName>,
+    /// Levels of the ODE's grid.
+    #[arg(long, default_value_t = 18)]
+    points: usize,
+    /// Seed of the noise.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Threads (default: all).
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Sample {
+    /// The choices in the library's words.
+    pub fn into_choices(self) -> SampleChoices {
+        SampleChoices {
+            model: self.model,
+            out: self.out,
+            count: self.count,
+            levels: self.levels,
+            ode: self.ode.map(|solver| (solver.into(), self.points)),
+            seed: self.seed,
+            threads: threads(self.threads),
+        }
+    }
+}
+
+/// Options of `edit`.
+#[derive(Debug, Args)]
+pub struct Edit {
+    /// A generator: an ONNX file or a run folder of `train-export cifar10`.
+    model: PathBuf,
+    /// What to do with the pictures.
+    #[arg(long, value_enum)]
+    task: Task,
+    /// A sheet whose cells are pictures of the generator's size.
+    #[arg(long)]
+    pictures: Option<PathBuf>,
+    /// The PNG to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Pictures.
+    #[arg(long, default_value_t = 8)]
+    count: usize,
+    /// Steps of the algorithm.
+    #[arg(long, default_value_t = 12)]
+    steps: usize,
+    /// denoise: standard deviation of the noise, of pictures in [-1, 1].
+    #[arg(long, default_value_t = 0.4)]
+    sigma: f64,
+    /// Seed of the noise.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Threads (default: all).
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Edit {
+    /// The choices in the library's words.
+    pub fn into_choices(self) -> EditChoices {
+        EditChoices {
+            model: self.model,
+            task: self.task,
+            pictures: self.pictures,
+            out: self.out,
+            count: self.count,
+            steps: self.steps,
+            sigma: self.sigma,
+            seed: self.seed,
+            threads: threads(self.threads),
+        }
+    }
+}
+
+/// Options of `inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The ONNX file.
+    pub file: PathBuf,
+}
+
+/// Where training runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceName {
+    /// The processor.
+    Cpu,
+    /// The first CUDA device; an error where there is none.
+    Cuda,
+}
+
+impl DeviceName {
+    fn word(self) -> String {
+        if self == DeviceName::Cpu { "cpu" } else { "cuda" }.into()
+    }
+}
+
+/// What was asked for, or every thread of the machine.
+fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
+}

@@ -1,0 +1,191 @@
+//! The options of `train-export`.
+
+use super::method::MethodOptions;
+use super::{DeviceName, threads};
+use crate::recipe::{Choices, GeneratorChoices, ModelSize, Preset, parse_budget};
+use crate::start::Start;
+use crate::train_export::ExportChoices;
+use crate::train_generator::GeneratorExport;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options of `train-export`.
+#[derive(Debug, Args)]
+pub struct TrainExport {
+    /// What to train.
+    preset: PresetName,
+    /// Folder of pictures; with a manifest.csv only its files under allowed licences are used. For cifar10 the
+    /// folder of its sheets.
+    #[arg(long, required_unless_present = "resume")]
+    data: Option<PathBuf>,
+    /// Folder for the finished models.
+    #[arg(long)]
+    out: PathBuf,
+    /// Training time, e.g. 90m or 1h30m; export and evaluation come on top.
+    #[arg(long, default_value = "60m", value_parser = parse_budget)]
+    budget: Duration,
+    /// Steps of the stages instead of a time: exactly repeatable. sr-x4 has four (mean, scale, diffusion,
+    /// consistency), cifar10 two (diffusion, consistency; 0 leaves one out).
+    #[arg(long, value_delimiter = ',', num_args = 1, conflicts_with = "budget")]
+    steps: Option<Vec<u64>>,
+    /// Where to train.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+    /// Size of the networks.
+    #[arg(long, value_enum, default_value = "s")]
+    size: ModelSize,
+    #[command(flatten)]
+    method: MethodOptions,
+    /// File that lists pictures never to train on; they measure the model.
+    #[arg(long)]
+    held_out: Option<PathBuf>,
+    /// Folder whose subfolders are evaluation sets.
+    #[arg(long)]
+    eval: Option<PathBuf>,
+    /// Start from the weights of an earlier run (its weights.safetensors), or of an exported ONNX file.
+    #[arg(long, conflicts_with = "resume")]
+    init_from: Option<PathBuf>,
+    /// Go on with this run folder; a finished one is only exported again.
+    #[arg(long)]
+    resume: Option<PathBuf>,
+    /// Folder in which new run folders are made.
+    #[arg(long, default_value = "runs")]
+    runs: PathBuf,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Batches whose gradients are averaged before a step: a larger batch than memory holds.
+    #[arg(long, default_value_t = 1)]
+    micro_batches: usize,
+    /// Which of the two running averages of the weights is exported.
+    #[arg(long, value_enum, default_value = "normal")]
+    average: AverageName,
+    /// Strength that the model's card recommends, 0 to 1.2: choose it by looking at the strip.
+    #[arg(long, default_value_t = 0.25, value_parser = strength)]
+    default_strength: f32,
+    /// Licence of the weights, as the card states it.
+    #[arg(long, default_value = "not stated")]
+    licence: String,
+    /// Threads (default: all).
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print the recipe, every number resolved, and train nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What can be trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PresetName {
+    /// Super-resolution ×4.
+    SrX4,
+    /// Unconditional pictures of 32×32, to demonstrate and compare methods; the daemon has no use for them.
+    Cifar10,
+}
+
+/// The running averages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AverageName {
+    /// The one of the recipe.
+    Normal,
+    /// Four times as slow.
+    Slow,
+}
+
+/// What `train-export` was asked for.
+#[derive(Debug)]
+pub enum Training {
+    /// A model that enlarges.
+    SuperResolution(Start<Choices>, ExportChoices),
+    /// A model that invents.
+    Generation(Start<GeneratorChoices>, GeneratorExport),
+}
+
+impl TrainExport {
+    /// The choices in the library's words.
+    ///
+    /// # Errors
+    /// Every problem of the options as a sentence.
+    pub fn into_choices(self) -> Result<Training, Vec<String>> {
+        let mut problems = self.method.problems();
+        let wanted = if self.preset == PresetName::SrX4 { 4 } else { 2 };
+        let steps = self.steps.clone().unwrap_or_default();
+        if self.steps.is_some() && (steps.len() != wanted || (wanted == 4 && steps.contains(&0))) {
+            problems.push(match self.preset {
+                PresetName::SrX4 => {
+                    "--steps takes four numbers of at least 1, e.g. 4000,200,1500,5000".into()
+                }
+                PresetName::Cifar10 => "--steps takes two numbers, e.g. 6000,4000".into(),
+            });
+        }
+        if self.preset == PresetName::Cifar10 {
+            let strange = [("--held-out", self.held_out.is_some()), ("--eval", self.eval.is_some())];
+            problems.extend(
+                strange.iter().filter(|(_, given)| *given).map(|(name, _)| format!("{name} is for sr-x4")),
+            );
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(match self.preset {
+            PresetName::SrX4 => self.super_resolution(),
+            PresetName::Cifar10 => self.generation(),
+        })
+    }
+
+    fn super_resolution(self) -> Training {
+        let export = ExportChoices {
+            out: self.out,
+            eval: self.eval,
+            default_strength: self.default_strength,
+            licence: self.licence,
+            threads: threads(self.threads),
+            slow_average: self.average == AverageName::Slow,
+        };
+        if let Some(run) = self.resume {
+            return Training::SuperResolution(Start::Resume(run), export);
+        }
+        let choices = Choices {
+            preset: Preset::SrX4,
+            size: self.size,
+            data: self.data.expect("clap requires --data without --resume"),
+            held_out: self.held_out,
+            init_from: self.init_from,
+            device: self.device.word(),
+            budget: self.budget,
+            steps: self.steps.and_then(|steps| steps.try_into().ok()),
+            seed: self.seed,
+            micro_batches: self.micro_batches,
+            method: self.method.resolve(),
+        };
+        Training::SuperResolution(Start::New(self.runs, Box::new(choices)), export)
+    }
+
+    fn generation(self) -> Training {
+        let export = GeneratorExport {
+            out: self.out,
+            threads: threads(self.threads),
+            slow_average: self.average == AverageName::Slow,
+        };
+        if let Some(run) = self.resume {
+            return Training::Generation(Start::Resume(run), export);
+        }
+        let choices = GeneratorChoices {
+            data: self.data.expect("clap requires --data without --resume"),
+            init_from: self.init_from,
+            device: self.device.word(),
+            method: self.method.resolve(),
+            budget: self.budget,
+            steps: self.steps.and_then(|steps| steps.try_into().ok()),
+            micro_batches: self.micro_batches,
+            seed: self.seed,
+        };
+        Training::Generation(Start::New(self.runs, Box::new(choices)), export)
+    }
+}
+
+fn strength(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_not_a_number| format!("{text:?} is not a number"))?;
+    if (0.0..=1.2).contains(&value) { Ok(value) } else { Err(format!("{value} is not between 0 and 1.2")) }
+}

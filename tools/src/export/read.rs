@@ -1,0 +1,145 @@
+//! Weights back out of the ONNX files this program writes, so that a shipped model is a start too. What serving
+//! folded together is taken apart again where that is possible.
+
+use super::proto::{Constant, Model};
+use crate::method::precondition::coefficients;
+use crate::net::Weight;
+use crate::recipe::LEVELS;
+use crate::train::{GeneratorSession, Saved, Session, TrainError};
+use prost::Message;
+use std::collections::BTreeMap;
+use std::path::Path;
+use tch::Tensor;
+
+type Weights = BTreeMap<String, Weight>;
+
+/// Reads `path`: an ONNX file through `take_apart`, anything else as safetensors.
+///
+/// # Errors
+/// If the file is missing, damaged or of another network.
+pub fn start_weights(
+    path: &Path,
+    take_apart: &dyn Fn(&Path) -> Result<Saved, String>,
+) -> Result<Saved, TrainError> {
+    let onnx = path.extension().is_some_and(|ending| ending == "onnx");
+    let saved = if onnx { take_apart(path) } else { Saved::load(path) };
+    saved.map_err(|problem| {
+        let named = problem.starts_with(&path.display().to_string());
+        TrainError::Checkpoint(if named { problem } else { format!("{}: {problem}", path.display()) })
+    })
+}
+
+/// The f32 constants of a file by name.
+fn constants(path: &Path) -> Result<Weights, String> {
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    let model = Model::decode(&bytes[..]).map_err(|e| format!("is no ONNX file ({e})"))?;
+    let graph = model.graph.ok_or("it has no graph")?;
+    let floats = graph.initializer.into_iter().filter(|c| c.data_type == super::graph::FLOAT);
+    let weight = |constant: Constant| {
+        let values = constant.raw_data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        (constant.name, Weight { shape: constant.dims, values: values.collect() })
+    };
+    Ok(floats.map(weight).collect())
+}
+
+/// The weights below `prefix`, without it.
+fn below(all: &Weights, prefix: &str) -> Weights {
+    let strip = |(name, weight): (&String, &Weight)| {
+        name.strip_prefix(prefix).map(|rest| (rest.to_owned(), weight.clone()))
+    };
+    all.iter().filter_map(strip).collect()
+}
+
+/// What a super-resolution file holds of `session`'s networks. Mean net, local scale and calibration are exact.
+/// The consistency net's dependence on σ was folded into constants at σ_max: it starts equal there, and knows
+/// nothing of other levels yet. A mean file gives the mean net alone, the rest fresh.
+///
+/// # Errors
+/// If the file is not one of ours or of other sizes.
+pub fn super_resolution_weights(path: &Path, session: &Session) -> Result<Saved, String> {
+    let all = constants(path)?;
+    let mut tensors =
+        vec![("mean".to_owned(), session.mean.params.with_named(&below(&all, "mean."))?.flat())];
+    let sampler = &session.sampler.trainee.params;
+    let Some(colour) = all.get("residual.colour.weight") else {
+        tensors.push(("scale".into(), session.scale.params.flat()));
+        tensors.push(("sampler".into(), sampler.flat()));
+        return Ok(Saved::new(tensors));
+    };
+    tensors.push(("scale".into(), session.scale.params.with_named(&below(&all, "scale."))?.flat()));
+    tensors
+        .push(("sampler".into(), sampler.with_named(&unfolded(&below(&all, "sampler."), session))?.flat()));
+    tensors.push(("opponent".into(), Tensor::from_slice(&opponent_rms(colour, session.recipe.scale))));
+    let of = |name: &str| all.get(name).ok_or_else(|| format!("it lacks {name}"));
+    let plane = |weight: &Weight| Tensor::from_slice(&weight.values).view(&weight.shape[..]);
+    tensors.push(("feature_mean".into(), plane(of("features.mean")?)));
+    tensors.push(("feature_std".into(), plane(of("features.inverse_std")?).reciprocal()));
+    Ok(Saved::new(tensors))
+}
+
+/// The consistency net's layers without the preconditioning that serving folded into the first and the last.
+fn unfolded(sampler: &Weights, session: &Session) -> Weights {
+    let mut weights = sampler.clone();
+    let [out, input] = {
+        let c = coefficients(&Tensor::from(LEVELS.sigma_max), LEVELS.sigma_data);
+        [c.out, c.input].map(|t| t.double_value(&[]) as f32)
+    };
+    let planes = 3 * session.recipe.scale.pow(2);
+    if let Some(first) = weights.get_mut("input.weight") {
+        let kernel = (first.shape[2] * first.shape[3]) as usize;
+        let row = first.shape[1] as usize * kernel;
+        for filter in first.values.chunks_exact_mut(row) {
+            filter[..planes * kernel].iter_mut().for_each(|w| *w /= input * LEVELS.sigma_max as f32);
+        }
+    }
+    for name in ["output.weight", "output.bias"] {
+        if let Some(last) = weights.get_mut(name) {
+            last.values.iter_mut().for_each(|w| *w /= out);
+        }
+    }
+    weights
+}
+
+/// The colour matrix has columns BASIS_k · c_k, and the basis is orthonormal: a column's length is c_k.
+fn opponent_rms(colour: &Weight, scale: usize) -> [f64; 3] {
+    let area = scale * scale;
+    let at = |c: usize, k: usize| f64::from(colour.values[c * area * 3 * area + k * area]);
+    std::array::from_fn(|k| (0..3).map(|c| at(c, k).powi(2)).sum::<f64>().sqrt())
+}
+
+/// What a generator's file holds: everything, exactly.
+///
+/// # Errors
+/// If the file is not one of ours or of another size.
+pub fn generator_weights(path: &Path, session: &GeneratorSession) -> Result<Saved, String> {
+    let mut all = constants(path)?;
+    let queries: Vec<String> =
+        all.keys().filter_map(|name| name.strip_suffix(".q.weight")).map(str::to_owned).collect();
+    for attention in queries {
+        for kind in ["weight", "bias"] {
+            let mut shape = Vec::new();
+            let mut values = Vec::new();
+            for part in ["q", "k", "v"] {
+                let found = all.get(&format!("{attention}.{part}.{kind}"));
+                let found = found.ok_or_else(|| format!("it lacks {attention}.{part}.{kind}"))?;
+                shape.clone_from(&found.shape);
+                // Serving divides the queries by √C.
+                let factor = if part == "q" { (found.shape[0] as f32).sqrt() } else { 1.0 };
+                values.extend(found.values.iter().map(|v| v * factor));
+            }
+            shape[0] *= 3;
+            all.insert(format!("{attention}.qkv.{kind}"), Weight { shape, values });
+        }
+    }
+    // Normalisations and fully connected layers were given dimensions of one to broadcast.
+    for (name, weight) in &mut all {
+        let norm = name.contains("norm") || name.starts_with("last.");
+        let linear = name.starts_with("embed.") || name.contains(".embed.");
+        if norm && weight.shape.len() == 4 {
+            weight.shape = vec![weight.shape[1]];
+        } else if linear && weight.shape.len() == 4 {
+            weight.shape.truncate(2);
+        }
+    }
+    Ok(Saved::new(vec![("net".into(), session.student.trainee.params.with_named(&all)?.flat())]))
+}

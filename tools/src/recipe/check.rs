@@ -1,0 +1,145 @@
+//! What makes a recipe impossible: every problem as a sentence, all at once.
+
+use super::{GeneratorRecipe, Recipe, RunPlan, Stage};
+use crate::method::Method;
+
+/// Every problem of what all runs have.
+fn of_run(run: &RunPlan) -> Vec<String> {
+    let mut problems = of_method(&run.method);
+    if run.batch == 0 || run.micro_batches == 0 {
+        problems.push("a batch needs at least one picture, a step at least one batch".into());
+    }
+    if run.stages.is_empty() {
+        problems.push("no stage has any steps: nothing would be trained".into());
+    }
+    for levels in [&run.diffusion, &run.consistency] {
+        if !(levels.sigma_min > 0.0 && levels.sigma_min < levels.sigma_max && levels.sigma_data > 0.0) {
+            problems.push(format!(
+                "noise levels from {} to {} with σ_data {} are not 0 < σ_min < σ_max, σ_data > 0",
+                levels.sigma_min, levels.sigma_max, levels.sigma_data
+            ));
+        }
+    }
+    problems
+}
+
+/// Every problem of a method's numbers.
+fn of_method(method: &Method) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut must = |holds: bool, problem: String| {
+        if !holds {
+            problems.push(problem);
+        }
+    };
+    match *method {
+        Method::Ect(ect) => {
+            must(ect.q > 1.0, format!("--q {} is not above 1: r would not come near t", ect.q));
+            must(ect.stages > 0, "--ect-stages 0: at least one is needed".into());
+        }
+        Method::Ct(ct) => {
+            must(
+                ct.s0 >= 1.0 && ct.s1 > ct.s0,
+                format!("--s0 {} --s1 {}: 1 ≤ s0 < s1 must hold", ct.s0, ct.s1),
+            );
+            must(ct.mu0 > 0.0 && ct.mu0 < 1.0, format!("--mu0 {} is not between 0 and 1", ct.mu0));
+        }
+        Method::Ict(ict) => {
+            must(
+                ict.s0 >= 1 && ict.s1 > ict.s0,
+                format!("--s0 {} --s1 {}: 1 ≤ s0 < s1 must hold", ict.s0, ict.s1),
+            );
+        }
+        Method::Cd(cd) => {
+            must(cd.points > 1, format!("--points {}: a grid has at least two", cd.points));
+            must((0.0..1.0).contains(&cd.mu), format!("--mu {} is not in [0, 1)", cd.mu));
+        }
+    }
+    problems
+}
+
+impl Recipe {
+    /// Every reason why this cannot be trained; none is well.
+    pub(super) fn contradictions(&self) -> Vec<String> {
+        let mut problems = of_run(&self.run);
+        if self.patch <= 2 * self.border {
+            problems.push(format!(
+                "patches of {} pixels have nothing left inside a border of {}",
+                self.patch, self.border
+            ));
+        }
+        problems
+    }
+}
+
+impl GeneratorRecipe {
+    /// Every reason why this cannot be trained; none is well.
+    pub(super) fn contradictions(&self) -> Vec<String> {
+        let mut problems = of_run(&self.run);
+        let diffusion = self.run.stages.iter().any(|plan| plan.stage == Stage::Diffusion);
+        if self.run.method.solver().is_some() && !diffusion && self.run.init_from.is_none() {
+            problems.push(
+                "--method cd follows a teacher, but there is no diffusion stage and no --init-from".into(),
+            );
+        }
+        let smallest = self.net.sides().last().copied().unwrap_or(0);
+        if self.net.side % self.net.fold != 0 || smallest < 1 {
+            problems.push(format!(
+                "pictures of {} pixels cannot be folded by {} and halved {} times",
+                self.net.side,
+                self.net.fold,
+                self.net.widths.len().saturating_sub(1)
+            ));
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Choices, GeneratorChoices, METHOD, ModelSize, Preset, RunRecipe};
+    use super::*;
+    use crate::method::{cd::Cd, ct::Ct, solver::Solver};
+    use std::time::Duration;
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let mut choices = Choices {
+            preset: Preset::SrX4,
+            size: ModelSize::S,
+            data: "data".into(),
+            held_out: None,
+            init_from: None,
+            device: "cpu".into(),
+            method: METHOD,
+            micro_batches: 1,
+            budget: Duration::from_secs(60),
+            steps: None,
+            seed: 1,
+        };
+        assert_eq!(Recipe::resolve(&choices).problems(), Vec::<String>::new());
+        choices.method = Method::Ct(Ct { s0: 9.0, s1: 3.0, mu0: 1.5 });
+        choices.micro_batches = 0;
+        let mut recipe = Recipe::resolve(&choices);
+        (recipe.patch, recipe.border) = (4, 2);
+        assert_eq!(recipe.problems().len(), 4, "{:?}", recipe.problems());
+    }
+
+    #[test]
+    fn distillation_without_a_teacher_is_refused() {
+        let cd = Method::Cd(Cd { points: 18, solver: Solver::Heun, mu: 0.0 });
+        let mut choices = GeneratorChoices {
+            data: "cifar10".into(),
+            init_from: None,
+            device: "cpu".into(),
+            method: cd,
+            budget: Duration::from_secs(60),
+            steps: Some([0, 100]),
+            micro_batches: 1,
+            seed: 1,
+        };
+        let problems = GeneratorRecipe::resolve(&choices).problems();
+        assert!(problems[0].contains("follows a teacher"), "{problems:?}");
+        choices.init_from = Some("teacher/weights.safetensors".into());
+        assert!(GeneratorRecipe::resolve(&choices).problems().is_empty());
+    }
+}

@@ -1,0 +1,141 @@
+//! `tools train-export cifar10`: a generator of small pictures from its sheets to an ONNX file that the other
+//! verbs read. Reads as the list of its steps.
+
+use crate::data::{DataError, SmallPictures, Split};
+use crate::export::generator::{facts, generator_graph};
+use crate::export::read::{generator_weights, start_weights};
+use crate::export::{ExportError, PARITY};
+use crate::generator::{Generator, OpenError};
+use crate::method::levels_tensor;
+use crate::method::precondition::each;
+use crate::progress::Progress;
+use crate::recipe::{GeneratorChoices, GeneratorRecipe, RunRecipe};
+use crate::run_folder;
+use crate::start::{Chosen, Start, StartError};
+use crate::train::{self, GeneratorSession, Interrupted, TrainError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use tch::Device;
+
+/// What is done after training.
+#[derive(Debug, Clone)]
+pub struct GeneratorExport {
+    /// Folder for the finished model.
+    pub out: PathBuf,
+    /// Threads for training.
+    pub threads: usize,
+    /// Export the slower of the two averages.
+    pub slow_average: bool,
+}
+
+/// How the command ended.
+#[derive(Debug, Clone)]
+pub enum Generated {
+    /// The model's file.
+    Exported(PathBuf),
+    /// Stopped on request; resume from this run folder.
+    Interrupted(PathBuf),
+}
+
+/// Why the command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum GeneratorError {
+    /// The run cannot begin.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// No data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Training stopped.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Export stopped.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// What was exported cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A file or folder.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Chosen for GeneratorChoices {
+    type Recipe = GeneratorRecipe;
+
+    fn resolve(&self) -> GeneratorRecipe {
+        GeneratorRecipe::resolve(self)
+    }
+}
+
+/// Trains (or goes on training) and exports.
+///
+/// # Errors
+/// See [`GeneratorError`]. What was trained stays in the run folder.
+pub fn train_generator(
+    start: &Start<GeneratorChoices>,
+    export: &GeneratorExport,
+    stop: &AtomicBool,
+) -> Result<Generated, GeneratorError> {
+    tch::set_num_threads(export.threads as i32);
+    let (mut folder, recipe, device) = start.open()?;
+    let pictures = SmallPictures::load(&recipe.run.data, Split::Train)?;
+    let mut session = GeneratorSession::new(recipe, device);
+    log::info!(
+        "{} pictures, {} parameters ({})",
+        pictures.len(),
+        session.parameters(),
+        folder.path().display()
+    );
+    let checkpoint = folder.file("checkpoint.safetensors");
+    if start.is_resumed() && checkpoint.is_file() {
+        train::resume(&mut session, &checkpoint)?;
+    } else if let Some(weights) = session.recipe.run.init_from.clone() {
+        let saved = start_weights(&weights, &|file| generator_weights(file, &session))?;
+        session.init_from(&saved, &weights)?;
+    }
+    let progress = Progress::new();
+    let end = train::run(&mut session, &pictures, &mut folder, &progress, stop);
+    progress.finish();
+    if end? == Interrupted::Yes {
+        return Ok(Generated::Interrupted(folder.path().to_owned()));
+    }
+    let weights = folder.file("weights.safetensors");
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| GeneratorError::File { path, source }
+    };
+    session.save_weights(&weights).map_err(failed(&weights))?;
+    if export.slow_average {
+        session.student.trainee.choose_slow_average();
+    }
+    std::fs::create_dir_all(&export.out).map_err(failed(&export.out))?;
+    let path = export.out.join(format!("{}.onnx", session.recipe.name()));
+    let facts = facts(&session.recipe, session.total_seconds() / 60.0);
+    run_folder::replace(&path, &generator_graph(&session).into_bytes(&facts)).map_err(failed(&path))?;
+    let difference = parity(&session, &path)?;
+    log::info!("ONNX Runtime differs from the network by at most {difference:.1e}");
+    Ok(Generated::Exported(path))
+}
+
+/// Largest difference between the file and the network in f32, at levels from the lowest to the highest.
+fn parity(session: &GeneratorSession, path: &Path) -> Result<f32, GeneratorError> {
+    let file = Generator::open(path, 2, Device::Cpu)?;
+    let levels = &session.recipe.run.consistency;
+    let drawn = levels.karras(5);
+    let noise = file.noise(1, 0, drawn.len(), 0);
+    let sigma = levels_tensor(&drawn, Device::Cpu);
+    let x = noise * each(&(&sigma + levels.sigma_data));
+    let of_network = session.denoise(&x.to_device(session.device), &sigma.to_device(session.device), false);
+    let apart = (of_network.to_device(Device::Cpu) - file.denoise(&x, &sigma)).abs().max();
+    let difference = apart.double_value(&[]) as f32;
+    if difference.is_nan() || difference > PARITY {
+        return Err(ExportError::Parity { file: path.display().to_string(), difference }.into());
+    }
+    Ok(difference)
+}

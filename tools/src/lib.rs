@@ -13,6 +13,7 @@ pub mod inspect;
 pub mod measure;
 pub mod net;
 pub mod onnx;
+pub mod plot;
 pub mod progress;
 pub mod recipe;
 pub mod run_folder;

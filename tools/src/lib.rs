@@ -19,6 +19,7 @@ pub mod measure;
 pub mod method;
 pub mod net;
 pub mod onnx;
+pub mod plot;
 pub mod progress;
 pub mod recipe;
 pub mod run_folder;

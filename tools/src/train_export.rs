@@ -4,8 +4,11 @@
 use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair};
 use crate::export::read::{start_weights, super_resolution_weights};
 use crate::export::{self, ExportError, ExportOptions, ModelFiles};
-use crate::measure::{Estimate, Report, STRENGTHS, estimate, evaluate, sample_figures, strip};
+use crate::measure::{
+    Estimate, Judged, Report, SETS_SEED, STRENGTHS, estimate, evaluate, sample_figures, strip,
+};
 use crate::onnx::{OnnxError, OnnxModel, bicubic};
+use crate::plot::plot_losses;
 use crate::progress::Progress;
 use crate::recipe::{Choices, Recipe};
 use crate::run_folder::{self, RunFolder};
@@ -197,7 +200,9 @@ fn publish(
         parameters: session.parameters(),
         parity,
         rows,
-        held_out: (judged.len(), JUDGED.1),
+        training_seed: session.recipe.run.seed,
+        sets_seed: SETS_SEED,
+        judged: Judged { crops: judged.len(), held_out: facts.held_out > 0, samples: JUDGED.1 },
         sample,
         grain,
     };
@@ -208,6 +213,12 @@ fn publish(
     let json = serde_json::to_vec_pretty(&report).expect("a report has only numbers and strings");
     run_folder::replace(&folder.file("report.json"), &json).map_err(failed(&path))?;
     save_strip(&draft, judged, session, &folder.file("strip.png"))?;
+    let losses = folder.file("loss.svg");
+    // The models are out by now: a picture that cannot be drawn takes nothing from them.
+    match plot_losses(&folder.file("log.jsonl"), &losses) {
+        Ok(()) => log::info!("losses drawn: {}", losses.display()),
+        Err(error) => log::warn!("losses not drawn: {error}"),
+    }
     Ok(path)
 }
 
@@ -233,7 +244,8 @@ fn judge(
             (estimate, Planes::from_picture(&pair.large))
         })
         .collect();
-    (sample_figures(&set, |e| &e.residuals), sample_figures(&set, |e| &e.grain))
+    let scale = session.recipe.scale;
+    (sample_figures(&set, scale, |e| &e.residuals), sample_figures(&set, scale, |e| &e.grain))
 }
 
 fn card_facts(session: &Session, facts: &CorpusFacts) -> BTreeMap<String, String> {

@@ -4,7 +4,7 @@
 use contract::pixels::{Picture, luma};
 
 /// Y of an RGB picture inside the border, with its width and height.
-fn luma_inside(picture: &Picture, crop: usize) -> (Vec<f64>, usize, usize) {
+pub(super) fn luma_inside(picture: &Picture, crop: usize) -> (Vec<f64>, usize, usize) {
     let (width, height) = (picture.size.width - 2 * crop, picture.size.height - 2 * crop);
     let mut values = Vec::with_capacity(width * height);
     for y in crop..crop + height {

@@ -5,11 +5,15 @@ mod figures;
 mod generated;
 mod report;
 mod sample_figures;
+mod spectrum;
+mod strength;
 mod strip;
 
 pub use estimate::{Estimate, estimate};
 pub use figures::{psnr_y, ssim_y};
 pub use generated::{Gallery, GeneratedFigures, frechet, generated_figures};
-pub use report::{Report, Row, STRENGTHS, TABLE_HEAD, evaluate};
+pub use report::{Judged, Report, Row, SETS_SEED, STRENGTHS, TABLE_HEAD, evaluate};
 pub use sample_figures::{SampleFigures, sample_figures};
+pub use spectrum::spectrum_error;
+pub use strength::{CURVE, StrengthCurve, StrengthPoint, at_strength};
 pub use strip::strip;

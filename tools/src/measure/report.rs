@@ -2,7 +2,8 @@
 //! Markdown and JSON. It says what was measured, with which seeds, and what was not.
 
 use super::figures::{psnr_y, ssim_y};
-use super::sample_figures::SampleFigures;
+use super::sample_figures::{SPECTRUM_STRENGTHS, SampleFigures};
+use super::spectrum::spectrum_error;
 use crate::data::read_rgb;
 use crate::export::ModelFiles;
 use crate::onnx::{OnnxError, OnnxModel, bicubic};
@@ -14,9 +15,12 @@ use std::path::{Path, PathBuf};
 /// Strengths at which the sets are evaluated; 0 is the mean file.
 pub const STRENGTHS: [f32; 4] = [0.0, 0.3, 0.5, 1.0];
 /// The first two lines of the table of the public sets.
-pub const TABLE_HEAD: &str = "| set | method | PSNR-Y dB | SSIM-Y | LR-PSNR-Y dB |\n|---|---|---|---|---|";
+pub const TABLE_HEAD: &str =
+    "| set | method | PSNR-Y dB | SSIM-Y | LR-PSNR-Y dB | spectrum error |\n|---|---|---|---|---|---|";
 /// Seed of the samples on the public sets.
-const SEED: u64 = 1;
+pub const SETS_SEED: u64 = 1;
+/// R² above which the forecast of what a strength costs may be promised.
+const FORECAST_HOLDS: f64 = 0.999;
 
 /// One line of the table: a set, a method, mean figures over its pictures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,6 +37,19 @@ pub struct Row {
     pub ssim_y: f64,
     /// PSNR-Y of the output shrunk again against the input, dB.
     pub lr_psnr_y: f64,
+    /// Radial log-spectrum error of Y above the small picture's Nyquist frequency; 0 is right.
+    pub spectrum_error: f64,
+}
+
+/// What the sample figures were measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Judged {
+    /// Crops.
+    pub crops: usize,
+    /// Whether they were kept out of training; without a held-out list the first training crops stand in.
+    pub held_out: bool,
+    /// Samples of each, with seeds 1 to this.
+    pub samples: usize,
 }
 
 /// Everything measured on one model.
@@ -44,14 +61,18 @@ pub struct Report {
     pub minutes: f64,
     /// What it was trained on.
     pub device: String,
+    /// Seed of the training.
+    pub training_seed: u64,
+    /// Seed of the samples on the public sets.
+    pub sets_seed: u64,
     /// Parameters: mean net, scale head, consistency net.
     pub parameters: [i64; 3],
     /// Largest difference between files and networks.
     pub parity: f32,
     /// The public sets.
     pub rows: Vec<Row>,
-    /// Held-out crops and samples per crop behind the next two.
-    pub held_out: (usize, usize),
+    /// The crops behind the next two.
+    pub judged: Judged,
     /// One-step samples.
     pub sample: SampleFigures,
     /// The grain baseline.
@@ -83,24 +104,29 @@ pub fn evaluate(
             continue;
         }
         let mut add = |method: String, outputs: &mut dyn FnMut(&Picture) -> Result<Picture, OnnxError>| {
-            let mut sums = [0.0; 3];
+            let mut sums = [0.0; 4];
             for truth in &truths {
                 let small = shrink(&Planes::from_picture(truth), scale).to_picture();
                 let out = outputs(&small)?;
                 let back = shrink(&Planes::from_picture(&out), scale).to_picture();
-                let figures =
-                    [psnr_y(&out, truth, scale), ssim_y(&out, truth, scale), psnr_y(&back, &small, 0)];
+                let figures = [
+                    psnr_y(&out, truth, scale),
+                    ssim_y(&out, truth, scale),
+                    psnr_y(&back, &small, 0),
+                    spectrum_error(&out, truth, scale),
+                ];
                 sums.iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
             }
-            let [psnr_y, ssim_y, lr_psnr_y] = sums.map(|sum| sum / truths.len() as f64);
-            rows.push(Row { set: name.clone(), method, pictures: truths.len(), psnr_y, ssim_y, lr_psnr_y });
+            let [psnr_y, ssim_y, lr_psnr_y, spectrum_error] = sums.map(|sum| sum / truths.len() as f64);
+            let (set, pictures) = (name.clone(), truths.len());
+            rows.push(Row { set, method, pictures, psnr_y, ssim_y, lr_psnr_y, spectrum_error });
             Ok::<(), OnnxError>(())
         };
         add("bicubic".into(), &mut |small| Ok(bicubic(small, scale)))?;
         for &strength in strengths {
             let model = if strength == 0.0 { &mut mean } else { &mut sample };
             add(format!("{strength}"), &mut |small| {
-                Ok(model.enlarge(small, context, SEED, strength)?.to_picture())
+                Ok(model.enlarge(small, context, SETS_SEED, strength)?.to_picture())
             })?;
         }
     }
@@ -136,39 +162,169 @@ impl Report {
         let [mean, scale, sampler] = self.parameters;
         let mut lines = vec![
             format!("# {}\n", self.model),
-            format!("Trained {:.0} minutes on {}.", self.minutes, self.device),
+            format!("Trained {:.1} minutes on {}, seed {}.", self.minutes, self.device, self.training_seed),
             format!("Parameters: mean net {mean}, scale head {scale}, consistency net {sampler}."),
             format!("ONNX Runtime (CPU, f32) differs from the networks by at most {:.1e}.\n", self.parity),
-            TABLE_HEAD.into(),
         ];
-        lines.extend(self.rows.iter().map(Row::to_markdown));
-        let (crops, samples) = self.held_out;
-        lines.push(format!(
-            "\n{crops} held-out crops, {samples} samples each (seeds 1 to {samples}), strength 1:\n"
-        ));
-        let heads = ["", "std ratio", "block correlation", "energy score", "kurtosis", "posterior gain dB"];
-        lines.push(format!("| {} |\n|{}", heads.join(" | "), "---|".repeat(heads.len())));
+        if !self.rows.is_empty() {
+            lines.push(format!("Public sets, bicubic degradation, seed {}:\n", self.sets_seed));
+            lines.push(TABLE_HEAD.into());
+            lines.extend(self.rows.iter().map(Row::to_markdown));
+            lines.push(String::new());
+        }
+        self.add_sample_table(&mut lines);
+        self.add_strength_table(&mut lines);
+        lines.push(self.not_measured());
+        lines.join("\n") + "\n"
+    }
+
+    fn add_sample_table(&self, lines: &mut Vec<String>) {
+        let Judged { crops, held_out, samples } = self.judged;
+        let kind = if held_out { "held-out crops" } else { "crops of the training data (none is held out)" };
+        lines.push(format!("{crops} {kind}, {samples} samples each (seeds 1 to {samples}), strength 1:\n"));
+        let heads = ["std ratio", "block correlation", "energy score", "kurtosis", "posterior gain dB"];
+        let spectra = SPECTRUM_STRENGTHS.map(|strength| format!("spectrum error at {strength}"));
+        let heads = [&heads.map(str::to_owned)[..], &["spread/skill".into()], &spectra].concat();
+        lines.push(format!("| | {} |\n|---|{}", heads.join(" | "), "---|".repeat(heads.len())));
         for (name, f) in [("one-step sample", self.sample), ("grain, no network", self.grain)] {
             let figures = [f.std_ratio, f.block_correlation, f.energy_score, f.kurtosis, f.posterior_gain];
-            lines.push(format!("| {name} | {} |", figures.map(|v| format!("{v:.4}")).join(" | ")));
+            let figures = [&figures[..], &[f.spread_skill], &f.spectrum_error].concat();
+            let figures: Vec<String> = figures.iter().map(|v| format!("{v:.4}")).collect();
+            lines.push(format!("| {name} | {} |", figures.join(" | ")));
         }
         let (kurtosis, gain) = (self.sample.truth_kurtosis, ideal_gain(samples));
-        lines.push(format!("| right | 1 | 1 | lower is better | {kurtosis:.4} | {gain:.4} |\n"));
-        lines.push("One training run, one seed. Not measured: other degradations than bicubic, FD.".into());
-        lines.join("\n") + "\n"
+        let none = "| 0 ".repeat(SPECTRUM_STRENGTHS.len());
+        lines.push(format!("| right | 1 | 1 | lower is better | {kurtosis:.4} | {gain:.4} | 1 {none}|\n"));
+    }
+
+    /// What strength costs, forecast and measured.
+    fn add_strength_table(&self, lines: &mut Vec<String>) {
+        let (sample, grain) = (self.sample.strength, self.grain.strength);
+        let (half, all) = (self.judged.samples / 2, self.judged.samples);
+        lines.push(format!(
+            "What strength costs: PSNR (RGB, dB) of the mean squared error over the same crops, forecast \
+             A − 2λB + λ²C from seeds 1 to {half}, measured with seeds {} to {all}, as it is and on 8-bit \
+             pictures:\n",
+            half + 1
+        ));
+        let heads = ["forecast", "measured", "8 bit"];
+        let heads = ["sample", "grain"].map(|name| heads.map(|head| format!("{name}, {head}")).join(" | "));
+        lines.push(format!("| strength | {} |\n|---|---|---|---|---|---|---|", heads.join(" | ")));
+        for (point, baseline) in sample.points.iter().zip(&grain.points) {
+            let cells = [point, baseline]
+                .map(|p| format!("{:.2} | {:.2} | {:.2}", p.forecast, p.measured, p.eight_bit));
+            lines.push(format!("| {} | {} |", point.strength, cells.join(" | ")));
+        }
+        lines.push(String::new());
+        for (name, curve) in [("Sample", sample), ("Grain", grain)] {
+            let holds = if curve.r_squared > FORECAST_HOLDS { "" } else { ", too little to promise it" };
+            lines.push(format!(
+                "{name}: A = {:.4e}, B = {:.4e}, C = {:.4e}; R² of the forecast {:.5}{holds}.",
+                curve.a, curve.b, curve.c, curve.r_squared
+            ));
+        }
+        lines.push(String::new());
+    }
+
+    fn not_measured(&self) -> String {
+        let mut missing = vec!["other degradations than bicubic", "spread over training seeds", "FD"];
+        if self.rows.is_empty() {
+            missing.insert(0, "the public sets");
+        }
+        format!("One training run, one seed. Not measured: {}.", missing.join(", "))
     }
 }
 
 impl Row {
     /// As a line of the table.
     pub fn to_markdown(&self) -> String {
-        let Row { set, method, pictures, psnr_y, ssim_y, lr_psnr_y } = self;
+        let Row { set, method, pictures, psnr_y, ssim_y, lr_psnr_y, spectrum_error } = self;
         let word = if method == "bicubic" { "" } else { "strength " };
-        format!("| {set} ({pictures}) | {word}{method} | {psnr_y:.2} | {ssim_y:.4} | {lr_psnr_y:.1} |")
+        let figures = format!("{psnr_y:.2} | {ssim_y:.4} | {lr_psnr_y:.1} | {spectrum_error:.3}");
+        format!("| {set} ({pictures}) | {word}{method} | {figures} |")
     }
 }
 
 /// Posterior gain of a perfect sampler with k samples: 10·log₁₀(2 / (1 + 1/k)).
 fn ideal_gain(k: usize) -> f64 {
     10.0 * (2.0 / (1.0 + 1.0 / k as f64)).log10()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{CURVE, StrengthCurve, StrengthPoint};
+
+    fn report(rows: Vec<Row>, r_squared: f64) -> Report {
+        let points =
+            CURVE.map(|strength| StrengthPoint { strength, forecast: 25.0, measured: 24.0, eight_bit: 23.0 });
+        let figures = SampleFigures {
+            std_ratio: 0.9,
+            block_correlation: 0.8,
+            energy_score: 0.7,
+            kurtosis: 3.3,
+            truth_kurtosis: 15.8,
+            posterior_gain: 2.1,
+            spread_skill: 0.95,
+            spectrum_error: [1.75, 0.74, 0.42],
+            strength: StrengthCurve { a: 4e-3, b: 1e-5, c: 3e-3, points, r_squared },
+        };
+        Report {
+            model: "sr-x4".into(),
+            minutes: 12.34,
+            device: "a device".into(),
+            training_seed: 7,
+            sets_seed: SETS_SEED,
+            parameters: [1, 2, 3],
+            parity: 1e-6,
+            rows,
+            judged: Judged { crops: 24, held_out: true, samples: 8 },
+            sample: figures,
+            grain: SampleFigures { spread_skill: 1.05, ..figures },
+        }
+    }
+
+    /// Every table has as many cells in each line as its head.
+    fn assert_tables(page: &str) {
+        let mut columns = None;
+        for line in page.lines() {
+            let bars = line.matches('|').count();
+            if bars == 0 {
+                columns = None;
+            } else {
+                assert_eq!(*columns.get_or_insert(bars), bars, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_report_says_what_with_which_seeds_and_what_not() {
+        let set = "Set5".to_owned();
+        let method = "0.5".to_owned();
+        let row =
+            Row { set, method, pictures: 5, psnr_y: 30.0, ssim_y: 0.9, lr_psnr_y: 50.0, spectrum_error: 0.5 };
+        let page = report(vec![row], 0.9999).to_markdown();
+        assert_tables(&page);
+        for words in [
+            "Trained 12.3 minutes on a device, seed 7.",
+            "| Set5 (5) | strength 0.5 | 30.00 | 0.9000 | 50.0 | 0.500 |",
+            "24 held-out crops, 8 samples each (seeds 1 to 8)",
+            "| one-step sample | 0.9000 | 0.8000 | 0.7000 | 3.3000 | 2.1000 | 0.9500 | 1.7500 | 0.7400 | 0.4200 |",
+            "| grain, no network | 0.9000 | 0.8000 | 0.7000 | 3.3000 | 2.1000 | 1.0500 |",
+            "| 0.75 | 25.00 | 24.00 | 23.00 | 25.00 | 24.00 | 23.00 |",
+            "from seeds 1 to 4, measured with seeds 5 to 8",
+            "Not measured: other degradations than bicubic,",
+        ] {
+            assert!(page.contains(words), "{words}\n{page}");
+        }
+        assert!(!page.contains("too little"), "{page}");
+
+        let mut other = report(vec![], 0.99);
+        other.judged.held_out = false;
+        let page = other.to_markdown();
+        assert_tables(&page);
+        assert!(page.contains("0.99000, too little to promise it"), "{page}");
+        assert!(page.contains("24 crops of the training data (none is held out)"), "{page}");
+        assert!(page.contains("Not measured: the public sets, other degradations"), "{page}");
+    }
 }

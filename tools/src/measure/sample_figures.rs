@@ -2,6 +2,8 @@
 //! same figure of the grain baseline, because std ratio and spectra alone are fooled by plain noise.
 
 use super::estimate::Estimate;
+use super::spectrum::spectrum_error;
+use super::strength::{StrengthCurve, StrengthSums, at_strength};
 use contract::pixels::Planes;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 const BLOCK: usize = 16;
 /// Side of the patches of the energy score, in HR pixels.
 const PATCH: usize = 8;
+/// Strengths at which the spectrum is compared; 0 is μ.
+pub const SPECTRUM_STRENGTHS: [f32; 3] = [0.0, 0.5, 1.0];
 
 /// Figures of a set of samples. The truth's residual is e = x − μ, a sample's f.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -27,22 +31,32 @@ pub struct SampleFigures {
     /// PSNR of the mean of the samples minus that of one sample, RGB, dB: 2.5 is right for 8 samples, 0 is
     /// collapse.
     pub posterior_gain: f64,
+    /// Mean variance of the samples (unbiased) over the squared error of their mean, times (K + 1)/K: 1 is right
+    /// for any number K of samples, below 1 is too sure of itself.
+    pub spread_skill: f64,
+    /// Radial log-spectrum error of 8-bit pictures at [`SPECTRUM_STRENGTHS`]; 0 is right.
+    pub spectrum_error: [f64; SPECTRUM_STRENGTHS.len()],
+    /// What strength costs.
+    pub strength: StrengthCurve,
 }
 
 /// Which residuals of an estimate are judged.
 pub type Choose = fn(&Estimate) -> &[Planes];
 
-/// Figures over several pictures: estimates with their truths (RGB planes of the same size).
+/// Figures over several pictures: estimates with their truths (RGB planes of the same size, of 8-bit pictures),
+/// `scale` output pixels per input pixel.
 ///
 /// # Panics
 /// If there are no pictures or fewer than two samples of one.
-pub fn sample_figures(set: &[(Estimate, Planes)], choose: Choose) -> SampleFigures {
+pub fn sample_figures(set: &[(Estimate, Planes)], scale: usize, choose: Choose) -> SampleFigures {
     assert!(set.iter().all(|(estimate, _)| choose(estimate).len() > 1), "an energy score needs two samples");
     let mut sums = Sums::default();
     for (estimate, truth) in set {
         let e: Vec<f32> = truth.values.iter().zip(&estimate.mean.values).map(|(x, m)| x - m).collect();
         let error = Planes { values: e, ..truth.clone() };
         sums.add(&error, choose(estimate), &estimate.luma_scale);
+        sums.strength.add(truth, &estimate.mean, choose(estimate));
+        sums.add_spectra(truth, &estimate.mean, choose(estimate), scale);
     }
     sums.figures()
 }
@@ -54,11 +68,16 @@ struct Sums {
     count: f64,
     ensemble_square: f64,
     single_square: f64,
+    /// Σ of the unbiased variance over the samples, times (K + 1)/K.
+    spread: f64,
     score: f64,
     mean_score: f64,
     log_blocks: Vec<(f64, f64)>,
     truth_moments: [f64; 3],
     sample_moments: [f64; 3],
+    strength: StrengthSums,
+    pictures: f64,
+    spectrum_error: [f64; SPECTRUM_STRENGTHS.len()],
 }
 
 impl Sums {
@@ -70,7 +89,9 @@ impl Sums {
         for i in 0..error.values.len() {
             let e = f64::from(error.values[i]);
             let all = samples.iter().map(|f| f64::from(f.values[i]));
-            self.ensemble_square += (all.clone().sum::<f64>() / k - e).powi(2);
+            let mean = all.clone().sum::<f64>() / k;
+            self.ensemble_square += (mean - e).powi(2);
+            self.spread += all.clone().map(|f| (f - mean).powi(2)).sum::<f64>() / (k - 1.0) * (k + 1.0) / k;
             self.single_square += all.map(|f| (f - e).powi(2)).sum::<f64>() / k;
         }
         self.add_blocks(error, &samples[0]);
@@ -104,6 +125,17 @@ impl Sums {
         }
     }
 
+    fn add_spectra(&mut self, truth: &Planes, mean: &Planes, samples: &[Planes], scale: usize) {
+        let truth = truth.to_picture();
+        self.pictures += 1.0;
+        for (sum, &strength) in self.spectrum_error.iter_mut().zip(&SPECTRUM_STRENGTHS) {
+            // All samples are μ at strength 0.
+            let judged = if strength == 0.0 { &samples[..1] } else { samples };
+            let error = |f| spectrum_error(&at_strength(mean, f, strength).to_picture(), &truth, scale);
+            *sum += judged.iter().map(error).sum::<f64>() / judged.len() as f64;
+        }
+    }
+
     fn figures(&self) -> SampleFigures {
         let kurtosis = |[n, second, fourth]: [f64; 3]| fourth / n / (second / n).powi(2);
         SampleFigures {
@@ -113,6 +145,9 @@ impl Sums {
             kurtosis: kurtosis(self.sample_moments),
             truth_kurtosis: kurtosis(self.truth_moments),
             posterior_gain: 10.0 * (self.single_square / self.ensemble_square).log10(),
+            spread_skill: self.spread / self.ensemble_square,
+            spectrum_error: self.spectrum_error.map(|sum| sum / self.pictures),
+            strength: self.strength.curve(),
         }
     }
 }
@@ -164,25 +199,39 @@ mod tests {
     use super::*;
     use contract::geometry::{Rect, Size};
 
+    const SIZE: Size = Size::new(128, 128);
+
+    /// An RGB picture of independent values: `shape` of a standard normal one.
+    fn drawn(seed: u64, shape: impl Fn(usize, f32) -> f32) -> Planes {
+        let mut planes = Planes::new(SIZE, 3);
+        contract::noise::fill(seed, 0, Rect { x: 0, y: 0, size: SIZE }, &mut planes.values);
+        planes.values.iter_mut().enumerate().for_each(|(i, v)| *v = shape(i % SIZE.area(), *v));
+        planes
+    }
+
+    /// Figures of eight residuals drawn by `draw` against a truth of that kind, μ a mid grey.
+    fn figures_of(
+        draw: impl Fn(u64) -> Planes,
+        truth: Planes,
+        scale: impl Fn(usize) -> f32,
+    ) -> SampleFigures {
+        let grey = Planes { values: vec![0.5; 3 * SIZE.area()], ..Planes::new(SIZE, 3) };
+        let estimate = Estimate {
+            residuals: (1..9).map(draw).collect(),
+            grain: vec![],
+            luma_scale: (0..SIZE.area()).map(scale).collect(),
+            mean: grey.clone(),
+        };
+        sample_figures(&[(estimate, at_strength(&grey, &truth, 1.0))], 4, |e| &e.residuals)
+    }
+
     /// Truth and samples drawn from one Gaussian with a local scale: every figure must show a perfect
     /// sampler.
     #[test]
     fn a_perfect_sampler_gets_perfect_figures() {
-        let size = Size::new(128, 128);
         let scale = |i: usize| if i % 128 < 64 { 0.02f32 } else { 0.08 };
-        let draw = |seed| {
-            let mut planes = Planes::new(size, 3);
-            contract::noise::fill(seed, 0, Rect { x: 0, y: 0, size }, &mut planes.values);
-            planes.values.iter_mut().enumerate().for_each(|(i, v)| *v *= scale(i % size.area()));
-            planes
-        };
-        let estimate = Estimate {
-            mean: Planes::new(size, 3),
-            residuals: (1..9).map(draw).collect(),
-            grain: vec![],
-            luma_scale: (0..size.area()).map(scale).collect(),
-        };
-        let figures = sample_figures(&[(estimate, draw(100))], |e| &e.residuals);
+        let draw = |seed| drawn(seed, |i, v| v * scale(i));
+        let figures = figures_of(draw, draw(100), scale);
         assert!((figures.std_ratio - 1.0).abs() < 0.02, "{figures:?}");
         assert!(figures.block_correlation > 0.98, "{figures:?}");
         assert!(
@@ -190,7 +239,28 @@ mod tests {
             "{figures:?}"
         );
         assert!((figures.posterior_gain - 10.0 * (2.0f64 / 1.125).log10()).abs() < 0.1, "{figures:?}");
+        assert!((figures.spread_skill - 1.0).abs() < 0.03, "{figures:?}");
         // High-dimensional Gaussian patches: √2 − √2/2 of μ's distance.
         assert!((figures.energy_score - 0.707).abs() < 0.01, "{figures:?}");
+        let curve = figures.strength;
+        assert!(curve.r_squared > 0.999 && curve.b.abs() < 0.02 * curve.a, "{figures:?}");
+        // A flat μ has no power, half a sample a quarter of it.
+        let [flat, half, whole] = figures.spectrum_error;
+        assert!(flat > 4.0 && (half - 4.0f64.log10()).abs() < 0.05 && whole < 0.15, "{figures:?}");
+    }
+
+    /// What y leaves open is one of two values. A perfect sampler of both gains, one that answers their mean
+    /// does not, and one that is too narrow is told apart from it by spread over skill.
+    #[test]
+    fn samples_of_two_modes_gain_over_one_of_them() {
+        let modes = |seed| drawn(seed, |_, v| 0.1f32.copysign(v) + 0.005 * v);
+        let right = figures_of(modes, modes(100), |_| 0.1);
+        assert!(right.posterior_gain > 2.0, "{right:?}");
+        assert!((right.posterior_gain - 10.0 * (2.0f64 / 1.125).log10()).abs() < 0.1, "{right:?}");
+        assert!((right.spread_skill - 1.0).abs() < 0.03, "{right:?}");
+        let collapsed = figures_of(|seed| drawn(seed, |_, v| 1e-4 * v), modes(100), |_| 0.1);
+        assert!(collapsed.posterior_gain < 0.01 && collapsed.spread_skill < 0.01, "{collapsed:?}");
+        let narrow = figures_of(|seed| drawn(seed, |_, v| 0.05f32.copysign(v)), modes(100), |_| 0.1);
+        assert!((narrow.spread_skill - 0.253).abs() < 0.01, "{narrow:?}");
     }
 }

@@ -63,9 +63,10 @@ struct Curve {
     seconds: f64,
 }
 
-/// Draws `log` (log.jsonl) into `out` (SVG): thin the losses as logged, thick their running median, logarithmic
-/// wherever a stage's losses are all positive. Lines that are torn (a kill in mid-write, with whatever a resumed
-/// run wrote behind it) are left out; steps that a resumed run did again count once, as they were done last.
+/// Draws `log` (log.jsonl) into `out` (SVG): thin the losses as logged, thick their running median,
+/// logarithmic wherever a stage's losses are all positive. Lines that are torn (a kill in mid-write, with
+/// whatever a resumed run wrote behind it) are left out; steps that a resumed run did again count once, as
+/// they were done last.
 ///
 /// # Errors
 /// If the log cannot be read or holds no loss, or the drawing cannot be written.
@@ -118,7 +119,7 @@ fn running_median(points: &[(f64, f64)], half: usize) -> Vec<(f64, f64)> {
         let near = &points[place.saturating_sub(half)..=(place + half).min(last)];
         let mut losses: Vec<f64> = near.iter().map(|point| point.1).collect();
         losses.sort_by(f64::total_cmp);
-        (points[place].0, losses[losses.len() / 2])
+        (points[place].0, (losses[(losses.len() - 1) / 2] + losses[losses.len() / 2]) / 2.0)
     };
     places.map(median).collect()
 }
@@ -207,7 +208,7 @@ impl ValueFormatter<f64> for Axis {
     fn format(value: &f64) -> String {
         let value: f64 = format!("{value:.3e}").parse().unwrap_or(f64::NAN);
         match value.abs() {
-            size if size != 0.0 && !(1e-3..1e5).contains(&size) => format!("{value:e}"),
+            size if size != 0.0 && !(1e-3..1e7).contains(&size) => format!("{value:e}"),
             _ => format!("{value}"),
         }
     }
@@ -258,10 +259,13 @@ fn draw_panel(area: &Area<'_>, curve: &Curve) -> Result<(), DrawError> {
         .axis_desc_style(text)
         .x_desc("step")
         .y_desc(loss)
-        .x_label_formatter(&|step| format!("{step}"))
+        .x_label_formatter(&Axis::format)
         .draw()?;
     chart.draw_series(LineSeries::new(thinned(&points), RAW.stroke_width(1)))?;
     chart.draw_series(LineSeries::new(running_median(&points, half), MEDIAN.stroke_width(3)))?;
+    if let [only] = points[..] {
+        chart.draw_series([Circle::new(only, 3, MEDIAN.filled())])?; // One point is no line.
+    }
     let blown_up = curve.points.iter().filter(|point| point.2);
     chart.draw_series(blown_up.map(|&(step, loss, _)| Circle::new((step, loss), 3, BLOWN_UP.filled())))?;
     Ok(())
@@ -351,6 +355,9 @@ mod tests {
         result.unwrap();
         assert_eq!((lines(&svg, RAW), lines(&svg, MEDIAN)), (1, 1));
         assert!(svg.contains("mean: to step 3,"), "{svg}");
+        let (result, svg) = plotted(&line("mean", 0, "0.5", false));
+        result.unwrap();
+        assert_eq!(svg.matches("<circle").count(), 1, "one reading is a dot: {svg}");
     }
 
     #[test]
@@ -375,6 +382,7 @@ mod tests {
         assert!(median.len() <= MEDIAN_POINTS + 1 && median.iter().all(|point| point.1 == 1.0));
         assert_eq!((median[0].0, median[median.len() - 1].0), (0.0, 19_999.0));
         assert_eq!(running_median(&points[..1], 2), [(0.0, 1.0)]);
+        assert_eq!(running_median(&[(0.0, 1.0), (1.0, 2.0)], 2), [(0.0, 1.5), (1.0, 1.5)]);
     }
 
     #[test]

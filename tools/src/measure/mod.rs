@@ -13,7 +13,7 @@ pub use estimate::{Estimate, estimate};
 pub use figures::{psnr_y, ssim_y};
 pub use generated::{Gallery, GeneratedFigures, frechet, generated_figures};
 pub use report::{Judged, Report, Row, SETS_SEED, STRENGTHS, TABLE_HEAD, evaluate};
-pub use sample_figures::{SampleFigures, sample_figures};
+pub use sample_figures::{SPECTRUM_STRENGTHS, SampleFigures, sample_figures};
 pub use spectrum::spectrum_error;
 pub use strength::{CURVE, StrengthCurve, StrengthPoint, at_strength};
 pub use strip::strip;

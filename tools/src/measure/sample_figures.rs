@@ -31,8 +31,8 @@ pub struct SampleFigures {
     /// PSNR of the mean of the samples minus that of one sample, RGB, dB: 2.5 is right for 8 samples, 0 is
     /// collapse.
     pub posterior_gain: f64,
-    /// Mean variance of the samples (unbiased) over the squared error of their mean, times (K + 1)/K: 1 is right
-    /// for any number K of samples, below 1 is too sure of itself.
+    /// Mean variance of the samples (unbiased) over the squared error of their mean, times (K + 1)/K: 1 is
+    /// right for any number K of samples, below 1 is too sure of itself.
     pub spread_skill: f64,
     /// Radial log-spectrum error of 8-bit pictures at [`SPECTRUM_STRENGTHS`]; 0 is right.
     pub spectrum_error: [f64; SPECTRUM_STRENGTHS.len()],
@@ -43,8 +43,8 @@ pub struct SampleFigures {
 /// Which residuals of an estimate are judged.
 pub type Choose = fn(&Estimate) -> &[Planes];
 
-/// Figures over several pictures: estimates with their truths (RGB planes of the same size, of 8-bit pictures),
-/// `scale` output pixels per input pixel.
+/// Figures over several pictures: estimates with their truths (RGB planes of the same size, of 8-bit
+/// pictures), `scale` output pixels per input pixel along a side.
 ///
 /// # Panics
 /// If there are no pictures or fewer than two samples of one.

@@ -14,8 +14,8 @@ const FLOOR: f64 = 1e-4;
 
 /// Radial log-spectrum error: RMS over k of |log₁₀ P_out(k) − log₁₀ P_truth(k)| for 1/(2·scale) < k ≤ 1/2
 /// cycles per pixel, the part of the spectrum the small picture cannot hold. 0 is right; 1 is ten times too
-/// much or too little power throughout. P is that of Y (BT.601, 16…235) without its mean, under a Hann window.
-/// Plain noise of the right strength also scores well here: read it beside the grain row.
+/// much or too little power throughout. P is that of Y (BT.601, 16…235) without its mean, under a Hann
+/// window. Plain noise of the right strength also scores well here: read it beside the grain row.
 ///
 /// # Panics
 /// If the sizes differ or the pictures are too small to have such a frequency (sides of 2 pixels).

@@ -10,15 +10,15 @@ pub const CURVE: [f32; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 /// The picture at strength λ, μ + λ·f, not clipped; μ itself, bit for bit, at 0.
 pub fn at_strength(mean: &Planes, residual: &Planes, strength: f32) -> Planes {
     if strength == 0.0 {
-        return mean.clone(); // −0 + 0·f would become +0.
+        return mean.clone(); // −0 + 0·f may become +0.
     }
     let values = mean.values.iter().zip(&residual.values).map(|(m, f)| m + strength * f).collect();
     Planes { values, ..*mean }
 }
 
-/// E|e − λf|² = A − 2λB + λ²C, squared RGB values in [0, 1] a pixel and plane, e = x − μ. The forecast is made
-/// from the first half of the samples and measured with the others: from the same samples it would be true by
-/// algebra.
+/// E|e − λf|² = A − 2λB + λ²C, a mean over pixels and RGB planes of values in [0, 1], e = x − μ. The forecast
+/// is made from the first half of the samples and measured with the others: from the same samples it would be
+/// true by algebra.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StrengthCurve {
     /// A = E e²: the error of μ.
@@ -139,7 +139,9 @@ mod tests {
     fn strength_zero_is_the_mean_bit_for_bit() {
         let mut mean = noise(1, 0.3);
         mean.values[..3].copy_from_slice(&[-0.0, f32::MIN_POSITIVE / 2.0, 1.0]);
-        let out = at_strength(&mean, &noise(2, 0.1), 0.0);
+        let mut residual = noise(2, 0.1);
+        residual.values[0] = 0.1; // −0 + 0·0.1 would be +0.
+        let out = at_strength(&mean, &residual, 0.0);
         let bits = |planes: &Planes| planes.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&out), bits(&mean));
     }

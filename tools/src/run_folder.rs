@@ -4,7 +4,7 @@
 use crate::recipe::RunRecipe;
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// An open run folder.
@@ -38,7 +38,15 @@ impl RunFolder {
     /// # Errors
     /// If it is not there or not writable.
     pub fn open(path: &Path) -> io::Result<RunFolder> {
-        let log = OpenOptions::new().create(true).append(true).open(path.join("log.jsonl"))?;
+        let mut log = OpenOptions::new().create(true).read(true).append(true).open(path.join("log.jsonl"))?;
+        // A kill may have torn the last line; the next must not be glued to it.
+        let mut last = [b'\n'];
+        if log.seek(SeekFrom::End(-1)).is_ok() {
+            log.read_exact(&mut last)?;
+        }
+        if last != [b'\n'] {
+            log.write_all(b"\n")?;
+        }
         Ok(RunFolder { path: path.to_owned(), log })
     }
 
@@ -91,7 +99,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "the trainer's one place that renames")]
 pub fn replace_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let temp = path.with_extension("partial");
-    write(&temp)?;
-    File::open(&temp)?.sync_all()?;
-    fs::rename(&temp, path)
+    let whole =
+        write(&temp).and_then(|()| File::open(&temp)?.sync_all()).and_then(|()| fs::rename(&temp, path));
+    if whole.is_err() {
+        fs::remove_file(&temp).ok(); // on a full disk the half file would take what is left
+    }
+    whole
 }

@@ -98,9 +98,16 @@ pub fn train_export(
 ) -> Result<Ended, Failure> {
     tch::set_num_threads(choices.threads as i32);
     let (mut folder, recipe, device) = start.open()?;
+    log::info!("{}", recipe.run.summary());
     let held_out = read_held_out(recipe.held_out.as_deref())?;
     let corpus = Corpus::load(&corpus_options(&recipe, &held_out, false))?;
     log::info!("{} ({})", corpus.facts, folder.path().display());
+    // Without a held-out list the first pictures stand in, and the report says so by its count of held-out
+    // files.
+    let judged = match held_out.is_empty() {
+        true => corpus.pairs.iter().take(JUDGED.0).cloned().collect(),
+        false => spread(Corpus::load(&corpus_options(&recipe, &held_out, true))?.pairs, JUDGED.0),
+    };
 
     let mut session = Session::new(recipe, device);
     if start.is_resumed() && folder.file("checkpoint.safetensors").is_file() {
@@ -124,12 +131,6 @@ pub fn train_export(
         }
     }
 
-    // Without a held-out list the first pictures stand in, and the report says so by its count of held-out
-    // files.
-    let judged = match held_out.is_empty() {
-        true => corpus.pairs.iter().take(JUDGED.0).cloned().collect(),
-        false => spread(Corpus::load(&corpus_options(&session.recipe, &held_out, true))?.pairs, JUDGED.0),
-    };
     let report = publish(&session, &corpus.facts, &judged, choices, &folder)?;
     Ok(Ended::Exported(ModelFiles::in_folder(&choices.out, session.recipe.preset.name()), report))
 }

@@ -84,6 +84,7 @@ pub fn train_generator(
 ) -> Result<Generated, GeneratorError> {
     tch::set_num_threads(export.threads as i32);
     let (mut folder, recipe, device) = start.open()?;
+    log::info!("{}", recipe.run.summary());
     let pictures = SmallPictures::load(&recipe.run.data, Split::Train)?;
     let mut session = GeneratorSession::new(recipe, device);
     log::info!(

@@ -179,7 +179,10 @@ impl Corpus {
                     *facts.licences.entry(licence).or_default() += 1;
                     pairs.extend(found);
                 }
-                Err(Unusable::TooSmall) => facts.too_small += 1,
+                Err(Unusable::TooSmall) => {
+                    facts.too_small += 1;
+                    log::warn!("skipped, smaller than a patch of {}: {file}", options.min_side);
+                }
                 Err(Unusable::Unreadable(why)) => {
                     facts.unreadable += 1;
                     log::warn!("skipped, cannot be decoded: {why}: {file}");

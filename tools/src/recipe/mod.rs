@@ -93,6 +93,20 @@ pub struct RunPlan {
     pub distance: Distance,
 }
 
+impl RunPlan {
+    /// The stages and how long each takes, in a line.
+    pub fn summary(&self) -> String {
+        let stages = self.stages.iter().map(|plan| match plan.limit {
+            Limit::Seconds(seconds) => format!("{:?} {:.1} min", plan.stage, seconds / 60.0),
+            Limit::Steps(steps) => format!("{:?} {steps} steps", plan.stage),
+        });
+        format!(
+            "plan: {}; export and evaluation come on top",
+            stages.collect::<Vec<_>>().join(", ").to_lowercase()
+        )
+    }
+}
+
 /// The name of a run's recipe and weights in its folder, and the recipe as it lies there.
 pub trait RunRecipe: Serialize + for<'a> Deserialize<'a> {
     /// What the run folder is called after its number.

@@ -104,7 +104,7 @@ pub fn evaluate_generator(choices: &EvaluateGenerator) -> Result<GeneratedReport
         return Err(EvaluateGeneratorError::TooFew(choices.count));
     }
     let generator = Generator::open(&choices.model, choices.threads, Device::Cpu)?;
-    let (classifier, accuracy) = load_classifier(&choices.classifier, Device::Cpu)?;
+    let classifier = load_classifier(&choices.classifier, Device::Cpu)?;
     let train = SmallPictures::load(&choices.data, Split::Train)?;
     let test = SmallPictures::load(&choices.data, Split::Test)?;
     let gallery = |pictures: Tensor| Gallery { features: classifier.features(&pictures), pictures };
@@ -113,6 +113,10 @@ pub fn evaluate_generator(choices: &EvaluateGenerator) -> Result<GeneratedReport
         let indices: Vec<usize> = (0..count.min(pack.len())).map(|index| index * step).collect();
         pack.tensor(&indices, Device::Cpu).contiguous()
     };
+    let all: Vec<usize> = (0..test.len()).collect();
+    let features = classifier.features(&test.tensor(&all, Device::Cpu));
+    let accuracy = classifier.accuracy(&features, &test.labels(&all, Device::Cpu));
+    log::info!("the classifier has {:.2} % of the test pictures right", 100.0 * accuracy);
     let truth = gallery(real(&train, train.len().min(10_000)));
     let held_out = real(&test, choices.count.min(test.len()));
 

@@ -6,10 +6,9 @@ use crate::data::{DataError, SmallPictures, Split};
 use crate::device::{self, DeviceError, bf16_pays};
 use crate::train::{Saved, save};
 use std::path::{Path, PathBuf};
-use tch::{Device, Tensor};
+use tch::Device;
 
-/// Peak learning rate for batches of 500 and its decay of the weights.
-const LEARNING_RATE: f64 = 0.6;
+/// Pull of the weights towards zero, and pictures in a batch.
 const WEIGHT_DECAY: f64 = 1.5e-3;
 const BATCH: usize = 500;
 
@@ -42,8 +41,12 @@ pub struct ClassifierChoices {
     pub data: PathBuf,
     /// The file to write.
     pub out: PathBuf,
+    /// A classifier to train further.
+    pub init_from: Option<PathBuf>,
     /// Passes over the training pictures.
     pub epochs: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
     /// `cpu` or `cuda`.
     pub device: String,
     /// Seed of everything random.
@@ -64,26 +67,23 @@ pub fn train_classifier(choices: &ClassifierChoices) -> Result<Outcome, Classifi
     let plan = TrainingPlan {
         epochs: choices.epochs,
         batch: BATCH,
-        learning_rate: LEARNING_RATE,
+        learning_rate: choices.learning_rate,
         weight_decay: WEIGHT_DECAY,
         seed: choices.seed,
     };
-    let (net, outcome) = train(plan, &pictures, &test, device, bf16_pays(device));
-    let mut tensors = net.tensors();
-    tensors.push(("accuracy".into(), Tensor::from_slice(&[outcome.accuracy])));
+    let start = choices.init_from.as_ref().map(|path| load_classifier(path, device)).transpose()?;
+    let (net, outcome) = train(plan, start, &pictures, &test, device, bf16_pays(device));
     let unwritable = |source| ClassifierError::Unwritable { path: choices.out.clone(), source };
-    save(&choices.out, &tensors).map_err(unwritable)?;
+    save(&choices.out, &net.tensors()).map_err(unwritable)?;
     Ok(outcome)
 }
 
-/// Reads a classifier and its test accuracy.
+/// Reads a classifier.
 ///
 /// # Errors
 /// If the file is missing or something else.
-pub fn load_classifier(path: &Path, device: Device) -> Result<(Classifier, f64), ClassifierError> {
+pub fn load_classifier(path: &Path, device: Device) -> Result<Classifier, ClassifierError> {
     let wrong = |problem| ClassifierError::NoClassifier(format!("{}: {problem}", path.display()));
     let saved = Saved::load(path).map_err(ClassifierError::NoClassifier)?;
-    let net = Classifier::from_tensors(&|name| saved.find(name), device, bf16_pays(device)).map_err(wrong)?;
-    let accuracy = saved.numbers("accuracy").first().copied();
-    Ok((net, accuracy.ok_or_else(|| wrong("it does not say how accurate it is".into()))?))
+    Classifier::from_tensors(&|name| saved.find(name), device, bf16_pays(device)).map_err(wrong)
 }

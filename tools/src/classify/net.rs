@@ -65,12 +65,22 @@ impl Classifier {
         (self.params.linear(self.head, &features) * LOGIT_SCALE, features)
     }
 
-    /// Features N×256 of pictures in [−1, 1], without gradients, in parts that fit the caches.
+    /// Features N×256 of pictures in [−1, 1], each the mean of the picture's and its mirror image's, without
+    /// gradients, in parts that fit the caches.
     pub fn features(&self, x: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
-        let parts: Vec<Tensor> =
-            x.split(500, 0).iter().map(|part| self.forward(&part.clamp(-1.0, 1.0), false).1).collect();
-        Tensor::cat(&parts, 0)
+        let of = |part: &Tensor| {
+            let x = part.clamp(-1.0, 1.0);
+            (self.forward(&x, false).1 + self.forward(&x.flip([3]), false).1) * 0.5
+        };
+        Tensor::cat(&x.split(500, 0).iter().map(of).collect::<Vec<_>>(), 0)
+    }
+
+    /// Share of pictures in [−1, 1] whose features give their label.
+    pub fn accuracy(&self, features: &Tensor, labels: &Tensor) -> f64 {
+        let _guard = tch::no_grad_guard();
+        let guessed = self.params.linear(self.head, features).argmax(1, false);
+        guessed.eq_tensor(labels).to_kind(Kind::Double).mean(Kind::Double).double_value(&[])
     }
 
     /// Everything, by name.

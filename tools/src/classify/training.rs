@@ -5,7 +5,7 @@ use super::net::Classifier;
 use crate::data::{Random, SmallPictures, cifar_tensor};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Momentum of SGD.
 const MOMENTUM: f64 = 0.85;
@@ -32,15 +32,16 @@ pub struct TrainingPlan {
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Share of the test pictures classified right, each looked at once.
+    /// Share of the test pictures classified right.
     pub accuracy: f64,
     /// Minutes of training.
     pub minutes: f64,
 }
 
-/// Trains a fresh classifier and tests it.
+/// Trains a fresh classifier, or `start` further, and tests it.
 pub fn train(
     plan: TrainingPlan,
+    start: Option<Classifier>,
     pictures: &SmallPictures,
     test: &SmallPictures,
     device: Device,
@@ -48,7 +49,8 @@ pub fn train(
 ) -> (Classifier, Outcome) {
     let started = Instant::now();
     let first: Vec<usize> = (0..pictures.len().min(5000)).collect();
-    let mut net = Classifier::new(&pictures.tensor(&first, device), plan.seed, bf16);
+    let fresh = || Classifier::new(&pictures.tensor(&first, device), plan.seed, bf16);
+    let mut net = start.unwrap_or_else(fresh);
     net.params.set_trainable(true);
     let mut velocity = net.params.flat().zeros_like();
     let steps_per_epoch = pictures.len() / plan.batch;
@@ -81,7 +83,9 @@ pub fn train(
     }
     net.params.set_trainable(false);
     let minutes = started.elapsed().as_secs_f64() / 60.0;
-    let outcome = Outcome { accuracy: accuracy(&net, test, device), minutes };
+    let all: Vec<usize> = (0..test.len()).collect();
+    let features = net.features(&test.tensor(&all, device));
+    let outcome = Outcome { accuracy: net.accuracy(&features, &test.labels(&all, device)), minutes };
     (net, outcome)
 }
 
@@ -107,17 +111,4 @@ fn shuffled(count: usize, random: &mut Random) -> Vec<usize> {
         order.swap(i, random.below(i + 1));
     }
     order
-}
-
-fn accuracy(net: &Classifier, test: &SmallPictures, device: Device) -> f64 {
-    let _guard = tch::no_grad_guard();
-    let all: Vec<usize> = (0..test.len()).collect();
-    let right: i64 = all
-        .chunks(500)
-        .map(|part| {
-            let (logits, _) = net.forward(&test.tensor(part, device), false);
-            logits.argmax(1, false).eq_tensor(&test.labels(part, device)).sum(Kind::Int64).int64_value(&[])
-        })
-        .sum();
-    right as f64 / test.len() as f64
 }

@@ -49,9 +49,15 @@ pub struct TrainClassifier {
     /// The safetensors file to write.
     #[arg(long)]
     out: PathBuf,
+    /// A classifier to train further.
+    #[arg(long)]
+    init_from: Option<PathBuf>,
     /// Passes over the training pictures.
     #[arg(long, default_value_t = 10)]
     epochs: usize,
+    /// Peak learning rate, for batches of 500.
+    #[arg(long, default_value_t = 0.6)]
+    learning_rate: f64,
     /// Where to train.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
@@ -69,7 +75,9 @@ impl TrainClassifier {
         ClassifierChoices {
             data: self.data,
             out: self.out,
+            init_from: self.init_from,
             epochs: self.epochs,
+            learning_rate: self.learning_rate,
             device: self.device.word(),
             seed: self.seed,
             threads: threads(self.threads),

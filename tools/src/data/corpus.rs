@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
 
 /// Licences under which a crop may train a model that ships, letter by letter as manifests state them.
 pub const ALLOWED_LICENCES: [&str; 12] = [
@@ -304,11 +308,21 @@ fn crop(picture: &Picture, x: usize, y: usize, size: Size) -> Picture {
 /// # Errors
 /// The decoder's words.
 pub fn read_rgb(path: &Path) -> Result<Picture, String> {
-    let reader =
-        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| e.to_string())?;
+    let bytes = fs::read(path).map_err(|e| e.to_string())?;
+    if is_cmyk(&bytes) {
+        return Err("CMYK, whose colours mean little without its profile".into());
+    }
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     let rgb = reader.decode().map_err(|e| e.to_string())?.into_rgb8();
     let size = Size::new(rgb.width() as usize, rgb.height() as usize);
     Ok(Picture { size, channels: 3, samples: rgb.into_raw() })
+}
+
+/// Whether these bytes are a JPEG of four inks: decoders make RGB of it, in colours nobody saw.
+fn is_cmyk(bytes: &[u8]) -> bool {
+    let mut decoder = JpegDecoder::new(ZCursor::new(bytes));
+    let known = decoder.decode_headers().is_ok();
+    known && matches!(decoder.input_colorspace(), Some(ColorSpace::CMYK | ColorSpace::YCCK))
 }
 
 /// Lower-case hexadecimal.

@@ -65,10 +65,11 @@ fn bad_and_small_files_are_counted_and_large_ones_are_cut() {
     put(folder.path(), "thin.png", &picture(700, 130));
     put(folder.path(), "text.jpg", b"this is no picture");
     put(folder.path(), "truncated.png", &picture(300, 300)[..500]);
+    put(folder.path(), "inks.jpg", include_bytes!("../data/cmyk.jpg"));
     put(folder.path(), "notes.txt", b"not looked at");
     let corpus = Corpus::load(&options(folder.path())).unwrap();
     let facts = &corpus.facts;
-    assert_eq!((facts.files, facts.unreadable, facts.too_small), (3, 2, 1), "{facts}");
+    assert_eq!((facts.files, facts.unreadable, facts.too_small), (3, 3, 1), "{facts}");
     // 300×200 whole, 8 of the 12 cells of the large one, two cells of 256×128 of the thin one.
     assert_eq!(facts.crops, 1 + 8 + 2, "{facts}");
     let sizes: BTreeSet<String> = corpus.pairs.iter().map(|p| p.large.size.to_string()).collect();

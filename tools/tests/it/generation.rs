@@ -19,7 +19,7 @@ use tools::train::{self, GeneratorSession, Interrupted};
 use tools::train_generator::{Generated, GeneratorExport, train_generator};
 
 /// Two sheets of four pictures each, with labels.
-fn pack(folder: &Path) -> PathBuf {
+pub fn pack(folder: &Path) -> PathBuf {
     let pack = folder.join("pack");
     std::fs::create_dir_all(&pack).unwrap();
     for (index, name) in ["train_00.png", "test_00.png"].iter().enumerate() {

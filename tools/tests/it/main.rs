@@ -8,5 +8,6 @@ mod evaluate;
 mod export;
 mod generation;
 mod inspect;
+mod killed;
 mod resume;
 mod support;

@@ -4,6 +4,7 @@ use crate::support::{corpus, go_on, recipe, trained};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::Device;
+use tools::method::{Method, Solver, cd::Cd, ct::Ct, ict::Ict};
 use tools::progress::Progress;
 use tools::run_folder::RunFolder;
 use tools::train::{self, Interrupted, Saved, Session};
@@ -80,4 +81,24 @@ fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
     let saved = Saved::load(&path).unwrap();
     let refused = Session::new(larger, Device::Cpu).init_from(&saved, &path).unwrap_err().to_string();
     assert!(refused.ends_with("no weights of this size under \"mean\""), "{refused}");
+}
+
+/// The conditional net trains with every method as the unconditional one does, and twice alike.
+#[test]
+fn every_method_trains_the_conditional_net() {
+    let runs = tempfile::tempdir().unwrap();
+    let methods = [
+        Method::Ct(Ct { s0: 2.0, s1: 6.0, mu0: 0.9 }),
+        Method::Ict(Ict { s0: 2, s1: 6 }),
+        Method::Cd(Cd { points: 6, solver: Solver::Heun, mu: 0.5 }),
+    ];
+    for method in methods {
+        let mut recipe = recipe(2);
+        recipe.run.method = method;
+        let (whole, folder) = trained(&recipe, runs.path());
+        let flat = |session: &Session| Vec::<f32>::try_from(session.sampler.trainee.average.flat()).unwrap();
+        assert!(losses(&folder).iter().all(|(_, _, loss)| loss.is_finite()), "{method:?}");
+        let (again, _) = trained(&recipe, runs.path());
+        assert_eq!(flat(&again), flat(&whole), "{method:?}");
+    }
 }

@@ -34,6 +34,10 @@ pub enum Command {
     Once(Once),
     /// Watch a folder and enlarge what lands in it, until SIGINT or SIGTERM.
     Run(Run),
+    /// Tell what became of pictures, or why nothing did. Works beside a onestep at work and after its end.
+    Why(Why),
+    /// Tell how far everything is. Works beside a onestep at work and after its end.
+    Status(Status),
     /// Check the configuration, its folders and its model, and tell everything that is wrong.
     Validate(Run),
 }
@@ -86,6 +90,42 @@ pub struct Run {
     /// ONNX Runtime's shared library, instead of the configuration's.
     #[arg(long, value_name = "PATH")]
     pub ort_lib: Option<PathBuf>,
+}
+
+/// Words that say whose ledger is asked.
+#[derive(Debug, Args)]
+pub struct Asked {
+    /// The configuration of `run`. Default: config.toml where there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The output folder of `once`.
+    #[arg(short, long, value_name = "OUT", conflicts_with = "config")]
+    pub output: Option<PathBuf>,
+    /// The state folder itself. Without any of the three all of the user's are asked.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output"])]
+    pub state: Option<PathBuf>,
+}
+
+/// Words of `why`.
+#[derive(Debug, Args)]
+pub struct Why {
+    /// Pictures, or results.
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Whose ledger.
+    #[command(flatten)]
+    pub asked: Asked,
+}
+
+/// Words of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+    /// Whose ledger.
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 /// Reads the command line; ends the process with code 2 and a sentence where it makes no sense.

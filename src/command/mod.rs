@@ -1,9 +1,12 @@
 //! The commands: words and configuration → a plan, a pipeline, an exit code. What `once` and `run` share.
 
+mod asked;
 mod books;
 mod once;
 mod run;
+mod status;
 mod validate;
+mod why;
 
 use crate::cli::{Cli, Command};
 use crate::crew::Crew;
@@ -29,6 +32,8 @@ pub fn main(cli: Cli) -> Exit {
     let end = match cli.command {
         Command::Once(words) => once::main(words, &progress),
         Command::Run(words) => run::main(words),
+        Command::Why(words) => why::main(&words),
+        Command::Status(words) => status::main(&words),
         Command::Validate(words) => validate::main(words),
     };
     end.unwrap_or_else(|error| {

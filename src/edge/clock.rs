@@ -8,6 +8,11 @@ pub fn now_text() -> String {
     format!("{:.3}", Timestamp::now())
 }
 
+/// A time in milliseconds since 1970 as [`now_text`] has it, to the second.
+pub fn text_of_ms(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| format!("{time:.0}"))
+}
+
 /// Milliseconds since 1970; 0 before.
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

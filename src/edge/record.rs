@@ -96,6 +96,47 @@ impl Receipt {
     }
 }
 
+/// What `status` tells of one state folder, for programs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// The state folder.
+    pub state: String,
+    /// The pid of the onestep at work, if one is.
+    pub at_work: Option<String>,
+    /// When the latest run began, RFC 3339 in UTC.
+    pub began: Option<String>,
+    /// When it ended; `None` while it works, or where it died without a word.
+    pub ended: Option<String>,
+    /// How it ended.
+    pub ending: String,
+    /// Pictures whose result was intended and is not there yet.
+    pub started: u64,
+    /// Pictures that are done.
+    pub done: u64,
+    /// Pictures that failed for good.
+    pub failed: u64,
+    /// Pictures done in the last hour.
+    pub done_in_last_hour: u64,
+    /// The latest failures, newest first.
+    pub failures: Vec<Failure>,
+}
+
+/// One picture that failed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Failure {
+    /// The picture.
+    pub source: String,
+    /// Why.
+    pub reason: String,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+}
+
+/// All of them as one JSON array.
+pub fn statuses_to_text(statuses: &[Status]) -> String {
+    serde_json::to_string_pretty(statuses).expect("strings and numbers always have a JSON form") + "\n"
+}
+
 /// A line of the log as one JSON object; fields come after time, level and message.
 pub fn log_line(at: &str, level: &str, message: &str, facts: Vec<(String, Fact)>) -> String {
     let mut line = serde_json::Map::new();

@@ -56,6 +56,29 @@ pub fn find(asked: Option<&Path>, output: &Path, environment: &Environment) -> R
     Ok(base.join("onestep").join(format!("{name}-{}", &digest[..12])))
 }
 
+/// Every state folder in the user's place for state, and systemd's: where to look when nothing is said.
+pub fn all(environment: &Environment) -> Vec<PathBuf> {
+    let home = environment.home.as_ref().map(|home| home.join(".local/state"));
+    let base = environment.xdg.clone().or(home).map(|base| base.join("onestep"));
+    let entries = base.and_then(|base| fs::read_dir(base).ok()).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    environment.systemd.iter().cloned().chain(folders).collect()
+}
+
+/// The pid of the onestep that is at work with this folder, as text; `None` where none is.
+pub fn holder(path: &Path) -> Option<String> {
+    let mut lock = File::open(path.join(LOCK)).ok()?;
+    match lock.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            lock.read_to_string(&mut pid).ok()?;
+            Some(pid.trim().to_owned())
+        }
+        _ => None,
+    }
+}
+
 impl StateFolder {
     /// Makes the folder if need be, and takes it.
     ///

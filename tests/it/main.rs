@@ -1,6 +1,7 @@
 //! The promises, a module each. One binary, so that a bare machine links once.
 #![expect(clippy::disallowed_methods, reason = "a test's own files need not be durable")]
 
+mod answers;
 mod cli;
 mod config;
 mod crash;

@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 /// Writes a configuration beside the folders. Gives its path.
-fn configure(world: &World, settle_ms: u32) -> PathBuf {
+pub fn configure(world: &World, settle_ms: u32) -> PathBuf {
     onnx::tiny(&world.root.path().join("models"));
     let path = world.root.path().join("config.toml");
     let text = format!(
@@ -21,13 +21,13 @@ fn configure(world: &World, settle_ms: u32) -> PathBuf {
     path
 }
 
-fn daemon(world: &World, config: &Path) -> Process {
+pub fn daemon(world: &World, config: &Path) -> Process {
     start(&mut onestep(world.root.path(), &["run".as_ref(), "--config".as_ref(), config.as_os_str()]))
 }
 
 /// Waits until a result is there: it is whole from the moment it is visible.
 #[track_caller]
-fn comes_back(world: &World, place: &str, picture: &contract::pixels::Picture) {
+pub fn comes_back(world: &World, place: &str, picture: &contract::pixels::Picture) {
     let path = world.output.join(place);
     until(place, || path.exists());
     assert_eq!(open(&path), nearest(picture, 2), "{place}");

@@ -1,6 +1,7 @@
 //! What a training step costs beside the same step in PyTorch: `cargo bench -p tools --bench step`, with
-//! STEP_PYTHON naming a Python that can import torch 2.11. Rounds in turn, so that the machine's drift meets both;
-//! prints the ratio of the medians of each round. Without STEP_PYTHON it prints the trainer's time alone.
+//! STEP_PYTHON naming a Python that can import torch 2.11. Rounds in turn, so that the machine's drift meets
+//! both; prints the ratio of the medians of each round. Without STEP_PYTHON it prints the trainer's time
+//! alone.
 //!
 //!     STEP_PYTHON=venv/bin/python cargo bench -p tools --bench step -- [THREADS] [STEPS] [ROUNDS]
 

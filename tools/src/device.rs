@@ -33,8 +33,8 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     }))
 }
 
-/// Whether convolutions are faster in bf16: on a GPU always; on a CPU they need avx512_bf16, elsewhere they are
-/// emulated and several times slower than f32.
+/// Whether convolutions are faster in bf16: on a GPU always; on a CPU they need avx512_bf16, elsewhere they
+/// are emulated and several times slower than f32.
 pub fn bf16_pays(device: Device) -> bool {
     #[cfg(target_arch = "x86_64")]
     let native = std::arch::is_x86_feature_detected!("avx512bf16");

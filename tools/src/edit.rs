@@ -1,5 +1,5 @@
-//! `tools edit`: zero-shot editing of small pictures with a generator (Song et al. 2023, algorithm 4). Writes the
-//! pictures, what was known of them, and what the generator made of it, column by column.
+//! `tools edit`: zero-shot editing of small pictures with a generator (Song et al. 2023, algorithm 4). Writes
+//! the pictures, what was known of them, and what the generator made of it, column by column.
 
 use crate::gallery::{read_cells, to_pictures, write_sheet};
 use crate::generator::Generator;

@@ -1,5 +1,6 @@
-//! `tools evaluate` for a generator: FD, KID and SWD of its samples beside the floor and beside blur and noise of
-//! known strength, as Markdown, JSON and a sheet. Decides what is compared; the figures are `measure`'s.
+//! `tools evaluate` for a generator: FD, KID and SWD of its samples beside the floor and beside blur and
+//! noise of known strength, as Markdown, JSON and a sheet. Decides what is compared; the figures are
+//! `measure`'s.
 
 use crate::data::{DataError, SmallPictures, Split};
 use crate::gallery::{to_pictures, write_sheet};
@@ -223,9 +224,9 @@ impl GeneratedReport {
         let mut lines = vec![
             format!("# {}\n", self.generator),
             format!(
-                "{count} pictures of each row (seed {}) against {real} training pictures, in the {} features of a \
-                 classifier of ours that has {:.2} % of the test pictures right. Lower is better; not to be compared \
-                 with published FID.\n",
+                "{count} pictures of each row (seed {}) against {real} training pictures, in the {} \
+                 features of a classifier of ours that has {:.2} % of the test pictures right. Lower \
+                 is better; not to be compared with published FID.\n",
                 self.seed,
                 crate::classify::FEATURES,
                 100.0 * self.classifier_accuracy

@@ -1,5 +1,5 @@
-//! Small pictures as tensors and as sheets of PNG: reading cells of a sheet, writing rows of pictures. Knows no
-//! networks.
+//! Small pictures as tensors and as sheets of PNG: reading cells of a sheet, writing rows of pictures. Knows
+//! no networks.
 
 use crate::data::read_rgb;
 use crate::run_folder::replace_with;

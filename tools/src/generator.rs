@@ -92,8 +92,8 @@ impl Generator {
         Tensor::cat(&xs.iter().zip(&sigmas).map(part).collect::<Vec<_>>(), 0)
     }
 
-    /// Standard normals for pictures `first`… of seed `seed`, N×3×S×S: the same picture of the same seed gets the
-    /// same noise whatever else is drawn. `step` numbers the draws of one picture.
+    /// Standard normals for pictures `first`… of seed `seed`, N×3×S×S: the same picture of the same seed gets
+    /// the same noise whatever else is drawn. `step` numbers the draws of one picture.
     pub fn noise(&self, seed: u64, first: usize, count: usize, step: usize) -> Tensor {
         let size = Size::new(self.side, self.side);
         let mut values = vec![0.0; count * 3 * size.area()];

@@ -3,8 +3,10 @@
 //! `work::known`.
 
 mod file;
+mod read;
 mod run;
 
+pub use read::{Counts, PictureRow, Reader, RunRow};
 pub use run::NAMED;
 
 use crate::edge::clock::now_ms;

@@ -15,8 +15,8 @@ use std::time::Duration;
 pub struct TrainExport {
     /// What to train.
     preset: PresetName,
-    /// Folder of pictures; with a manifest.csv only its files under allowed licences are used. For cifar10 the
-    /// folder of its sheets.
+    /// Folder of pictures; with a manifest.csv only its files under allowed licences are used. For cifar10
+    /// the folder of its sheets.
     #[arg(long, required_unless_present = "resume")]
     data: Option<PathBuf>,
     /// Folder for the finished models.

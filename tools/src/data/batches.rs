@@ -90,8 +90,8 @@ fn cut(picture: &Picture, x: usize, y: usize, side: usize, symmetry: usize) -> V
     out
 }
 
-/// Runs `body` with a receiver of the batches `make` gives from number `first` on, made ahead by a thread that
-/// ends with `body`.
+/// Runs `body` with a receiver of the batches `make` gives from number `first` on, made ahead by a thread
+/// that ends with `body`.
 pub fn with_batches<B: Send, T>(
     make: impl Fn(u64) -> B + Send,
     first: u64,

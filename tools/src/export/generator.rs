@@ -1,5 +1,5 @@
-//! The graph of a generator: `x` N×3×S×S noisy pictures in [−1, 1]·(1 + σ) and `sigma` N×1×1×1 → `output`, the
-//! estimate of the clean ones, preconditioning included. One file serves one step, several and the ODE.
+//! The graph of a generator: `x` N×3×S×S noisy pictures in [−1, 1]·(1 + σ) and `sigma` N×1×1×1 → `output`,
+//! the estimate of the clean ones, preconditioning included. One file serves one step, several and the ODE.
 
 use super::graph::{GraphWriter, GroupNorm, Value};
 use crate::net::unet::{Block, SKIP_SCALE, Step, groups};

@@ -169,8 +169,8 @@ impl GraphWriter {
         self.node("Resize", name, &[x, "", &scales], attributes)
     }
 
-    /// Group normalisation of N×C×H×W in elementary operators: ONNX Runtime and TensorRT run these better than
-    /// the operator of opset 21.
+    /// Group normalisation of N×C×H×W in elementary operators: ONNX Runtime and TensorRT run these better
+    /// than the operator of opset 21.
     pub fn group_norm(&mut self, name: &str, x: &str, layer: &GroupNorm<'_>) -> Value {
         let GroupNorm { groups, size: [channels, height, width], scale, shift, epsilon } = *layer;
         let flat = self.reshape(&format!("{name}.groups"), x, &[0, groups, -1]);

@@ -1,8 +1,8 @@
 //! From finished weights to the two ONNX files with their cards: graph, halo measured, golden tile, parity
 //! with the networks. Knows ONNX through `graph`, ONNX Runtime through `crate::onnx`.
 
-pub(crate) mod generator;
-pub(crate) mod graph;
+pub mod generator;
+pub mod graph;
 pub(crate) mod proto;
 pub mod read;
 mod super_resolution;

@@ -1,5 +1,5 @@
-//! Weights back out of the ONNX files this program writes, so that a shipped model is a start too. What serving
-//! folded together is taken apart again where that is possible.
+//! Weights back out of the ONNX files this program writes, so that a shipped model is a start too. What
+//! serving folded together is taken apart again where that is possible.
 
 use super::proto::{Constant, Model};
 use crate::method::precondition::coefficients;
@@ -50,9 +50,9 @@ fn below(all: &Weights, prefix: &str) -> Weights {
     all.iter().filter_map(strip).collect()
 }
 
-/// What a super-resolution file holds of `session`'s networks. Mean net, local scale and calibration are exact.
-/// The consistency net's dependence on σ was folded into constants at σ_max: it starts equal there, and knows
-/// nothing of other levels yet. A mean file gives the mean net alone, the rest fresh.
+/// What a super-resolution file holds of `session`'s networks. Mean net, local scale and calibration are
+/// exact. The consistency net's dependence on σ was folded into constants at σ_max: it starts equal there,
+/// and knows nothing of other levels yet. A mean file gives the mean net alone, the rest fresh.
 ///
 /// # Errors
 /// If the file is not one of ours or of other sizes.

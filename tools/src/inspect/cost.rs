@@ -59,8 +59,12 @@ pub fn cost(graph: &Graph, inputs: &[(&str, f64)]) -> Cost {
                 }
                 None => unknown(node, before, &mut cost),
             },
+            "AveragePool" => resized(before, 1.0 / (first(node, "strides").pow(2)) as f64),
+            // Statistics over the picture: every pixel depends on every other.
+            "ReduceMean" | "Softmax" => Plane { radius: f64::INFINITY, ..before },
             "Add" | "Sub" | "Mul" | "Div" | "Relu" | "LeakyRelu" | "PRelu" | "Sigmoid" | "Tanh" | "Exp"
-            | "Clip" | "Concat" | "Identity" | "Cast" | "Neg" | "Sqrt" | "Slice" | "Split" => before,
+            | "Clip" | "Concat" | "Identity" | "Cast" | "Neg" | "Sqrt" | "Slice" | "Split" | "Log"
+            | "Sin" | "Cos" | "Reshape" | "Transpose" => before,
             _ => unknown(node, before, &mut cost),
         };
         cost.radius = cost.radius.max(after.radius);

@@ -53,7 +53,9 @@ pub fn inspect(file: &Path) -> Result<Inspection, InspectError> {
     let golden = card.as_ref().ok().map(|card| golden(file, card)).transpose()?;
     let graph = model.graph.as_ref().ok_or_else(no_graph)?;
     let scale = card.as_ref().map_or(1, |card| card.scale);
-    let cost = cost(graph, &[("image", 1.0), ("noise", (scale * scale) as f64)]);
+    // A generator's σ is one number a picture.
+    let inputs = [("image", 1.0), ("noise", (scale * scale) as f64), ("x", 1.0), ("sigma", 1e-6)];
+    let cost = cost(graph, &inputs);
     Ok(Inspection { file: file.to_owned(), bytes: bytes.len(), cost, model, card, golden })
 }
 
@@ -83,9 +85,14 @@ fn golden(file: &Path, card: &ModelCard) -> Result<f32, OnnxError> {
 }
 
 impl Inspection {
-    /// Whether the daemon would take it: its card is whole, and it does what the card says.
+    /// Whether it is of use: the daemon would take it (its card is whole, and it does what the card says), or
+    /// it is a generator.
     pub fn is_well(&self) -> bool {
-        self.golden.is_some_and(|error| error <= GOLDEN_TOLERANCE)
+        self.is_generator() || self.golden.is_some_and(|error| error <= GOLDEN_TOLERANCE)
+    }
+
+    fn is_generator(&self) -> bool {
+        self.model.metadata_props.iter().any(|pair| pair.key == "generator.side")
     }
 
     fn graph(&self) -> &Graph {
@@ -95,6 +102,11 @@ impl Inspection {
     fn card_lines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let card = match &self.card {
             Ok(card) => card,
+            Err(_) if self.is_generator() => {
+                writeln!(f, "card      none: for sample, edit and evaluate, not for the daemon")?;
+                let mut facts = self.model.metadata_props.iter();
+                return facts.try_for_each(|pair| writeln!(f, "          {} = {}", pair.key, pair.value));
+            }
             Err(error) => {
                 writeln!(f, "card      none that the daemon would take:")?;
                 return error.problems.iter().try_for_each(|problem| writeln!(f, "          {problem}"));
@@ -137,7 +149,14 @@ impl fmt::Display for Inspection {
         let said = self.card.as_ref().map_or(String::new(), |card| {
             format!("; the card says {}, and {} are enough for tiles (halo)", card.receptive_field, card.halo)
         });
-        writeln!(f, "reach     {bound}{:.0} pixels on each side by the graph{said}", cost.radius.ceil())?;
+        match cost.radius.is_finite() {
+            true => writeln!(
+                f,
+                "reach     {bound}{:.0} pixels on each side by the graph{said}",
+                cost.radius.ceil()
+            )?,
+            false => writeln!(f, "reach     the whole picture: it must not be cut into tiles")?,
+        }
         self.card_lines(f)
     }
 }

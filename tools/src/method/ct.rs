@@ -24,8 +24,8 @@ impl Ct {
         ((grown.sqrt() - 1.0).ceil().max(1.0) + 1.0) as usize
     }
 
-    /// Decay of the target's EMA, μ(k) = exp(s₀·ln μ₀ / m) with the grid's m = N − 1 intervals, as the authors'
-    /// code has it.
+    /// Decay of the target's EMA, μ(k) = exp(s₀·ln μ₀ / m) with the grid's m = N − 1 intervals, as the
+    /// authors' code has it.
     pub fn mu(self, progress: f64) -> f64 {
         (self.s0 * self.mu0.ln() / (self.points(progress) - 1) as f64).exp()
     }

@@ -4,8 +4,8 @@ use super::Denoiser;
 use super::precondition::{coefficients, each};
 use tch::Tensor;
 
-/// What F should be: (x₀ − c_skip·x)/c_out. λ(σ)·‖D − x₀‖² with EDM's λ = (σ² + σ_d²)/(σ σ_d)² is the plain mean
-/// square of F minus this (eq. 8), so every level weighs the same. All N×C×H×W, σ of N values > 0.
+/// What F should be: (x₀ − c_skip·x)/c_out. λ(σ)·‖D − x₀‖² with EDM's λ = (σ² + σ_d²)/(σ σ_d)² is the plain
+/// mean square of F minus this (eq. 8), so every level weighs the same. All N×C×H×W, σ of N values > 0.
 pub fn target(clean: &Tensor, noisy: &Tensor, sigma: &Tensor, sigma_data: f64) -> Tensor {
     let c = coefficients(&each(sigma), sigma_data);
     (clean - noisy * &c.skip) / &c.out

@@ -18,8 +18,8 @@ pub enum Distance {
     MeanSquare,
     /// √(‖a − b‖² + c²) − c over the WHOLE picture, c = 0.00054·√(C·H·W) (iCT).
     PseudoHuber,
-    /// The same over 7×7 blocks as an RMS, plus half of it on the high-pass part of folded planes: photographs
-    /// mix flat and textured places, and one norm over all would see the edges alone.
+    /// The same over 7×7 blocks as an RMS, plus half of it on the high-pass part of folded planes:
+    /// photographs mix flat and textured places, and one norm over all would see the edges alone.
     BlockHuber,
 }
 

@@ -1,5 +1,5 @@
-//! Easy consistency tuning (Geng et al. 2024): continuous times t, each paired with r(t) < t that comes nearer
-//! as tuning goes on, or is near from the start. Weight 1/(t − r), no target EMA.
+//! Easy consistency tuning (Geng et al. 2024): continuous times t, each paired with r(t) < t that comes
+//! nearer as tuning goes on, or is near from the start. Weight 1/(t − r), no target EMA.
 
 use super::Pairs;
 use super::levels::Levels;

@@ -1,5 +1,5 @@
-//! Zero-shot editing with an unconditional consistency function (Song et al. 2023, algorithm 4): what is known of
-//! the picture is put back after every step. Knows no files and no networks.
+//! Zero-shot editing with an unconditional consistency function (Song et al. 2023, algorithm 4): what is
+//! known of the picture is put back after every step. Knows no files and no networks.
 
 use super::{Denoiser, levels_tensor};
 use tch::{Kind, Tensor};

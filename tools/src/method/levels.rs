@@ -1,5 +1,5 @@
-//! Noise levels σ: the Karras grid, lognormal draws, and draws from a grid's intervals by the lognormal's mass.
-//! Plain numbers; knows no networks.
+//! Noise levels σ: the Karras grid, lognormal draws, and draws from a grid's intervals by the lognormal's
+//! mass. Plain numbers; knows no networks.
 
 use crate::data::Random;
 use serde::{Deserialize, Serialize};
@@ -51,8 +51,8 @@ impl Levels {
         (0..points).map(level).collect()
     }
 
-    /// The grid of discrete consistency training: Karras' with its lowest level replaced by 0, where f(x, 0) =
-    /// x holds exactly (the papers shift the coefficients to σ_min instead).
+    /// The grid of discrete consistency training: Karras' with its lowest level replaced by 0, where f(x, 0)
+    /// = x holds exactly (the papers shift the coefficients to σ_min instead).
     pub fn grid(&self, points: usize) -> Vec<f64> {
         let mut grid = self.karras(points);
         grid[0] = 0.0;

@@ -3,8 +3,8 @@
 //!
 //!     L = w(t, r) · d( f_θ(x_t, t), sg f_θ⁻(x̂_r, r) )        (Song et al. 2023, eq. 7 and 10)
 //!
-//! and differ in how (t, r) are drawn, how x̂_r comes from x_t, and what θ⁻ is. Knows tensors and functions of
-//! tensors, no networks, files or recipes.
+//! and differ in how (t, r) are drawn, how x̂_r comes from x_t, and what θ⁻ is. Knows tensors and functions
+//! of tensors, no networks, files or recipes.
 
 pub mod cd;
 pub mod ct;

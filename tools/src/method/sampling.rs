@@ -10,8 +10,8 @@ fn at(f: Denoiser<'_>, x: &Tensor, sigma: f64) -> Tensor {
 }
 
 /// Algorithm 1 without ε (f(x, 0) = x here): x = f(τ₁·n₁, τ₁), then for each further level x = f(x + τ·n, τ).
-/// `levels` descend from σ_max; one level is one-step sampling. Every estimate is clipped to [−1, 1], except the
-/// last. `noise` gives fresh N×C×H×W standard normals for step 0, 1, ….
+/// `levels` descend from σ_max; one level is one-step sampling. Every estimate is clipped to [−1, 1], except
+/// the last. `noise` gives fresh N×C×H×W standard normals for step 0, 1, ….
 ///
 /// # Panics
 /// If there is no level.

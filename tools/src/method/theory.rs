@@ -1,6 +1,7 @@
 //! Proofs of the methods on data whose ideal denoiser is a formula: x₀ ~ N(0, s²), D*(x; σ) = x·s²/(s² + σ²)
-//! (T3, T4 of the specification). The spread that a chain of consistency steps keeps follows the mean-collapse
-//! law R = Π cos(θ_n − θ_{n−1}), θ = atan(σ/s); with a teacher and Heun's method it hardly shrinks.
+//! (T3, T4 of the specification). The spread that a chain of consistency steps keeps follows the
+//! mean-collapse law R = Π cos(θ_n − θ_{n−1}), θ = atan(σ/s); with a teacher and Heun's method it hardly
+//! shrinks.
 
 use super::precondition::each;
 use super::*;
@@ -29,8 +30,8 @@ fn law(grid: &[f64]) -> f64 {
     grid.windows(2).map(|pair| ((pair[1] / S).atan() - (pair[0] / S).atan()).cos()).product()
 }
 
-/// Std of f(x, t_N) over s, where f(x, t_n) = a_n·x and each a_n is where the loss with f(·, t_{n−1}) as target
-/// is least: the loss is a parabola in a_n, so two evaluations of `difference` find its bottom.
+/// Std of f(x, t_N) over s, where f(x, t_n) = a_n·x and each a_n is where the loss with f(·, t_{n−1}) as
+/// target is least: the loss is a parabola in a_n, so two evaluations of `difference` find its bottom.
 fn spread_kept(grid: &[f64], teacher: Option<Solver>) -> f64 {
     tch::manual_seed(11);
     tch::set_num_threads(1);

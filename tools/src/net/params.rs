@@ -202,15 +202,16 @@ impl Params {
         x.conv2d(&weight, Some(bias), [1, 1], padding, [1, 1], 1)
     }
 
-    /// `x` N×C×H×W → each of `groups` groups of channels to zero mean and unit variance over space, then scale
-    /// and shift (Wu & He 2018). Statistics in f32, result in x's kind.
+    /// `x` N×C×H×W → each of `groups` groups of channels to zero mean and unit variance over space, then
+    /// scale and shift (Wu & He 2018). Statistics in f32, result in x's kind.
     pub fn group_norm(&self, layer: Norm, x: &Tensor, groups: i64) -> Tensor {
         let [scale, shift] = [layer.scale, layer.shift].map(|place| self.leaves[place].to_kind(x.kind()));
         x.group_norm(groups, Some(scale), Some(shift), GROUP_NORM_EPSILON, true)
     }
 
     /// `x` N×C×H×W → zero mean and unit variance of each channel (Ioffe & Szegedy 2015): of the batch where
-    /// `training`, else by the running `statistics` (mean, variance), which training moves a tenth of the way.
+    /// `training`, else by the running `statistics` (mean, variance), which training moves a tenth of the
+    /// way.
     pub fn batch_norm(
         &self,
         layer: Norm,

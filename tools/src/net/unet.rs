@@ -1,7 +1,7 @@
-//! An encoder–decoder for pictures of a fixed size: residual blocks with GroupNorm and an additive embedding of
-//! σ, attention at the low resolutions (the shape of EDM's DDPM++, Karras et al. 2022, small). Pictures come in
-//! folded (PixelUnshuffle), so that the widest work runs at half size. For generation only: its statistics span
-//! the picture, so it must not be tiled.
+//! An encoder–decoder for pictures of a fixed size: residual blocks with GroupNorm and an additive embedding
+//! of σ, attention at the low resolutions (the shape of EDM's DDPM++, Karras et al. 2022, small). Pictures
+//! come in folded (PixelUnshuffle), so that the widest work runs at half size. For generation only: its
+//! statistics span the picture, so it must not be tiled.
 
 use super::body_kind;
 use super::params::{Conv, Layout, Linear, Norm, Params};

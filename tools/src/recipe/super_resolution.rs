@@ -99,9 +99,9 @@ pub struct Choices {
 const SHARES: [(Stage, f64); 4] =
     [(Stage::Mean, 0.36), (Stage::Scale, 0.02), (Stage::Diffusion, 0.17), (Stage::Consistency, 0.45)];
 
-/// Noise levels in units of the normalised residual. At 20 σ_data nothing of the residual is left to see; below
-/// a tenth of the local RMS f(x, σ) = x is right. At a floor of 0.02 the weight 1/(t − r) reached 160 and single
-/// small-σ samples blew the training up.
+/// Noise levels in units of the normalised residual. At 20 σ_data nothing of the residual is left to see;
+/// below a tenth of the local RMS f(x, σ) = x is right. At a floor of 0.02 the weight 1/(t − r) reached 160
+/// and single small-σ samples blew the training up.
 pub const LEVELS: Levels = Levels {
     sigma_data: 1.0,
     sigma_min: 0.1,

@@ -1,5 +1,5 @@
-//! A generation session: one U-Net that is first a denoiser, then a consistency function. The loop that moves it
-//! on is in `walk`.
+//! A generation session: one U-Net that is first a denoiser, then a consistency function. The loop that moves
+//! it on is in `walk`.
 
 use super::checkpoint::{Saved, save};
 use super::course::{Course, Standing};
@@ -61,8 +61,8 @@ impl GeneratorSession {
         self.evaluate(&self.student.trainee.average, x, sigma, bf16)
     }
 
-    /// Starts from the averaged weights of another run (its weights.safetensors, or an ONNX file's), with fresh
-    /// moments.
+    /// Starts from the averaged weights of another run (its weights.safetensors, or an ONNX file's), with
+    /// fresh moments.
     ///
     /// # Errors
     /// If they belong to another network.

@@ -1,5 +1,5 @@
-//! The losses of the mean net and the scale head. All take folded tensors (N×3s²×H×W) and ignore the outer `border` LR
-//! pixels, where a patch lacks its context.
+//! The losses of the mean net and the scale head. All take folded tensors (N×3s²×H×W) and ignore the outer
+//! `border` LR pixels, where a patch lacks its context.
 
 use tch::{Kind, Tensor};
 

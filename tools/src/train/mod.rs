@@ -1,5 +1,5 @@
-//! Training: schedules, the optimiser, the loop that walks through a recipe's stages, and the two courses that
-//! go through it, super-resolution and generation. Knows networks and data, nothing of ONNX.
+//! Training: schedules, the optimiser, the loop that walks through a recipe's stages, and the two courses
+//! that go through it, super-resolution and generation. Knows networks and data, nothing of ONNX.
 
 mod checkpoint;
 mod course;

@@ -1,6 +1,6 @@
-//! Adam and RAdam with a global gradient clip and running averages of the weights, on flat tensors: a handful of
-//! launches a step. libtorch's own optimisers do not let their state be saved through tch, and resuming must be
-//! exact.
+//! Adam and RAdam with a global gradient clip and running averages of the weights, on flat tensors: a handful
+//! of launches a step. libtorch's own optimisers do not let their state be saved through tch, and resuming
+//! must be exact.
 
 use super::schedule;
 use crate::net::Params;
@@ -66,9 +66,9 @@ impl Trainee {
         Trainee { params, average, slow_average, first, second }
     }
 
-    /// One step of Adam (Kingma & Ba 2015) and of the averages. `step` counts from 0; gradients were summed over
-    /// `batches`; `averaged` says whether the averages take part. Returns the gradient's norm before clipping; a
-    /// gradient that is not finite changes nothing.
+    /// One step of Adam (Kingma & Ba 2015) and of the averages. `step` counts from 0; gradients were summed
+    /// over `batches`; `averaged` says whether the averages take part. Returns the gradient's norm before
+    /// clipping; a gradient that is not finite changes nothing.
     pub fn step(
         &mut self,
         options: &AdamOptions,
@@ -165,7 +165,8 @@ mod tests {
     use crate::net::Layout;
     use tch::Device;
 
-    /// One weight pulled to 3 by a square: both optimisers get there, and RAdam begins without the second moment.
+    /// One weight pulled to 3 by a square: both optimisers get there, and RAdam begins without the second
+    /// moment.
     #[test]
     fn both_optimisers_find_the_least_square() {
         for rectified in [false, true] {

@@ -1,5 +1,5 @@
-//! A super-resolution session: the networks, their weights and moments, and the place in the recipe; how it is
-//! saved, resumed and started from shipped weights. The loop that moves it on is in `walk`.
+//! A super-resolution session: the networks, their weights and moments, and the place in the recipe; how it
+//! is saved, resumed and started from shipped weights. The loop that moves it on is in `walk`.
 
 use super::checkpoint::{Saved, save};
 use super::course::{Course, Standing};
@@ -80,8 +80,8 @@ impl Session {
         })
     }
 
-    /// Starts from shipped weights (a weights.safetensors, or what was read out of an ONNX file) instead of fresh
-    /// ones, with fresh moments.
+    /// Starts from shipped weights (a weights.safetensors, or what was read out of an ONNX file) instead of
+    /// fresh ones, with fresh moments.
     ///
     /// # Errors
     /// If they belong to other networks.

@@ -24,8 +24,8 @@ impl Student {
         Student { trainee: Trainee::new(params), target, teacher }
     }
 
-    /// A stage begins: from the averaged weights with fresh moments. They are the consistency stage's target and
-    /// teacher too.
+    /// A stage begins: from the averaged weights with fresh moments. They are the consistency stage's target
+    /// and teacher too.
     pub fn begin_stage(&mut self) {
         self.trainee = Trainee::new(self.trainee.average.duplicate());
         self.target = self.trainee.average.duplicate();

@@ -6,8 +6,10 @@ use std::sync::atomic::AtomicBool;
 use tch::Device;
 use tools::data::{SmallPictures, Split};
 use tools::edit::{EditChoices, Task, edit_pictures};
+use tools::export::generator::{facts, generator_graph};
 use tools::export::read::generator_weights;
 use tools::generator::Generator;
+use tools::inspect::inspect;
 use tools::method::{Method, Solver, cd::Cd, ct::Ct, ect::Ect, ict::Ict};
 use tools::net::UNetConfig;
 use tools::progress::Progress;
@@ -226,4 +228,21 @@ fn strange_input_is_refused_by_name() {
     let problem = SmallPictures::load(&data, Split::Test).unwrap_err().to_string();
     assert!(problem.ends_with("0 pictures but 4 labels"), "{problem}");
     assert!(session.recipe.problems().is_empty());
+}
+
+/// `inspect` knows a generator: its facts, that it looks at the whole picture, and that it is no file to
+/// tile.
+#[test]
+fn a_generator_is_inspected() {
+    let folder = tempfile::tempdir().unwrap();
+    let (session, _) = run_of(&recipe(pack(folder.path()), ECT, [1, 1]), folder.path());
+    let file = folder.path().join("generator.onnx");
+    let bytes = generator_graph(&session).into_bytes(&facts(&session.recipe, 1.0));
+    tools::run_folder::replace(&file, &bytes).unwrap();
+    let inspection = inspect(&file).unwrap();
+    let text = inspection.to_string();
+    assert!(inspection.is_well());
+    assert!(text.contains("reach     the whole picture"), "{text}");
+    assert!(text.contains("generator.method = {\"name\":\"ect\""), "{text}");
+    assert!(text.contains("not counted: MatMul"), "{text}");
 }

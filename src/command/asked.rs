@@ -1,0 +1,62 @@
+//! Whose ledger is asked: what `why` and `status` share.
+
+use super::books;
+use crate::cli::Asked;
+use crate::config;
+use crate::edge::ledger::Reader;
+use crate::edge::state_folder::{Environment, all, holder};
+use crate::error::{CommandError, StartError};
+use std::path::{Path, PathBuf};
+
+/// Where `run` looks for its configuration too.
+const CONFIG: &str = "config.toml";
+
+/// A state folder with a ledger.
+pub(super) struct Desk {
+    /// The folder.
+    pub(super) folder: PathBuf,
+    /// The pid of the onestep at work with it.
+    pub(super) holder: Option<String>,
+    /// Its ledger.
+    pub(super) reader: Reader,
+}
+
+/// The ledgers that were asked for: the one that was named, or all that are found.
+pub(super) fn desks(asked: &Asked) -> Result<Vec<Desk>, CommandError> {
+    let named = match asked {
+        Asked { state: Some(folder), .. } => Some(folder.clone()),
+        Asked { output: Some(output), .. } => Some(books::place(None, output)?),
+        Asked { config: Some(file), .. } => Some(of_config(file)?),
+        _ => None,
+    };
+    let folders = match &named {
+        Some(folder) => vec![folder.clone()],
+        None => {
+            let here = Path::new(CONFIG).is_file().then(|| of_config(Path::new(CONFIG)).ok()).flatten();
+            let mut folders: Vec<PathBuf> = here.into_iter().chain(all(&Environment::now())).collect();
+            folders.dedup();
+            folders
+        }
+    };
+    let mut desks: Vec<Desk> = Vec::new();
+    for folder in folders {
+        let refused = |reason| StartError::State { reason, folder: folder.clone() };
+        match Reader::open(&folder).map_err(refused) {
+            Ok(Some(reader)) => desks.push(Desk { holder: holder(&folder), folder, reader }),
+            Ok(None) => {}
+            // Of several, one that cannot be read hides no other.
+            Err(error) if named.is_none() => log::warn!("{error}"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if let (true, Some(folder)) = (desks.is_empty(), named) {
+        let sentence = format!("there is no ledger, so nothing was done with it yet: {}", folder.display());
+        return Err(StartError::usage(sentence).into());
+    }
+    Ok(desks)
+}
+
+fn of_config(file: &Path) -> Result<PathBuf, StartError> {
+    let config = config::load(file)?;
+    books::place(config.state.as_deref(), &config.output)
+}

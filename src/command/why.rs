@@ -1,0 +1,171 @@
+//! `onestep why`: what became of a picture, from the ledger and a look at the file, or why it was never taken
+//! in.
+
+use super::asked::{Desk, desks};
+use super::{absolute, resolved};
+use crate::cli;
+use crate::edge::clock::text_of_ms;
+use crate::edge::ledger::{PictureRow, Said};
+use crate::edge::scan::stamp_of;
+use crate::error::{CommandError, Exit, StartError};
+use crate::work::known::{MAX_CRASHES, State};
+use crate::work::naming::{is_left_alone, is_picture, text_of};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+pub(super) fn main(words: &cli::Why) -> Result<Exit, CommandError> {
+    let desks = desks(&words.asked)?;
+    let mut exit = Exit::AllDone;
+    for path in &words.paths {
+        let mut lines = vec![path.display().to_string()];
+        let known = answer(path, &desks, &mut lines)?;
+        if !known {
+            lines.push(format!("  {}", why_not(path, &desks)?));
+            exit = Exit::SomeFailed;
+        }
+        // Nobody listens on stdout: then the exit code has to do.
+        writeln!(std::io::stdout(), "{}", lines.join("\n")).ok();
+    }
+    Ok(exit)
+}
+
+/// What the ledgers know of a picture or a result. Whether they know anything.
+fn answer(path: &Path, desks: &[Desk], lines: &mut Vec<String>) -> Result<bool, StartError> {
+    let mut known = false;
+    for desk in desks {
+        let refused = |reason| StartError::State { reason, folder: desk.folder.clone() };
+        for row in rows(desk, path).map_err(refused)? {
+            tell(&row, desk, lines).map_err(refused)?;
+            known = true;
+        }
+    }
+    Ok(known)
+}
+
+/// The rows for a path as it was typed or without links: as a picture of some input folder, or as a result.
+fn rows(desk: &Desk, path: &Path) -> Said<Vec<PictureRow>> {
+    let mut found: Vec<PictureRow> = Vec::new();
+    for path in both(path) {
+        for root in path.ancestors().skip(1) {
+            let Ok(relative) = path.strip_prefix(root) else { continue };
+            found.extend(desk.reader.picture(&text_of(root), &text_of(relative))?);
+        }
+        found.extend(desk.reader.sources(&text_of(&path))?);
+    }
+    let mut rows: Vec<PictureRow> = Vec::new();
+    for row in found {
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+/// As it was typed, and in its real folder. A link as the last part is not followed: it is asked about.
+fn both(path: &Path) -> Vec<PathBuf> {
+    let typed = absolute(path);
+    let real = match (typed.parent(), typed.file_name()) {
+        (Some(folder), Some(name)) => resolved(folder).join(name),
+        _ => typed.clone(),
+    };
+    let mut paths = vec![typed, real];
+    paths.dedup();
+    paths
+}
+
+fn tell(row: &PictureRow, desk: &Desk, lines: &mut Vec<String>) -> Said<()> {
+    let (at, source) = (text_of_ms(row.at_ms), Path::new(&row.root).join(&row.relative));
+    let run = desk.reader.run(row.run)?;
+    let working = desk.holder.is_some() && desk.reader.latest_run()?.is_some_and(|run| run.id == row.run);
+    lines.push(match row.known.state {
+        State::Done => format!("  done     {at}: {} → {}", source.display(), row.target),
+        State::Failed => format!("  failed   {at}: {}: {}", source.display(), row.reason),
+        State::Started if working => format!("  in work  since {at}: {} → {}", source.display(), row.target),
+        State::Started => format!(
+            "  begun    {at}: {} → {}; its run ended before it: the next does it again",
+            source.display(),
+            row.target
+        ),
+    });
+    if row.known.crashes >= MAX_CRASHES {
+        lines.push(format!("  caution  it was in work in {} crashes, and is left alone", row.known.crashes));
+    }
+    lines.push(format!("  options  {}", row.known.fingerprint));
+    if !row.known.sha256.is_empty() {
+        lines.push(format!("  content  SHA-256 {}", row.known.sha256));
+    }
+    if let Some(run) = run {
+        let end = match (run.ended_ms, working) {
+            (_, true) => "at work".to_owned(),
+            (Some(ended), _) => format!("{} {}", run.ending, text_of_ms(ended)),
+            (None, false) => "died without a word".to_owned(),
+        };
+        let began = text_of_ms(run.began_ms);
+        lines.push(format!(
+            "  run      {}: onestep {}, pid {}, began {began}, {end}",
+            run.id, run.version, run.pid
+        ));
+    }
+    lines.push(format!("  now      {}", as_it_is(row, &source)));
+    lines.push(format!("  ledger   {}", desk.folder.display()));
+    Ok(())
+}
+
+/// The picture and its result, as they lie there now.
+fn as_it_is(row: &PictureRow, source: &Path) -> String {
+    let picture = match fs::symlink_metadata(source) {
+        Err(_) => "the picture is gone",
+        Ok(metadata) if stamp_of(&metadata) == row.known.stamp => "the picture is as it was then",
+        Ok(_) => "the picture has changed since, and is looked at again when it is seen",
+    };
+    let result = match (row.known.state, Path::new(&row.target).exists()) {
+        (State::Done, false) => "; its result was taken away (`once` makes it again)",
+        (State::Failed, _) => "; a reason file lies in failed/ beside the results",
+        _ => "",
+    };
+    format!("{picture}{result}")
+}
+
+/// Why no ledger knows it.
+fn why_not(path: &Path, desks: &[Desk]) -> Result<String, StartError> {
+    let file = match fs::symlink_metadata(path) {
+        Err(error) => return Ok(format!("never taken in, and cannot be looked at: {error}")),
+        Ok(metadata) => metadata.file_type(),
+    };
+    if file.is_symlink() {
+        return Ok("never taken in: it is a link, and links are not followed".into());
+    }
+    if file.is_dir() {
+        return Ok("a folder: ask for a picture in it, or for `onestep status`".into());
+    }
+    if !file.is_file() {
+        return Ok("never taken in: it is no regular file".into());
+    }
+    if is_left_alone(path) {
+        return Ok(
+            "never taken in: its name says hidden or unfinished (.part, .tmp and the like); rename it".into(),
+        );
+    }
+    if !is_picture(path) {
+        return Ok("never taken in: its name does not end in jpg, jpeg or png".into());
+    }
+    if desks.is_empty() {
+        return Ok("no onestep of this user has a ledger: name one with --config, -o or --state".into());
+    }
+    for desk in desks {
+        let refused = |reason| StartError::State { reason, folder: desk.folder.clone() };
+        let roots = desk.reader.roots().map_err(refused)?;
+        let inside = both(path).iter().any(|path| roots.iter().any(|root| path.starts_with(root)));
+        if inside {
+            return Ok(match &desk.holder {
+                Some(pid) => format!(
+                    "not taken in yet by the onestep at work (pid {pid}): still being written, or waiting for \
+                     room"
+                ),
+                None => "not seen yet: no onestep is at work on its folder".into(),
+            });
+        }
+    }
+    Ok("never taken in: it lies in no folder that a onestep of these ledgers had pictures of".into())
+}

@@ -1,0 +1,94 @@
+//! What `why` and `status` answer: beside a daemon at work, after its end, and of pictures nobody ever took.
+
+use crate::run::{comes_back, configure, daemon};
+use crate::support::World;
+use crate::support::pictures::{pattern, png};
+use crate::support::process::{Said, onestep, said, until};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+fn ask(world: &World, words: &[&OsStr]) -> Said {
+    let mut command = onestep(world.root.path(), words);
+    said(command.current_dir("/"))
+}
+
+fn why(world: &World, path: &Path) -> Said {
+    ask(world, &["why".as_ref(), path.as_os_str()])
+}
+
+#[test]
+fn what_became_of_a_picture_is_told_beside_the_daemon_and_after_its_end() {
+    let world = World::new();
+    let (good, bad) = (world.put("sub/a.png", png(&pattern(9, 8, 3))), world.put("bad.jpg", "hello"));
+    let child = daemon(&world, &configure(&world, 100));
+    comes_back(&world, "sub/a.png", &pattern(9, 8, 3));
+    until("a reason", || world.output.join("failed/bad.jpg.reason.json").exists());
+    // The file is visible before its row is written.
+    until("the row", || why(&world, &good).stdout.contains("  done  "));
+
+    let answer = why(&world, &good);
+    assert_eq!(answer.code(), 0, "{answer:?}");
+    let target = world.output.join("sub/a.png");
+    for part in [
+        format!("→ {}", target.display()),
+        format!("pid {}, began ", child.id()),
+        ", at work\n".into(),
+        "now      the picture is as it was then\n".into(),
+        "options  ".into(),
+        "content  SHA-256 ".into(),
+    ] {
+        assert!(answer.stdout.contains(&part), "{part}: {answer:?}");
+    }
+    assert!(why(&world, &target).stdout.contains("  done  "), "a result has its picture's story");
+    until("the failure's row", || why(&world, &bad).stdout.contains("  failed  "));
+    assert!(why(&world, &bad).stdout.contains("content is neither JPEG nor PNG"));
+    let status = ask(&world, &["status".as_ref()]).stdout;
+    assert!(status.contains("1 done, 1 failed, 0 in work"), "{status}");
+    assert!(status.contains(&format!("at work: pid {}", child.id())), "{status}");
+
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+    fs::write(&good, png(&pattern(10, 8, 3))).expect("writable");
+    fs::remove_file(&target).expect("ours");
+    let later = why(&world, &good).stdout;
+    assert!(later.contains("the picture has changed since"), "{later}");
+    assert!(later.contains("its result was taken away") && later.contains(", ended "), "{later}");
+    let json = ask(&world, &["status".as_ref(), "--json".as_ref()]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((json[0]["done"].as_u64(), json[0]["failed"].as_u64()), (Some(1), Some(1)));
+    assert_eq!((json[0]["at_work"].as_str(), json[0]["ending"].as_str()), (None, Some("ended")));
+    assert!(json[0]["failures"][0]["source"].as_str().expect("a path").ends_with("in/bad.jpg"));
+}
+
+#[test]
+fn why_a_picture_was_never_taken_in_is_told() {
+    let world = World::new();
+    let nobody = why(&world, &world.put("a.png", png(&pattern(9, 8, 3))));
+    assert_eq!(nobody.code(), 1);
+    assert!(nobody.stdout.contains("no onestep of this user has a ledger"), "{nobody:?}");
+
+    let child = daemon(&world, &configure(&world, 100));
+    comes_back(&world, "a.png", &pattern(9, 8, 3));
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+    symlink(world.input.join("a.png"), world.input.join("link.png")).expect("writable");
+    fs::write(world.root.path().join("elsewhere.png"), "x").expect("writable");
+    for (path, part) in [
+        (world.put("late.png", png(&pattern(9, 8, 3))), "not seen yet: no onestep is at work on its folder"),
+        (world.put("a.png.part", "x"), "its name says hidden or unfinished"),
+        (world.put("notes.txt", "x"), "its name does not end in jpg, jpeg or png"),
+        (world.input.join("link.png"), "it is a link"),
+        (world.input.clone(), "a folder: ask for a picture in it"),
+        (world.input.join("gone.png"), "cannot be looked at"),
+        (world.root.path().join("elsewhere.png"), "it lies in no folder"),
+    ] {
+        let answer = why(&world, &path);
+        assert!(answer.code() == 1 && answer.stdout.contains(part), "{part}: {answer:?}");
+    }
+    let empty = world.root.path().join("empty");
+    fs::create_dir(&empty).expect("writable");
+    let none = ask(&world, &["status".as_ref(), "--state".as_ref(), empty.as_os_str()]);
+    assert!(none.code() == 2 && none.stderr.contains("there is no ledger"), "{none:?}");
+}

@@ -160,8 +160,8 @@ fn why_not(path: &Path, desks: &[Desk]) -> Result<String, StartError> {
         if inside {
             return Ok(match &desk.holder {
                 Some(pid) => format!(
-                    "not taken in yet by the onestep at work (pid {pid}): still being written, or waiting for \
-                     room"
+                    "not taken in yet by the onestep at work (pid {pid}): still being written, or \
+                     waiting for room"
                 ),
                 None => "not seen yet: no onestep is at work on its folder".into(),
             });

@@ -1,7 +1,7 @@
 //! `tools edit`: zero-shot editing of small pictures with a generator (Song et al. 2023, algorithm 4). Writes
 //! the pictures, what was known of them, and what the generator made of it, column by column.
 
-use crate::gallery::{read_cells, to_pictures, write_sheet};
+use crate::gallery::{read_pictures, to_pictures, write_sheet};
 use crate::generator::Generator;
 use crate::method::editing::{Known, edit};
 use crate::method::{levels_tensor, sampling};
@@ -39,7 +39,7 @@ pub struct EditChoices {
     pub model: PathBuf,
     /// What to do.
     pub task: Task,
-    /// A sheet of pictures of the generator's size; interpolation needs none.
+    /// A sheet of pictures of the generator's size, or a folder; interpolation needs none.
     pub pictures: Option<PathBuf>,
     /// The sheet to write.
     pub out: PathBuf,
@@ -67,7 +67,7 @@ pub fn edit_pictures(choices: &EditChoices) -> Result<(), SampleError> {
         let path = choices.pictures.as_ref();
         let path =
             path.ok_or_else(|| SampleError::file(&choices.out, "--pictures is needed for this task"))?;
-        let y = read_cells(path, generator.side, choices.count.max(1));
+        let y = read_pictures(path, generator.side, choices.count.max(1));
         restore(&generator, choices, &y.map_err(|problem| SampleError::file(path, problem))?)
     };
     // One row per picture, one column per state.

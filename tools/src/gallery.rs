@@ -4,7 +4,8 @@
 use crate::data::read_rgb;
 use crate::run_folder::replace_with;
 use contract::geometry::Size;
-use contract::pixels::Picture;
+use contract::pixels::{Picture, Planes};
+use contract::resample::shrink;
 use std::io;
 use std::path::Path;
 use tch::{Kind, Tensor};
@@ -14,12 +15,54 @@ const GAP: usize = 2;
 /// Every pixel is drawn this many times along a side, so that eyes see it.
 const ENLARGED: usize = 2;
 
+/// The first `count` pictures of `path`, N×3×S×S in [−1, 1]: the cells of a sheet, or the pictures of a folder, cut
+/// to a square in the middle and shrunk.
+///
+/// # Errors
+/// If something cannot be read, or there is no picture.
+pub fn read_pictures(path: &Path, side: usize, count: usize) -> Result<Tensor, String> {
+    if !path.is_dir() {
+        return read_cells(path, side, count);
+    }
+    let entries = std::fs::read_dir(path).map_err(|e| e.to_string())?;
+    let mut files: Vec<_> =
+        entries.flatten().map(|entry| entry.path()).filter(|file| file.is_file()).collect();
+    files.sort();
+    let pictures = files.iter().filter_map(|file| shrunk(&read_rgb(file).ok()?, side));
+    let values: Vec<Tensor> = pictures.take(count).map(|planes| Tensor::from_slice(&planes.values)).collect();
+    if values.is_empty() {
+        return Err(format!("no picture of at least {side}×{side} in the folder"));
+    }
+    let side = side as i64;
+    Ok(Tensor::stack(&values, 0).view([-1, 3, side, side]) * 2.0 - 1.0)
+}
+
+/// The middle of a picture at `side`×`side`; `None` where it is smaller.
+fn shrunk(picture: &Picture, side: usize) -> Option<Planes> {
+    let factor = picture.size.width.min(picture.size.height) / side;
+    if factor == 0 {
+        return None;
+    }
+    let square = side * factor;
+    let (x, y) = ((picture.size.width - square) / 2, (picture.size.height - square) / 2);
+    let mut middle = Picture::new(Size::new(square, square), 3);
+    for (row, into) in middle.samples.chunks_exact_mut(3 * square).enumerate() {
+        let begin = 3 * ((y + row) * picture.size.width + x);
+        into.copy_from_slice(&picture.samples[begin..begin + 3 * square]);
+    }
+    Some(if factor == 1 {
+        Planes::from_picture(&middle)
+    } else {
+        shrink(&Planes::from_picture(&middle), factor)
+    })
+}
+
 /// The first `count` cells of side `side`, row by row, of a sheet whose sides are multiples of it; N×3×S×S in
 /// [−1, 1].
 ///
 /// # Errors
 /// If the file cannot be read or its sides are no multiples.
-pub fn read_cells(path: &Path, side: usize, count: usize) -> Result<Tensor, String> {
+fn read_cells(path: &Path, side: usize, count: usize) -> Result<Tensor, String> {
     let sheet = read_rgb(path)?;
     let Size { width, height } = sheet.size;
     if width % side + height % side != 0 {
@@ -99,6 +142,18 @@ mod tests {
         assert_eq!((back.size.width, back.size.height), (18, 18));
         let at = |x: usize, y: usize| back.samples[3 * (y * 18 + x)];
         assert_eq!([at(0, 0), at(8, 0), at(10, 0), at(0, 10), at(10, 10)], [0, 255, 153, 255, 255]);
+    }
+
+    #[test]
+    fn a_folder_gives_the_middle_of_each_picture_shrunk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wide.png");
+        let bytes: Vec<u8> = (0..16 * 9).flat_map(|p| [if p % 16 < 8 { 0 } else { 255 }; 3]).collect();
+        image::save_buffer(&path, &bytes, 16, 9, image::ExtendedColorType::Rgb8).unwrap();
+        let read = read_pictures(folder.path(), 4, 9).unwrap();
+        assert_eq!(read.size(), [1, 3, 4, 4]);
+        assert!(read.double_value(&[0, 0, 0, 0]) < -0.9 && read.double_value(&[0, 0, 0, 3]) > 0.9);
+        assert!(read_pictures(folder.path(), 32, 9).unwrap_err().starts_with("no picture of at least 32×32"));
     }
 
     #[test]

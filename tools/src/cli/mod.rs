@@ -198,7 +198,7 @@ pub struct Edit {
     /// What to do with the pictures.
     #[arg(long, value_enum)]
     task: Task,
-    /// A sheet whose cells are pictures of the generator's size.
+    /// A sheet whose cells are pictures of the generator's size, or a folder of any pictures, which are shrunk.
     #[arg(long)]
     pictures: Option<PathBuf>,
     /// The PNG to write.

@@ -1,7 +1,9 @@
 //! The methods: from data and noise to what a loss compares. One small file per method, with the equation it
 //! implements; all end in the same consistency loss,
 //!
-//!     L = w(t, r) · d( f_θ(x_t, t), sg f_θ⁻(x̂_r, r) )        (Song et al. 2023, eq. 7 and 10)
+//! ```text
+//! L = w(t, r) · d( f_θ(x_t, t), sg f_θ⁻(x̂_r, r) )        (Song et al. 2023, eq. 7 and 10)
+//! ```
 //!
 //! and differ in how (t, r) are drawn, how x̂_r comes from x_t, and what θ⁻ is. Knows tensors and functions
 //! of tensors, no networks, files or recipes.

@@ -6,6 +6,7 @@ use crate::config;
 use crate::edge::ledger::Reader;
 use crate::edge::state_folder::{Environment, all, holder};
 use crate::error::{CommandError, StartError};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Where `run` looks for its configuration too.
@@ -33,16 +34,17 @@ pub(super) fn desks(asked: &Asked) -> Result<Vec<Desk>, CommandError> {
         Some(folder) => vec![folder.clone()],
         None => {
             let here = Path::new(CONFIG).is_file().then(|| of_config(Path::new(CONFIG)).ok()).flatten();
-            let mut folders: Vec<PathBuf> = here.into_iter().chain(all(&Environment::now())).collect();
-            folders.dedup();
-            folders
+            let mut seen = BTreeSet::new();
+            let folders = here.into_iter().chain(all(&Environment::now()));
+            folders.filter(|folder| seen.insert(folder.clone())).collect()
         }
     };
     let mut desks: Vec<Desk> = Vec::new();
     for folder in folders {
         let refused = |reason| StartError::State { reason, folder: folder.clone() };
-        match Reader::open(&folder).map_err(refused) {
-            Ok(Some(reader)) => desks.push(Desk { holder: holder(&folder), folder, reader }),
+        let at_work = holder(&folder);
+        match Reader::open(&folder, at_work.is_some()).map_err(refused) {
+            Ok(Some(reader)) => desks.push(Desk { holder: at_work, folder, reader }),
             Ok(None) => {}
             // Of several, one that cannot be read hides no other.
             Err(error) if named.is_none() => log::warn!("{error}"),

@@ -6,8 +6,8 @@ use crate::edge::clock::{now_ms, text_of_ms};
 use crate::edge::ledger::{Counts, Said};
 use crate::edge::record::{Failure, Status, statuses_to_text};
 use crate::error::{CommandError, Exit, StartError};
+use crate::work::naming::path_of;
 use std::io::Write;
-use std::path::Path;
 
 /// Failures that are told.
 const FAILURES: u32 = 5;
@@ -34,7 +34,7 @@ fn status(desk: &Desk) -> Said<Status> {
     let (reader, run) = (&desk.reader, desk.reader.latest_run()?);
     let Counts { started, done, failed } = reader.counts()?;
     let failures = reader.failures(FAILURES)?.into_iter().map(|row| Failure {
-        source: Path::new(&row.root).join(&row.relative).display().to_string(),
+        source: path_of(&row.root).join(path_of(&row.relative)).display().to_string(),
         reason: row.reason,
         at: text_of_ms(row.at_ms),
     });

@@ -9,7 +9,7 @@ use crate::edge::ledger::{PictureRow, Said};
 use crate::edge::scan::stamp_of;
 use crate::error::{CommandError, Exit, StartError};
 use crate::work::known::{MAX_CRASHES, State};
-use crate::work::naming::{is_left_alone, is_picture, text_of};
+use crate::work::naming::{is_left_alone, is_picture, path_of, text_of};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ fn both(path: &Path) -> Vec<PathBuf> {
 }
 
 fn tell(row: &PictureRow, desk: &Desk, lines: &mut Vec<String>) -> Said<()> {
-    let (at, source) = (text_of_ms(row.at_ms), Path::new(&row.root).join(&row.relative));
+    let (at, source) = (text_of_ms(row.at_ms), path_of(&row.root).join(path_of(&row.relative)));
     let run = desk.reader.run(row.run)?;
     let working = desk.holder.is_some() && desk.reader.latest_run()?.is_some_and(|run| run.id == row.run);
     lines.push(match row.known.state {
@@ -119,7 +119,7 @@ fn as_it_is(row: &PictureRow, source: &Path) -> String {
         Ok(metadata) if stamp_of(&metadata) == row.known.stamp => "the picture is as it was then",
         Ok(_) => "the picture has changed since, and is looked at again when it is seen",
     };
-    let result = match (row.known.state, Path::new(&row.target).exists()) {
+    let result = match (row.known.state, path_of(&row.target).exists()) {
         (State::Done, false) => "; its result was taken away (`once` makes it again)",
         (State::Failed, _) => "; a reason file lies in failed/ beside the results",
         _ => "",
@@ -156,16 +156,20 @@ fn why_not(path: &Path, desks: &[Desk]) -> Result<String, StartError> {
     for desk in desks {
         let refused = |reason| StartError::State { reason, folder: desk.folder.clone() };
         let roots = desk.reader.roots().map_err(refused)?;
-        let inside = both(path).iter().any(|path| roots.iter().any(|root| path.starts_with(root)));
-        if inside {
-            return Ok(match &desk.holder {
-                Some(pid) => format!(
-                    "not taken in yet by the onestep at work (pid {pid}): still being written, or \
-                     waiting for room"
-                ),
-                None => "not seen yet: no onestep is at work on its folder".into(),
-            });
+        let inside = both(path).into_iter().find_map(|path| {
+            roots.iter().find_map(|root| path.strip_prefix(path_of(root)).ok().map(Path::to_owned))
+        });
+        let Some(relative) = inside else { continue };
+        if relative.ancestors().any(is_left_alone) {
+            return Ok("never taken in: it lies in a folder that is hidden or unfinished by its name".into());
         }
+        return Ok(match &desk.holder {
+            Some(pid) => format!(
+                "not taken in yet by the onestep at work (pid {pid}): still being written, or waiting for \
+                 room"
+            ),
+            None => "not seen yet: no onestep is at work on its folder".into(),
+        });
     }
     Ok("never taken in: it lies in no folder that a onestep of these ledgers had pictures of".into())
 }

@@ -6,11 +6,17 @@ use crate::error::StartError;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// The pid of the process that holds it.
 const LOCK: &str = "lock";
 /// The last words of a run that crashed.
 const LAST_WORDS: &str = "last-words";
+
+/// How often, and how long apart, the lock is tried.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(30);
 
 /// A state folder that is ours.
 #[derive(Debug)]
@@ -79,6 +85,18 @@ pub fn holder(path: &Path) -> Option<String> {
     }
 }
 
+/// Takes the lock. Somebody who only asks ([`holder`]) has it for an instant; a onestep at work keeps it.
+#[expect(clippy::disallowed_methods, reason = "no stage runs yet, and a third of a second is the most")]
+fn patiently(lock: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            end => return end,
+        }
+    }
+    lock.try_lock()
+}
+
 impl StateFolder {
     /// Makes the folder if need be, and takes it.
     ///
@@ -89,7 +107,7 @@ impl StateFolder {
         fs::create_dir_all(path).map_err(refused)?;
         let options = File::options().read(true).write(true).create(true).truncate(false).clone();
         let mut lock = options.open(path.join(LOCK)).map_err(refused)?;
-        match lock.try_lock() {
+        match patiently(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();

@@ -1,6 +1,7 @@
 //! Which names are pictures, and where results and reasons go. Paths only: asks no file system.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// Folder below the output folder that mirrors the tree with a reason file for each picture that failed.
@@ -58,9 +59,35 @@ pub fn text_of(path: &Path) -> String {
     text
 }
 
+/// The path that [`text_of`] made text of.
+pub fn path_of(text: &str) -> PathBuf {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, after @ ..] = rest {
+        let hex = |at: &[u8]| std::str::from_utf8(at).ok().and_then(|two| u8::from_str_radix(two, 16).ok());
+        let (byte, length) = match after {
+            [b'\\', ..] if *first == b'\\' => (b'\\', 2),
+            [b'x', a, b, ..] if *first == b'\\' => hex(&[*a, *b]).map_or((b'\\', 1), |byte| (byte, 4)),
+            _ => (*first, 1),
+        };
+        bytes.push(byte);
+        rest = &rest[length..];
+    }
+    OsString::from_vec(bytes).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_path_comes_back_from_its_text() {
+        for bytes in
+            [&b"/in/a.png"[..], b"/in/back\\slash.png", b"/in/x\xff\\x41.png", b"\\", b"\\x4", b"\xe2\x82"]
+        {
+            let path = PathBuf::from(OsString::from_vec(bytes.to_vec()));
+            assert_eq!(path_of(&text_of(&path)), path);
+        }
+    }
 
     #[test]
     fn pictures_are_told_by_extension_and_partial_files_left_alone() {

@@ -1,9 +1,9 @@
 //! What `why` and `status` answer: beside a daemon at work, after its end, and of pictures nobody ever took.
 
 use crate::run::{comes_back, configure, daemon};
-use crate::support::World;
 use crate::support::pictures::{pattern, png};
 use crate::support::process::{Said, onestep, said, until};
+use crate::support::{World, files_below};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -78,6 +78,7 @@ fn why_a_picture_was_never_taken_in_is_told() {
     for (path, part) in [
         (world.put("late.png", png(&pattern(9, 8, 3))), "not seen yet: no onestep is at work on its folder"),
         (world.put("a.png.part", "x"), "its name says hidden or unfinished"),
+        (world.put(".cache/b.png", "x"), "it lies in a folder that is hidden or unfinished"),
         (world.put("notes.txt", "x"), "its name does not end in jpg, jpeg or png"),
         (world.input.join("link.png"), "it is a link"),
         (world.input.clone(), "a folder: ask for a picture in it"),
@@ -87,6 +88,9 @@ fn why_a_picture_was_never_taken_in_is_told() {
         let answer = why(&world, &path);
         assert!(answer.code() == 1 && answer.stdout.contains(part), "{part}: {answer:?}");
     }
+    // Looking leaves nothing behind: the ledger of a daemon that ended is at rest.
+    let state = files_below(&world.root.path().join(".local/state/onestep"));
+    assert!(!state.iter().any(|name| name.ends_with("-wal") || name.ends_with("-shm")), "{state:?}");
     let empty = world.root.path().join("empty");
     fs::create_dir(&empty).expect("writable");
     let none = ask(&world, &["status".as_ref(), "--state".as_ref(), empty.as_os_str()]);

@@ -61,6 +61,10 @@ pub struct EditChoices {
 /// If the generator or the pictures cannot be read, or the sheet not be written.
 pub fn edit_pictures(choices: &EditChoices) -> Result<(), SampleError> {
     let generator = Generator::open(&choices.model, choices.threads, tch::Device::Cpu)?;
+    let (sigma, max) = (choices.sigma, generator.levels.sigma_max);
+    if choices.task == Task::Denoise && !(sigma > 0.0 && sigma <= max) {
+        return Err(SampleError::Sigma { sigma, max });
+    }
     let columns = if choices.task == Task::Interpolate {
         interpolate(&generator, choices)
     } else {

@@ -40,9 +40,9 @@ pub enum EvaluateGeneratorError {
     /// Sampling, or a file.
     #[error(transparent)]
     Sample(#[from] SampleError),
-    /// Too few to measure.
-    #[error("--count {0} is too few: figures of fewer than 1000 pictures say little")]
-    TooFew(usize),
+    /// Too few to measure, or more than there are real ones to measure them by.
+    #[error("--count {0} is not between 1000 (fewer say little) and the {1} test pictures")]
+    Count(usize, usize),
 }
 
 /// What the user chose.
@@ -60,7 +60,7 @@ pub struct EvaluateGenerator {
     pub levels: Vec<f64>,
     /// Also the ODE with these solvers: what a teacher is for.
     pub ode: bool,
-    /// Folder for report.md, report.json and samples.png.
+    /// Folder for report.md, report.json and samples-0.png, samples-1.png, … in the order of the rows.
     pub out: PathBuf,
     /// Seed of the noise.
     pub seed: u64,
@@ -101,13 +101,13 @@ pub struct GeneratedReport {
 /// # Errors
 /// See [`EvaluateGeneratorError`].
 pub fn evaluate_generator(choices: &EvaluateGenerator) -> Result<GeneratedReport, EvaluateGeneratorError> {
-    if choices.count < 1000 {
-        return Err(EvaluateGeneratorError::TooFew(choices.count));
-    }
     let generator = Generator::open(&choices.model, choices.threads, Device::Cpu)?;
     let classifier = load_classifier(&choices.classifier, Device::Cpu)?;
     let train = SmallPictures::load(&choices.data, Split::Train)?;
     let test = SmallPictures::load(&choices.data, Split::Test)?;
+    if !(1000..=test.len()).contains(&choices.count) {
+        return Err(EvaluateGeneratorError::Count(choices.count, test.len()));
+    }
     let gallery = |pictures: Tensor| Gallery { features: classifier.features(&pictures), pictures };
     let real = |pack: &SmallPictures, count: usize| {
         let step = (pack.len() / count).max(1);

@@ -15,8 +15,8 @@ const GAP: usize = 2;
 /// Every pixel is drawn this many times along a side, so that eyes see it.
 const ENLARGED: usize = 2;
 
-/// The first `count` pictures of `path`, N×3×S×S in [−1, 1]: the cells of a sheet, or the pictures of a folder, cut
-/// to a square in the middle and shrunk.
+/// The first `count` pictures of `path`, N×3×S×S in [−1, 1]: the cells of a sheet, or the pictures of a
+/// folder, cut to a square in the middle and shrunk.
 ///
 /// # Errors
 /// If something cannot be read, or there is no picture.
@@ -25,10 +25,24 @@ pub fn read_pictures(path: &Path, side: usize, count: usize) -> Result<Tensor, S
         return read_cells(path, side, count);
     }
     let entries = std::fs::read_dir(path).map_err(|e| e.to_string())?;
-    let mut files: Vec<_> =
-        entries.flatten().map(|entry| entry.path()).filter(|file| file.is_file()).collect();
+    let paths: Result<Vec<_>, std::io::Error> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut files = paths.map_err(|e| e.to_string())?;
+    files.retain(|file| file.is_file());
     files.sort();
-    let pictures = files.iter().filter_map(|file| shrunk(&read_rgb(file).ok()?, side));
+    let picture = |file: &std::path::PathBuf| match read_rgb(file) {
+        Ok(picture) => {
+            let small = shrunk(&picture, side);
+            if small.is_none() {
+                log::warn!("skipped, smaller than {side}×{side}: {}", file.display());
+            }
+            small
+        }
+        Err(problem) => {
+            log::warn!("skipped, cannot be decoded: {problem}: {}", file.display());
+            None
+        }
+    };
+    let pictures = files.iter().filter_map(picture);
     let values: Vec<Tensor> = pictures.take(count).map(|planes| Tensor::from_slice(&planes.values)).collect();
     if values.is_empty() {
         return Err(format!("no picture of at least {side}×{side} in the folder"));

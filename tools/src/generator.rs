@@ -1,7 +1,6 @@
 //! A finished generator, opened to be sampled from: a run folder's networks, or an ONNX file. Knows how to
 //! evaluate one and how its noise is drawn, not what the pictures are for.
 
-use crate::device::bf16_pays;
 use crate::method::Levels;
 use crate::onnx::{OnnxError, OnnxGenerator};
 use crate::recipe::{GeneratorRecipe, RunRecipe};
@@ -45,7 +44,7 @@ pub enum OpenError {
 
 #[derive(Debug)]
 enum Source {
-    Networks(Box<GeneratorSession>, bool),
+    Networks(Box<GeneratorSession>),
     File(RefCell<OnnxGenerator>),
 }
 
@@ -80,7 +79,8 @@ impl Generator {
     pub fn denoise(&self, x: &Tensor, sigma: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
         let part = |(x, sigma): (&Tensor, &Tensor)| match &self.source {
-            Source::Networks(session, bf16) => session.denoise(x, sigma, *bf16),
+            // In f32 whatever the processor: figures and pictures are to be the same everywhere.
+            Source::Networks(session) => session.denoise(x, sigma, false),
             Source::File(file) => {
                 let (values, levels) = (floats(x), floats(sigma));
                 let out = file.borrow_mut().run(&values, self.side, &levels);
@@ -110,11 +110,14 @@ fn open_folder(path: &Path, device: Device) -> Result<Generator, OpenError> {
     let at = |source| OpenError::Folder { path: path.to_owned(), source };
     let recipe: GeneratorRecipe = RunFolder::recipe(path).map_err(at)?;
     let (levels, side) = (recipe.run.consistency, recipe.net.side as usize);
-    let title = format!("{}, {}", recipe.name(), described(&recipe));
+    let checkpoint = Saved::load(&path.join("checkpoint.safetensors")).ok().and_then(|saved| saved.place());
+    let minutes =
+        checkpoint.map_or(String::new(), |place| format!(", {:.1} minutes", place.total_seconds / 60.0));
+    let title = format!("{}, {}{minutes} on {}", recipe.name(), described(&recipe), recipe.run.device);
     let mut session = GeneratorSession::new(recipe, device);
     let weights = path.join("weights.safetensors");
     session.init_from(&Saved::load(&weights).map_err(TrainError::Checkpoint)?, &weights)?;
-    let source = Source::Networks(Box::new(session), bf16_pays(device));
+    let source = Source::Networks(Box::new(session));
     Ok(Generator { source, levels, side, title, device })
 }
 
@@ -135,11 +138,12 @@ fn open_file(path: &Path, threads: usize) -> Result<Generator, OpenError> {
     };
     let side = number("generator.side")? as usize;
     let title = format!(
-        "{}, {} {}, {} minutes",
+        "{}, {} {}, {} minutes on {}",
         fact("generator.name"),
         fact("generator.stages"),
         fact("generator.method"),
-        fact("training.minutes")
+        fact("training.minutes"),
+        fact("training.device")
     );
     Ok(Generator { source: Source::File(RefCell::new(file)), levels, side, title, device: Device::Cpu })
 }

@@ -87,6 +87,14 @@ pub enum SampleError {
         /// What was asked for.
         levels: Vec<f64>,
     },
+    /// The noise to remove.
+    #[error("--sigma {sigma} is not between 0 and {max}, the noise the generator was trained on")]
+    Sigma {
+        /// What was asked for.
+        sigma: f64,
+        /// σ_max.
+        max: f64,
+    },
     /// A file.
     #[error("{path}: {problem}")]
     File {

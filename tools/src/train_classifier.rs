@@ -85,5 +85,5 @@ pub fn train_classifier(choices: &ClassifierChoices) -> Result<Outcome, Classifi
 pub fn load_classifier(path: &Path, device: Device) -> Result<Classifier, ClassifierError> {
     let wrong = |problem| ClassifierError::NoClassifier(format!("{}: {problem}", path.display()));
     let saved = Saved::load(path).map_err(ClassifierError::NoClassifier)?;
-    Classifier::from_tensors(&|name| saved.find(name), device, bf16_pays(device)).map_err(wrong)
+    Classifier::from_tensors(&|name| saved.find(name), device).map_err(wrong)
 }

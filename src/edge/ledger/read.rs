@@ -70,16 +70,25 @@ pub struct Counts {
 }
 
 impl Reader {
-    /// Opens the ledger of a state folder; `None` where there is none.
+    /// Opens the ledger of a state folder; `None` where there is none. Where no onestep is `at_work` the file
+    /// is at rest: then it is opened as one that nobody changes, without the side files of a shared one,
+    /// which a reader may not be allowed to make.
     ///
     /// # Errors
     /// What the database says, or that a newer onestep wrote it.
-    pub fn open(folder: &Path) -> Said<Option<Reader>> {
+    pub fn open(folder: &Path, at_work: bool) -> Said<Option<Reader>> {
         let path = folder.join(FILE);
         if !path.try_exists()? {
             return Ok(None);
         }
-        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        // After a crash the last entries may still lie in the side file.
+        let at_rest = !at_work && !folder.join(format!("{FILE}-wal")).try_exists()?;
+        let connection = if at_rest {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(format!("file:{}?immutable=1", escaped(&path)), flags)?
+        } else {
+            Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?
+        };
         connection.busy_timeout(BUSY)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version > VERSION {
@@ -178,6 +187,17 @@ impl Reader {
         let rows = query.query_map(values, picture_of)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// A path as SQLite reads it in an address: every byte that is no letter, digit or slash by its number.
+fn escaped(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    let part = |&byte: &u8| match byte {
+        b'/' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("%{byte:02x}"),
+    };
+    bytes.map(part).collect()
 }
 
 fn picture_of(row: &Row<'_>) -> rusqlite::Result<PictureRow> {

@@ -32,12 +32,11 @@ pub struct Classifier {
     whitening: Tensor,
     /// Running mean and variance of each batch norm.
     statistics: Vec<(Tensor, Tensor)>,
-    bf16: bool,
 }
 
 impl Classifier {
     /// Fresh weights; `pictures` N×3×32×32 in [−1, 1] give the whitening layer.
-    pub fn new(pictures: &Tensor, seed: u64, bf16: bool) -> Classifier {
+    pub fn new(pictures: &Tensor, seed: u64) -> Classifier {
         let device = pictures.device();
         let (blocks, head, layout) = layers();
         let statistic = |width: i64| {
@@ -46,12 +45,13 @@ impl Classifier {
         };
         let statistics = WIDTHS.iter().flat_map(|&width| [statistic(width), statistic(width)]).collect();
         let params = layout.init(seed, device);
-        Classifier { blocks, head, params, whitening: whitening(pictures), statistics, bf16 }
+        Classifier { blocks, head, params, whitening: whitening(pictures), statistics }
     }
 
-    /// Logits N×10 and features N×256, f32. `training` normalises by the batch and moves the statistics.
-    pub fn forward(&self, x: &Tensor, training: bool) -> (Tensor, Tensor) {
-        let kind = if self.bf16 { Kind::BFloat16 } else { Kind::Float };
+    /// Logits N×10 and features N×256, f32. `training` normalises by the batch and moves the statistics;
+    /// `bf16` is for training alone, so that figures are the same everywhere.
+    pub fn forward(&self, x: &Tensor, training: bool, bf16: bool) -> (Tensor, Tensor) {
+        let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
         let mut h =
             x.to_kind(kind).conv2d(&self.whitening.to_kind(kind), None::<&Tensor>, [1, 1], [0, 0], [1, 1], 1);
         h = h.gelu("tanh");
@@ -71,7 +71,7 @@ impl Classifier {
         let _guard = tch::no_grad_guard();
         let of = |part: &Tensor| {
             let x = part.clamp(-1.0, 1.0);
-            (self.forward(&x, false).1 + self.forward(&x.flip([3]), false).1) * 0.5
+            (self.forward(&x, false, false).1 + self.forward(&x.flip([3]), false, false).1) * 0.5
         };
         Tensor::cat(&x.split(500, 0).iter().map(of).collect::<Vec<_>>(), 0)
     }
@@ -100,12 +100,8 @@ impl Classifier {
     ///
     /// # Errors
     /// Names the tensor that is missing or of another size.
-    pub fn from_tensors(
-        find: &dyn Fn(&str) -> Option<Tensor>,
-        device: Device,
-        bf16: bool,
-    ) -> Result<Classifier, String> {
-        let mut fresh = Classifier::new(&Tensor::zeros([1, 3, 4, 4], (Kind::Float, device)), 0, bf16);
+    pub fn from_tensors(find: &dyn Fn(&str) -> Option<Tensor>, device: Device) -> Result<Classifier, String> {
+        let mut fresh = Classifier::new(&Tensor::zeros([1, 3, 4, 4], (Kind::Float, device)), 0);
         let _guard = tch::no_grad_guard();
         for (name, mut tensor) in fresh.tensors() {
             let saved =

@@ -49,7 +49,7 @@ pub fn train(
 ) -> (Classifier, Outcome) {
     let started = Instant::now();
     let first: Vec<usize> = (0..pictures.len().min(5000)).collect();
-    let fresh = || Classifier::new(&pictures.tensor(&first, device), plan.seed, bf16);
+    let fresh = || Classifier::new(&pictures.tensor(&first, device), plan.seed);
     let mut net = start.unwrap_or_else(fresh);
     net.params.set_trainable(true);
     let mut velocity = net.params.flat().zeros_like();
@@ -65,7 +65,7 @@ pub fn train(
             let mirrored = |index: usize| Random::new(&[plan.seed, index as u64]).below(2) == epoch % 2;
             let x = cifar_tensor(&pictures.shifted(indices, &mirrored, seed), device);
             let labels = pictures.labels(indices, device);
-            let (logits, _) = net.forward(&x, true);
+            let (logits, _) = net.forward(&x, true, bf16);
             let reduction = tch::Reduction::Mean;
             let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, reduction, -100, LABEL_SMOOTHING);
             loss.backward();
@@ -89,7 +89,7 @@ pub fn train(
     (net, outcome)
 }
 
-/// One step of Nesterov SGD with decoupled decay.
+/// One step of Nesterov SGD; the decay is part of the gradient.
 fn descend(net: &mut Classifier, velocity: &mut Tensor, plan: &TrainingPlan, rate: f64) {
     let _guard = tch::no_grad_guard();
     let gradient = net.params.take_gradient();

@@ -26,7 +26,8 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a model on a folder of pictures and write NAME.onnx and NAME-mean.onnx with their cards.
+    /// Train a model on a folder of pictures and write it as ONNX: for sr-x4 NAME.onnx and NAME-mean.onnx
+    /// with the cards the daemon reads.
     TrainExport(Box<TrainExport>),
     /// Train the CIFAR-10 classifier whose features judge generated pictures.
     TrainClassifier(TrainClassifier),
@@ -94,7 +95,7 @@ pub struct Evaluate {
     #[arg(long, required_unless_present = "classifier")]
     pub eval: Option<PathBuf>,
     /// Also write the table as JSON.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "classifier")]
     pub json: Option<PathBuf>,
     #[command(flatten)]
     generated: Generated,
@@ -113,7 +114,7 @@ struct Generated {
     #[arg(long, value_name = "FOLDER")]
     report: Option<PathBuf>,
     /// For a generator: pictures of every row.
-    #[arg(long, default_value_t = 5000)]
+    #[arg(long, default_value_t = 10_000)]
     count: usize,
     /// For a generator: levels after the first step, e.g. 0.8; looked for if not given.
     #[arg(long, value_delimiter = ',')]
@@ -198,7 +199,8 @@ pub struct Edit {
     /// What to do with the pictures.
     #[arg(long, value_enum)]
     task: Task,
-    /// A sheet whose cells are pictures of the generator's size, or a folder of any pictures, which are shrunk.
+    /// A sheet whose cells are pictures of the generator's size, or a folder of any pictures, which are
+    /// shrunk.
     #[arg(long)]
     pictures: Option<PathBuf>,
     /// The PNG to write.

@@ -32,9 +32,9 @@ pub struct TrainExport {
     /// Where to train.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
-    /// Size of the networks.
-    #[arg(long, value_enum, default_value = "s")]
-    size: ModelSize,
+    /// Size of the networks of sr-x4: s (default) or m. cifar10's follows from the device.
+    #[arg(long, value_enum)]
+    size: Option<ModelSize>,
     #[command(flatten)]
     method: MethodOptions,
     /// File that lists pictures never to train on; they measure the model.
@@ -46,8 +46,12 @@ pub struct TrainExport {
     /// Start from the weights of an earlier run (its weights.safetensors), or of an exported ONNX file.
     #[arg(long, conflicts_with = "resume")]
     init_from: Option<PathBuf>,
-    /// Go on with this run folder; a finished one is only exported again.
-    #[arg(long)]
+    /// Go on with this run folder; a finished one is only exported again. Its recipe holds: options that
+    /// would change it are refused.
+    #[arg(long, conflicts_with_all = [
+        "data", "budget", "steps", "device", "size", "method", "q", "ect_stages", "s0", "s1", "mu0", "points",
+        "solver", "mu", "held_out", "seed", "micro_batches",
+    ])]
     resume: Option<PathBuf>,
     /// Folder in which new run folders are made.
     #[arg(long, default_value = "runs")]
@@ -61,12 +65,12 @@ pub struct TrainExport {
     /// Which of the two running averages of the weights is exported.
     #[arg(long, value_enum, default_value = "normal")]
     average: AverageName,
-    /// Strength that the model's card recommends, 0 to 1.2: choose it by looking at the strip.
-    #[arg(long, default_value_t = 0.25, value_parser = strength)]
-    default_strength: f32,
+    /// Strength that the model's card recommends, 0 to 1.2: choose it by looking at the strip (default 0.25).
+    #[arg(long, value_parser = strength)]
+    default_strength: Option<f32>,
     /// Licence of the weights, as the card states it.
-    #[arg(long, default_value = "not stated")]
-    licence: String,
+    #[arg(long)]
+    licence: Option<String>,
     /// Threads (default: all).
     #[arg(long)]
     threads: Option<usize>,
@@ -120,7 +124,13 @@ impl TrainExport {
             });
         }
         if self.preset == PresetName::Cifar10 {
-            let strange = [("--held-out", self.held_out.is_some()), ("--eval", self.eval.is_some())];
+            let strange = [
+                ("--held-out", self.held_out.is_some()),
+                ("--eval", self.eval.is_some()),
+                ("--size", self.size.is_some()),
+                ("--default-strength", self.default_strength.is_some()),
+                ("--licence", self.licence.is_some()),
+            ];
             problems.extend(
                 strange.iter().filter(|(_, given)| *given).map(|(name, _)| format!("{name} is for sr-x4")),
             );
@@ -138,8 +148,8 @@ impl TrainExport {
         let export = ExportChoices {
             out: self.out,
             eval: self.eval,
-            default_strength: self.default_strength,
-            licence: self.licence,
+            default_strength: self.default_strength.unwrap_or(0.25),
+            licence: self.licence.unwrap_or_else(|| "not stated".into()),
             threads: threads(self.threads),
             slow_average: self.average == AverageName::Slow,
         };
@@ -148,7 +158,7 @@ impl TrainExport {
         }
         let choices = Choices {
             preset: Preset::SrX4,
-            size: self.size,
+            size: self.size.unwrap_or(ModelSize::S),
             data: self.data.expect("clap requires --data without --resume"),
             held_out: self.held_out,
             init_from: self.init_from,

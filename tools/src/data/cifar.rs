@@ -66,6 +66,9 @@ impl SmallPictures {
             let problem = format!("{} pictures but {} labels", pixels.len() / VALUES, labels.len());
             return Err(broken(folder, problem));
         }
+        if let Some(label) = labels.iter().find(|&&label| label > 9) {
+            return Err(broken(folder, format!("a label is {label}; ten classes are 0 to 9")));
+        }
         Ok(SmallPictures { pixels, labels })
     }
 

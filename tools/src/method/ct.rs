@@ -41,7 +41,6 @@ impl Ct {
 mod tests {
     use super::*;
 
-    /// T2 of the specification.
     #[test]
     fn the_schedule_starts_at_two_points_and_ends_at_s1_plus_one() {
         let ct = Ct { s0: 2.0, s1: 150.0, mu0: 0.9 };

@@ -98,7 +98,7 @@ mod tests {
         Tensor::cat(&[b.narrow(-1, 0, 1), a.narrow(-1, 1, rest)], -1).matmul(&q.transpose(0, 1))
     }
 
-    /// T5: cell means put back by averages and nearest enlargement equal the p²×p² orthogonal basis.
+    /// Cell means put back by averages and nearest enlargement equal the p²×p² orthogonal basis.
     #[test]
     fn cell_means_equal_the_orthogonal_form() {
         let (x, y) = random();
@@ -111,7 +111,7 @@ mod tests {
         assert!((got - expected).abs().max().double_value(&[]) < 1e-6);
     }
 
-    /// T5: luma put back along one direction equals the 3×3 orthogonal basis.
+    /// Luma put back along one direction equals the 3×3 orthogonal basis.
     #[test]
     fn luma_equals_the_orthogonal_form() {
         let (x, y) = random();

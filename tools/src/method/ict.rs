@@ -36,7 +36,6 @@ impl Ict {
 mod tests {
     use super::*;
 
-    /// T2 of the specification.
     #[test]
     fn the_number_of_intervals_doubles_from_ten_to_1280() {
         let ict = Ict { s0: 10, s1: 1280 };

@@ -95,7 +95,7 @@ mod tests {
         at_max_every: 0,
     };
 
-    /// T2: the ends of the grid.
+    /// The ends of the grid.
     #[test]
     fn the_karras_grid_runs_from_end_to_end() {
         for points in [2, 18, 40, 1281] {

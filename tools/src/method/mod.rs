@@ -71,6 +71,16 @@ impl Method {
         }
     }
 
+    /// Whether t and r stay so far apart that bf16 bodies do not drown f_t − f_r in rounding (0.2 to 0.4 %):
+    /// where 1 − r/t is several per cent at least.
+    pub fn bears_bf16(&self) -> bool {
+        match self {
+            Method::Ect(ect) => ect.q.powi(ect.stages as i32) <= 32.0,
+            Method::Cd(cd) => cd.points <= 40,
+            Method::Ct(_) | Method::Ict(_) => false,
+        }
+    }
+
     /// The solver of the teacher's ODE, where there is a teacher.
     pub fn solver(&self) -> Option<Solver> {
         match self {

@@ -45,7 +45,7 @@ pub fn each(values: &Tensor) -> Tensor {
 mod tests {
     use super::*;
 
-    /// T1 of the specification: f(x, 0) = x exactly, and c_in·x has unit variance.
+    /// f(x, 0) = x exactly, and c_in·x has unit variance.
     #[test]
     fn the_boundary_is_exact_and_inputs_have_unit_variance() {
         for sigma_data in [1.0, 0.5] {

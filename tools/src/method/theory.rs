@@ -1,7 +1,6 @@
-//! Proofs of the methods on data whose ideal denoiser is a formula: x₀ ~ N(0, s²), D*(x; σ) = x·s²/(s² + σ²)
-//! (T3, T4 of the specification). The spread that a chain of consistency steps keeps follows the
-//! mean-collapse law R = Π cos(θ_n − θ_{n−1}), θ = atan(σ/s); with a teacher and Heun's method it hardly
-//! shrinks.
+//! Proofs of the methods on data whose ideal denoiser is a formula: for x₀ ~ N(0, s²) it is
+//! D*(x; σ) = x·s²/(s² + σ²). The spread that a chain of consistency steps keeps follows the mean-collapse
+//! law R = Π cos(θ_n − θ_{n−1}), θ = atan(σ/s); with a teacher and Heun's method it hardly shrinks.
 
 use super::precondition::each;
 use super::*;
@@ -60,7 +59,7 @@ fn spread_kept(grid: &[f64], teacher: Option<Solver>) -> f64 {
     before * (S * S + top * top).sqrt() / S
 }
 
-/// T3: without a teacher x_r is exactly an Euler step whose denoiser knows the truth.
+/// Without a teacher x_r is exactly an Euler step whose denoiser knows the truth.
 #[test]
 fn the_unbiased_score_estimate_is_an_euler_step_with_the_truth() {
     tch::manual_seed(2);
@@ -74,7 +73,7 @@ fn the_unbiased_score_estimate_is_an_euler_step_with_the_truth() {
     assert!((stepped - coupled).abs().max().double_value(&[]) < 1e-6 * 8.0, "f32 of numbers up to 10");
 }
 
-/// T4: Heun's method on the ideal denoiser overshoots the spread by these known amounts.
+/// Heun's method on the ideal denoiser overshoots the spread by these known amounts.
 #[test]
 fn heun_from_the_top_gives_the_known_spread() {
     for (points, known) in [(18, 1.055), (20, 1.044), (40, 1.010)] {
@@ -87,7 +86,7 @@ fn heun_from_the_top_gives_the_known_spread() {
     }
 }
 
-/// T4: consistency training and distillation with Euler steps lose what the law says, on any grid.
+/// Consistency training and distillation with Euler steps lose what the law says, on any grid.
 #[test]
 fn spread_shrinks_by_the_mean_collapse_law() {
     let uniform: Vec<f64> = (0..=4).map(|n| S * (f64::from(n) / 4.0 * (80.0 / S).atan()).tan()).collect();
@@ -100,7 +99,7 @@ fn spread_shrinks_by_the_mean_collapse_law() {
     }
 }
 
-/// T4: distillation with Heun's method hardly shrinks; one step from the top alone gives the mean.
+/// Distillation with Heun's method hardly shrinks; one step from the top alone gives the mean.
 #[test]
 fn distillation_with_heun_keeps_the_spread() {
     let kept = spread_kept(&CIFAR.grid(18), Some(Solver::Heun));

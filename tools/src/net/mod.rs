@@ -1,6 +1,6 @@
-//! The networks: the mean net, the local-scale head and the consistency net. All are fully convolutional at
-//! the resolution of the small picture, with no statistics over space, so tiles join exactly. Knows no
-//! losses, schedules or files.
+//! The networks: the mean net, the local-scale head and the consistency net, fully convolutional at the
+//! resolution of the small picture, with no statistics over space, so that tiles join exactly; and the U-Net
+//! for generation, which is neither. Knows no losses, schedules or files.
 //!
 //! Pictures inside are "folded": an HR picture of 3 planes is N×3s²×H×W at LR size (PixelUnshuffle, channel
 //! order c·s² + row·s + column), so that nothing here ever runs at HR size.

@@ -1,5 +1,5 @@
 //! The consistency net's body F(c_in·x_σ, σ; y): residual blocks with FiLM on σ, at LR size, conditioned on
-//! the mean net's features and y. The preconditioning around it lives in `train::precondition`.
+//! the mean net's features and y. The preconditioning around it lives in `method::precondition`.
 
 use super::body_kind;
 use super::params::{Conv, Layout, Linear, Params};

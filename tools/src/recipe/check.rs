@@ -3,6 +3,9 @@
 use super::{GeneratorRecipe, Recipe, RunPlan, Stage};
 use crate::method::Method;
 
+/// Pairs nearer than this say nothing but rounding in f32.
+const FINEST: f64 = 1024.0;
+
 /// Every problem of what all runs have.
 fn of_run(run: &RunPlan) -> Vec<String> {
     let mut problems = of_method(&run.method);
@@ -33,8 +36,13 @@ fn of_method(method: &Method) -> Vec<String> {
     };
     match *method {
         Method::Ect(ect) => {
+            let finest = ect.q.powi(i32::try_from(ect.stages).unwrap_or(i32::MAX));
             must(ect.q > 1.0, format!("--q {} is not above 1: r would not come near t", ect.q));
             must(ect.stages > 0, "--ect-stages 0: at least one is needed".into());
+            must(
+                ect.stages == 0 || finest <= FINEST,
+                format!("--q {} in {} stages: 1 − r/t would fall below 1/{FINEST:.0}", ect.q, ect.stages),
+            );
         }
         Method::Ct(ct) => {
             must(

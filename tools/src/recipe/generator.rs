@@ -76,7 +76,7 @@ impl GeneratorRecipe {
                 limit: consistency,
                 adam: AdamOptions { rectified: true, ..AdamOptions::adam(4e-4, 0.99, 1.0, 0.999) },
                 warmup: 200,
-                bf16,
+                bf16: bf16 && choices.method.bears_bf16(),
             },
         ];
         let distance = match choices.method {

@@ -25,7 +25,7 @@ pub enum Stage {
     Scale,
     /// B: diffusion training of the consistency net, which gives it a start.
     Diffusion,
-    /// C: consistency training to one step (ECT).
+    /// C: consistency training to one step.
     Consistency,
 }
 

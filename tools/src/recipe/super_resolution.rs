@@ -127,7 +127,10 @@ impl Recipe {
         };
         let bf16 = bf16_pays(if gpu { Device::Cuda(0) } else { Device::Cpu });
         let limits = limits(choices.budget, choices.steps, SHARES.map(|(_, share)| share));
-        let stages = SHARES.iter().zip(limits).map(|(&(stage, _), limit)| stage_plan(stage, limit, bf16));
+        let stages = SHARES.iter().zip(limits).map(|(&(stage, _), limit)| {
+            let rounds = stage == Stage::Consistency && !choices.method.bears_bf16();
+            stage_plan(stage, limit, bf16 && !rounds)
+        });
         Recipe {
             preset: choices.preset,
             scale: choices.preset.scale(),

@@ -13,8 +13,10 @@ use tch::Tensor;
 pub struct Standing {
     /// The place in the recipe.
     pub place: Place,
-    /// The latest losses: what a blow-up is judged by.
+    /// The latest finite losses: what a blow-up is judged by.
     pub recent: VecDeque<f64>,
+    /// The first step of the losses in a row that are not finite, and how many they are.
+    pub not_finite: (u64, usize),
 }
 
 /// Something that trains in stages.

@@ -1,5 +1,5 @@
 //! What one training step computes in each stage: from a batch to a loss. The recipe's order: mean net, scale
-//! head, diffusion, consistency (ECT).
+//! head, diffusion, consistency.
 
 use super::loss;
 use super::student::Student;

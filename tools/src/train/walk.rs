@@ -20,6 +20,8 @@ use tch::Tensor;
 const CHECKPOINT_SECONDS: f64 = 60.0;
 /// Weights after a step whose loss exceeds this multiple of the recent median do not enter the average.
 const BLOW_UP: f64 = 10.0;
+/// Losses in a row that are not finite and end the run. The weights are those before the first.
+const PATIENCE: usize = 100;
 /// Losses that make up "recent".
 const RECENT: usize = 101;
 
@@ -113,7 +115,7 @@ pub fn resume<C: Course>(course: &mut C, path: &Path) -> Result<(), TrainError> 
     let whole = |problem: String| TrainError::Checkpoint(format!("{}: {problem}", path.display()));
     let place = saved.place().ok_or_else(|| whole("it is not a checkpoint".into()))?;
     course.restore(&|name| saved.find(name)).map_err(whole)?;
-    *course.standing() = Standing { place, recent: saved.numbers("recent").into() };
+    *course.standing() = Standing { place, recent: saved.numbers("recent").into(), ..Standing::default() };
     Ok(())
 }
 
@@ -207,16 +209,22 @@ fn train_step<C: Course>(
     } else {
         drop(course.trainee(plan.stage).params.take_gradient()); // of the batches that were finite
     }
-    let recent = &mut course.standing().recent;
+    let standing = course.standing();
     if value.is_finite() {
-        recent.push_back(value);
-        if recent.len() > RECENT {
-            recent.pop_front();
+        standing.not_finite.1 = 0;
+        standing.recent.push_back(value);
+        if standing.recent.len() > RECENT {
+            standing.recent.pop_front();
         }
-    } else if recent.is_empty() {
-        return Err(TrainError::Diverged { stage: plan.stage, step });
     } else {
-        recent.pop_front(); // RECENT losses in a row that are not finite end the run.
+        let (since, count) = match standing.not_finite {
+            (_, 0) => (step, 1),
+            (since, count) => (since, count + 1),
+        };
+        standing.not_finite = (since, count);
+        if count >= PATIENCE {
+            return Err(TrainError::Diverged { stage: plan.stage, step: since });
+        }
     }
     Ok(LogLine {
         stage: plan.stage,

@@ -118,7 +118,7 @@ fn every_method_resumes_exactly() {
     }
 }
 
-/// T11 and T12: the ONNX file is the network, and the same seed writes the same file twice, from either.
+/// The ONNX file is the network, and the same seed writes the same file twice, from either.
 #[test]
 fn a_generator_is_exported_sampled_and_edited() {
     let folder = tempfile::tempdir().unwrap();
@@ -245,4 +245,26 @@ fn a_generator_is_inspected() {
     assert!(text.contains("reach     the whole picture"), "{text}");
     assert!(text.contains("generator.method = {\"name\":\"ect\""), "{text}");
     assert!(text.contains("not counted: MatMul"), "{text}");
+}
+
+/// A loss that is not finite is not stepped on, and a hundred in a row end the run with the first one's step.
+#[test]
+fn a_run_whose_loss_is_not_finite_ends_and_its_weights_are_those_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pack(folder.path());
+    let mut recipe = recipe(data.clone(), ECT, [500, 0]);
+    recipe.run.diffusion.sigma_data = f64::NAN;
+    let pictures = SmallPictures::load(&data, Split::Train).unwrap();
+    let mut run = RunFolder::create(folder.path(), &recipe).unwrap();
+    let mut session = GeneratorSession::new(recipe, Device::Cpu);
+    let flat =
+        |session: &GeneratorSession| Vec::<f32>::try_from(session.student.trainee.params.flat()).unwrap();
+    let before = flat(&session);
+    let stop = AtomicBool::new(false);
+    let end = train::run(&mut session, &pictures, &mut run, &Progress::new(), &stop);
+    let problem = end.unwrap_err().to_string();
+    assert!(problem.contains("is not finite since step 0"), "{problem}");
+    assert_eq!(flat(&session), before);
+    // A log of nothing but such losses is still a log.
+    assert!(std::fs::read_to_string(run.file("log.jsonl")).unwrap().lines().count() > 50);
 }

@@ -4,6 +4,7 @@ use crate::edge::model::Device;
 use crate::plan::MAX_STRENGTH;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Gives every picture back enlarged, in one network evaluation.
 #[derive(Debug, Parser)]
@@ -38,6 +39,8 @@ pub enum Command {
     Why(Why),
     /// Tell how far everything is. Works beside a onestep at work and after its end.
     Status(Status),
+    /// Forget failures, so that these pictures are tried again when they are seen next.
+    Retry(Retry),
     /// Check the configuration, its folders and its model, and tell everything that is wrong.
     Validate(Run),
 }
@@ -128,9 +131,37 @@ pub struct Status {
     pub asked: Asked,
 }
 
+/// Words of `retry`.
+#[derive(Debug, Args)]
+pub struct Retry {
+    /// Only failures whose reason has this in it, e.g. too-large.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Only failures of the last so many minutes, hours or days, e.g. 2d.
+    #[arg(long, value_name = "TIME", value_parser = ago)]
+    pub since: Option<Duration>,
+    /// Whose ledger.
+    #[command(flatten)]
+    pub asked: Asked,
+}
+
 /// Reads the command line; ends the process with code 2 and a sentence where it makes no sense.
 pub fn parse() -> Cli {
     Cli::parse()
+}
+
+/// A time span: a number and m, h or d.
+fn ago(text: &str) -> Result<Duration, String> {
+    let wrong = || "a time is a number and m, h or d, e.g. 90m, 12h or 2d".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let minutes: u64 = match unit {
+        "m" => 1,
+        "h" => 60,
+        "d" => 24 * 60,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = number.parse().ok().filter(|count| *count <= 1_000_000).ok_or_else(wrong)?;
+    Ok(Duration::from_secs(60 * minutes * count))
 }
 
 fn strength(text: &str) -> Result<f32, String> {
@@ -146,6 +177,15 @@ mod tests {
     #[test]
     fn the_words_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn spans_are_read_and_nonsense_is_refused() {
+        let minutes = |text| ago(text).map(|span| span.as_secs() / 60);
+        assert_eq!((minutes("90m"), minutes("12h"), minutes("2d")), (Ok(90), Ok(720), Ok(2880)));
+        for wrong in ["", "2", "d", "-1d", "2w", "1.5h", "99999999d", "2ä"] {
+            assert!(ago(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

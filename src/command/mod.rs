@@ -3,6 +3,7 @@
 mod asked;
 mod books;
 mod once;
+mod retry;
 mod run;
 mod status;
 mod validate;
@@ -34,6 +35,7 @@ pub fn main(cli: Cli) -> Exit {
         Command::Run(words) => run::main(words),
         Command::Why(words) => why::main(&words),
         Command::Status(words) => status::main(&words),
+        Command::Retry(words) => retry::main(&words),
         Command::Validate(words) => validate::main(words),
     };
     end.unwrap_or_else(|error| {

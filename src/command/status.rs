@@ -59,11 +59,14 @@ fn told(status: &Status) -> String {
         (None, Some(ended)) => format!("not at work: the last run {} {ended}", status.ending),
         (None, None) => format!("not at work: the last run began {began} and died without a word"),
     };
-    let begun =
-        if status.at_work.is_some() { "in work" } else { "interrupted, done again at the next start" };
+    let begun = match (&status.at_work, status.started) {
+        (Some(_), count) => format!(", {count} in work"),
+        (None, 0) => String::new(),
+        (None, count) => format!(", {count} interrupted and done again at the next start"),
+    };
     let mut lines = vec![
         format!("onestep   {run}"),
-        format!("pictures  {} done, {} failed, {} {begun}", status.done, status.failed, status.started),
+        format!("pictures  {} done, {} failed{begun}", status.done, status.failed),
         format!("last hour {} done", status.done_in_last_hour),
     ];
     lines.extend(status.failures.iter().map(|f| format!("failed    {}: {}: {}", f.at, f.source, f.reason)));

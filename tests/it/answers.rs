@@ -96,3 +96,36 @@ fn why_a_picture_was_never_taken_in_is_told() {
     let none = ask(&world, &["status".as_ref(), "--state".as_ref(), empty.as_os_str()]);
     assert!(none.code() == 2 && none.stderr.contains("there is no ledger"), "{none:?}");
 }
+
+/// A failure is remembered until it is asked for again; then the next start tries it, and others stay.
+#[test]
+fn a_failure_that_is_retried_is_forgotten_and_tried_again() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    let bad = world.put("bad.jpg", "hello");
+    let reason = world.output.join("failed/bad.jpg.reason.json");
+    let run = || {
+        let child = daemon(&world, &config);
+        until("the failure's row", || why(&world, &bad).stdout.contains("  failed  "));
+        child.signal("TERM");
+        let said = child.wait();
+        assert_eq!(said.code(), 0, "{said:?}");
+    };
+    run();
+    assert!(reason.exists());
+    let retry = |words: &[&str]| {
+        let words: Vec<&OsStr> = ["retry"].iter().chain(words).map(AsRef::as_ref).collect();
+        let said = ask(&world, &words);
+        assert_eq!(said.code(), 0, "{said:?}");
+        said.stdout
+    };
+    assert!(retry(&["--reason", "too large"]).contains("no failure is remembered that fits"));
+    assert!(why(&world, &bad).stdout.contains("  failed  "), "what did not fit stays");
+    let told = retry(&["--since", "2d", "--reason", "neither JPEG"]);
+    assert!(told.contains("bad.jpg: ") && told.contains("1 to be tried again at the next start"), "{told}");
+    assert!(
+        why(&world, &bad).stdout.contains("not seen yet") || !why(&world, &bad).stdout.contains("failed")
+    );
+    run();
+    assert!(reason.exists());
+}

@@ -3,9 +3,11 @@
 //! `work::known`.
 
 mod file;
+mod forget;
 mod read;
 mod run;
 
+pub use forget::{Which, forget_failures};
 pub use read::{Counts, PictureRow, Reader, RunRow};
 pub use run::NAMED;
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 /// How long a reader waits for a writer.
 const BUSY: Duration = Duration::from_secs(5);
 /// A picture's columns, the first seven as [`known_of`] has them.
-const COLUMNS: &str = "state, bytes, modified_ns, changed_ns, sha256, fingerprint, crashes, root, relative,
+pub(super) const COLUMNS: &str =
+    "state, bytes, modified_ns, changed_ns, sha256, fingerprint, crashes, root, relative,
      target, reason, run, at_ms";
 /// A run's columns.
 const RUN: &str = "id, pid, version, began_ms, ended_ms, ending";
@@ -200,7 +201,7 @@ fn escaped(path: &Path) -> String {
     bytes.map(part).collect()
 }
 
-fn picture_of(row: &Row<'_>) -> rusqlite::Result<PictureRow> {
+pub(super) fn picture_of(row: &Row<'_>) -> rusqlite::Result<PictureRow> {
     Ok(PictureRow {
         known: known_of(row)?,
         root: row.get(7)?,

@@ -8,9 +8,11 @@ use crate::export::{ExportError, PARITY};
 use crate::generator::{Generator, OpenError};
 use crate::method::levels_tensor;
 use crate::method::precondition::each;
+use crate::plot::plot_losses;
 use crate::progress::Progress;
 use crate::recipe::{GeneratorChoices, GeneratorRecipe, RunRecipe};
-use crate::run_folder;
+use crate::run_folder::{self, RunFolder};
+use crate::sample::{SampleChoices, sample};
 use crate::start::{Chosen, Start, StartError};
 use crate::train::{self, GeneratorSession, Interrupted, TrainError};
 use std::path::{Path, PathBuf};
@@ -121,12 +123,33 @@ pub fn train_generator(
     run_folder::replace(&path, &generator_graph(&session).into_bytes(&facts)).map_err(failed(&path))?;
     let difference = parity(&session, &path)?;
     log::info!("ONNX Runtime differs from the network by at most {difference:.1e}");
+    show(&path, &folder);
     Ok(Generated::Exported(path))
+}
+
+/// Losses and one-step samples, for eyes. The model is out already: what cannot be drawn is a warning.
+fn show(model: &Path, folder: &RunFolder) {
+    let (log, plot) = (folder.file("log.jsonl"), folder.file("loss.svg"));
+    if let Err(problem) = plot_losses(&log, &plot) {
+        log::warn!("the losses are not drawn: {problem}: {}", plot.display());
+    }
+    let choices = SampleChoices {
+        model: model.to_owned(),
+        out: folder.file("samples.png"),
+        count: 64,
+        levels: Vec::new(),
+        ode: None,
+        seed: 1,
+        threads: tch::get_num_threads().max(1) as usize,
+    };
+    if let Err(problem) = sample(&choices) {
+        log::warn!("no samples are drawn: {problem}");
+    }
 }
 
 /// Largest difference between the file and the network in f32, at levels from the lowest to the highest.
 fn parity(session: &GeneratorSession, path: &Path) -> Result<f32, GeneratorError> {
-    let file = Generator::open(path, 2, Device::Cpu)?;
+    let file = Generator::open(path, tch::get_num_threads().max(1) as usize, Device::Cpu)?;
     let levels = &session.recipe.run.consistency;
     let drawn = levels.karras(5);
     let noise = file.noise(1, 0, drawn.len(), 0);

@@ -133,6 +133,7 @@ fn a_generator_is_exported_sampled_and_edited() {
         Generated::Exported(file) => file,
         Generated::Interrupted(_) => panic!("nobody interrupted"),
     };
+    assert!(run.file("loss.svg").is_file() && run.file("samples.png").is_file());
     let bytes = |model: &Path, levels: &[f64], name: &str| {
         let out = folder.path().join(name);
         let choices = SampleChoices {

@@ -1,7 +1,8 @@
 //! Small pictures as tensors and as sheets of PNG: reading cells of a sheet, writing rows of pictures. Knows
 //! no networks.
 
-use crate::data::read_rgb;
+use crate::data::{crop, read_rgb};
+use crate::measure::strip;
 use crate::run_folder::replace_with;
 use contract::geometry::Size;
 use contract::pixels::{Picture, Planes};
@@ -59,11 +60,7 @@ fn shrunk(picture: &Picture, side: usize) -> Option<Planes> {
     }
     let square = side * factor;
     let (x, y) = ((picture.size.width - square) / 2, (picture.size.height - square) / 2);
-    let mut middle = Picture::new(Size::new(square, square), 3);
-    for (row, into) in middle.samples.chunks_exact_mut(3 * square).enumerate() {
-        let begin = 3 * ((y + row) * picture.size.width + x);
-        into.copy_from_slice(&picture.samples[begin..begin + 3 * square]);
-    }
+    let middle = crop(picture, x, y, Size::new(square, square));
     Some(if factor == 1 {
         Planes::from_picture(&middle)
     } else {
@@ -116,27 +113,34 @@ pub fn to_pictures(x: &Tensor) -> Vec<Picture> {
 /// # Errors
 /// If there is nothing to write or the file cannot be written.
 pub fn write_sheet(path: &Path, rows: &[Vec<Picture>]) -> io::Result<()> {
-    let cell = rows.iter().flatten().next().ok_or_else(|| io::Error::other("no pictures"))?.size;
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let pitch = |length: usize| length * ENLARGED + GAP;
-    let (width, height) = (columns * pitch(cell.width) - GAP, rows.len() * pitch(cell.height) - GAP);
-    let mut sheet = vec![255u8; 3 * width * height];
-    for (row, pictures) in rows.iter().enumerate() {
-        for (column, picture) in pictures.iter().enumerate() {
-            let (left, top) = (column * pitch(cell.width), row * pitch(cell.height));
-            for y in 0..cell.height * ENLARGED {
-                for x in 0..cell.width * ENLARGED {
-                    let from = 3 * (y / ENLARGED * cell.width + x / ENLARGED);
-                    let to = 3 * ((top + y) * width + left + x);
-                    sheet[to..to + 3].copy_from_slice(&picture.samples[from..from + 3]);
-                }
-            }
-        }
+    if rows.iter().all(Vec::is_empty) {
+        return Err(io::Error::other("no pictures"));
     }
+    let rows: Vec<Vec<Picture>> = rows.iter().map(|row| row.iter().map(enlarged).collect()).collect();
+    write_png(path, &strip(&rows, GAP))
+}
+
+/// Every pixel [`ENLARGED`] times along a side.
+fn enlarged(picture: &Picture) -> Picture {
+    let mut large = Picture::new(picture.size.times(ENLARGED), 3);
+    let width = large.size.width;
+    for (at, pixel) in large.samples.chunks_exact_mut(3).enumerate() {
+        let from = 3 * (at / width / ENLARGED * picture.size.width + at % width / ENLARGED);
+        pixel.copy_from_slice(&picture.samples[from..from + 3]);
+    }
+    large
+}
+
+/// Writes an RGB picture as PNG, whole or not at all.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_png(path: &Path, picture: &Picture) -> io::Result<()> {
+    let (width, height) = (picture.size.width as u32, picture.size.height as u32);
+    let (kind, format) = (image::ExtendedColorType::Rgb8, image::ImageFormat::Png);
     replace_with(path, |temp| {
-        let (width, height) = (width as u32, height as u32);
-        let (kind, format) = (image::ExtendedColorType::Rgb8, image::ImageFormat::Png);
-        image::save_buffer_with_format(temp, &sheet, width, height, kind, format).map_err(io::Error::other)
+        image::save_buffer_with_format(temp, &picture.samples, width, height, kind, format)
+            .map_err(io::Error::other)
     })
 }
 

@@ -4,6 +4,7 @@
 use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair};
 use crate::export::read::{start_weights, super_resolution_weights};
 use crate::export::{self, ExportError, ExportOptions, ModelFiles};
+use crate::gallery::write_png;
 use crate::measure::{
     Estimate, Judged, Report, SETS_SEED, STRENGTHS, estimate, evaluate, sample_figures, strip,
 };
@@ -22,6 +23,8 @@ use std::sync::atomic::AtomicBool;
 
 /// Crops of the held-out list that measure samples, and samples of each.
 const JUDGED: (usize, usize) = (24, 8);
+/// White pixels between the pictures of the strip.
+const STRIP_GAP: usize = 4;
 /// Strengths shown in the strip, between bicubic and the truth.
 const SHOWN: [f32; 3] = [0.0, 0.5, 1.0];
 
@@ -306,8 +309,6 @@ fn save_strip(files: &ModelFiles, judged: &[Pair], session: &Session, path: &Pat
         row.push(pair.large.clone());
         rows.push(row);
     }
-    let sheet = strip(&rows);
-    let (width, height) = (sheet.size.width as u32, sheet.size.height as u32);
-    let written = image::save_buffer(path, &sheet.samples, width, height, image::ExtendedColorType::Rgb8);
-    written.map_err(|e| Failure::File { path: path.to_owned(), source: std::io::Error::other(e) })
+    let written = write_png(path, &strip(&rows, STRIP_GAP));
+    written.map_err(|source| Failure::File { path: path.to_owned(), source })
 }

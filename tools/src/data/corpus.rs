@@ -293,7 +293,8 @@ fn corners(size: Size, options: &CorpusOptions, file: &str) -> Vec<(usize, usize
     cells
 }
 
-fn crop(picture: &Picture, x: usize, y: usize, size: Size) -> Picture {
+/// A part of a picture that lies wholly inside it.
+pub fn crop(picture: &Picture, x: usize, y: usize, size: Size) -> Picture {
     let channels = picture.channels;
     let mut out = Picture::new(size, channels);
     for (row, into) in out.samples.chunks_exact_mut(size.width * channels).enumerate() {

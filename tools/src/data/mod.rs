@@ -8,5 +8,5 @@ mod random;
 
 pub use batches::{Batch, BatchPlan, make_batch, with_batches};
 pub use cifar::{SIDE, SmallPictures, Split, to_tensor as cifar_tensor};
-pub use corpus::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair, hex, read_rgb};
+pub use corpus::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair, crop, hex, read_rgb};
 pub use random::Random;

@@ -3,21 +3,18 @@
 use contract::geometry::Size;
 use contract::pixels::Picture;
 
-/// White pixels between pictures.
-const GAP: usize = 4;
-
-/// Rows of equally sized RGB pictures on a white ground.
+/// Rows of equally sized RGB pictures on a white ground, `gap` pixels apart.
 ///
 /// # Panics
 /// If there are no pictures.
-pub fn strip(rows: &[Vec<Picture>]) -> Picture {
+pub fn strip(rows: &[Vec<Picture>], gap: usize) -> Picture {
     let cell = rows[0][0].size;
     let columns = rows.iter().map(Vec::len).max().expect("a strip has rows");
-    let size = Size::new(columns * (cell.width + GAP) - GAP, rows.len() * (cell.height + GAP) - GAP);
+    let size = Size::new(columns * (cell.width + gap) - gap, rows.len() * (cell.height + gap) - gap);
     let mut sheet = Picture { size, channels: 3, samples: vec![255; 3 * size.area()] };
     for (row, pictures) in rows.iter().enumerate() {
         for (column, picture) in pictures.iter().enumerate() {
-            let (x, y) = (column * (cell.width + GAP), row * (cell.height + GAP));
+            let (x, y) = (column * (cell.width + gap), row * (cell.height + gap));
             for line in 0..cell.height {
                 let to = ((y + line) * size.width + x) * 3;
                 let from = line * cell.width * 3;

@@ -123,7 +123,14 @@ fn work(model: &mut dyn Model, path: &Path, tiling: &Tiling, strength: f32) -> f
             noise::fill(7, 0, place, &mut normals);
         }
         let (window, strength) = (tile.window.size, [strength]);
-        let input = BatchInput { tiles: 1, window, image: &image, noise: &normals, strength: &strength };
+        let input = BatchInput {
+            tiles: 1,
+            window,
+            image: &image,
+            noise: &normals,
+            strength: &strength,
+            source: &[0.0],
+        };
         let mut ours = 0.0;
         let see = &mut |values: &[f32]| {
             let begin = thread_seconds();

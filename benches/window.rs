@@ -41,7 +41,14 @@ fn seconds_per_window(model: &mut dyn Model, side: usize, strength: f32) -> f64 
         if strength > 0.0 {
             noise::fill(windows, 0, place, &mut noise);
         }
-        let input = BatchInput { tiles: 1, window, image: &image, noise: &noise, strength: &[strength] };
+        let input = BatchInput {
+            tiles: 1,
+            window,
+            image: &image,
+            noise: &noise,
+            strength: &[strength],
+            source: &[0.0],
+        };
         model.run(&input, &mut |_| ()).expect("the shipped model runs");
         if windows > 0 {
             spent += cpu_seconds() - before;

@@ -1,8 +1,9 @@
 //! The words of the command line. The only file that names `clap`. Knows words and ranges, not what they do.
 
-use crate::edge::model::Device;
+use crate::edge::model::{Device, Wanted};
 use crate::plan::MAX_STRENGTH;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use contract::source::Source;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub enum Command {
     Status(Status),
     /// Forget failures, so that these pictures are tried again when they are seen next.
     Retry(Retry),
+    /// List the models that are there: what each can do, and what a strength costs.
+    Models(Models),
     /// Check the configuration, its folders and its model, and tell everything that is wrong.
     Validate(Run),
 }
@@ -63,9 +66,17 @@ pub struct Once {
     /// Seed of the noise. Default: from each picture's content.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// What the model is told of the pictures: clean (every pixel is meant), photo (a camera's or the web's
+    /// JPEG) or heavy (blurred, noisy, saved badly). Default: photo for JPEG, clean for PNG.
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<Source>,
     /// auto, cpu, cuda or cuda:N. A device that is named is used, or nothing is done (exit code 78).
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: Device,
+    /// What the processor computes with: auto (int8 where the model has it and the processor is fast at it),
+    /// f32 or int8.
+    #[arg(long, value_name = "P", default_value = "auto")]
+    pub precision: Wanted,
     /// Cores to use. Default: all.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -91,6 +102,17 @@ pub struct Run {
     #[arg(long, value_name = "FILE", default_value = "config.toml")]
     pub config: PathBuf,
     /// ONNX Runtime's shared library, instead of the configuration's.
+    #[arg(long, value_name = "PATH")]
+    pub ort_lib: Option<PathBuf>,
+}
+
+/// Words of `models`.
+#[derive(Debug, Args)]
+pub struct Models {
+    /// Folder of models, instead of the usual places.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// ONNX Runtime's shared library.
     #[arg(long, value_name = "PATH")]
     pub ort_lib: Option<PathBuf>,
 }

@@ -5,8 +5,10 @@ use crate::edge::model::{Device, Facts};
 use crate::error::StartError;
 use crate::work::backoff::Backoff;
 use crate::work::mark::Fingerprint;
+use crate::work::told::Telling;
 use contract::card::{ModelCard, Role};
 use contract::geometry::{Size, TileGrid};
+use contract::source::Source;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -61,6 +63,8 @@ pub struct Choice {
     pub output: PathBuf,
     /// A fixed seed, or `None`: from each picture's content.
     pub seed: Option<u64>,
+    /// What the model is told of pictures, or `None`: as their format has it.
+    pub source: Option<Source>,
     /// Cores to use.
     pub threads: usize,
     /// Limits.
@@ -162,6 +166,8 @@ pub struct Decoding {
     pub tiling: Tiling,
     /// A fixed seed, or `None`: from the content.
     pub seed: Option<u64>,
+    /// What the model is told of pictures.
+    pub telling: Telling,
 }
 
 /// How pictures are cut.
@@ -245,7 +251,9 @@ impl Plan {
             )));
         }
         let (sha256, strength) = (facts.sha256.clone(), facts.strength);
-        let wanted = Fingerprint { model_sha256: sha256.clone(), strength, seed: choice.seed };
+        let telling = Telling::new(&facts.card.sources, choice.source)
+            .map_err(|problem| StartError::Model { name: facts.card.name.clone(), problem })?;
+        let wanted = Fingerprint { model_sha256: sha256.clone(), strength, seed: choice.seed, telling };
         let done = wanted.to_text();
         let failed = format!("{done} {:?} version {}", choice.limits, env!("CARGO_PKG_VERSION"));
         let (output, limits) = (choice.output.clone(), choice.limits);
@@ -263,7 +271,7 @@ impl Plan {
                 once: choice.once,
                 backoff: Backoff::default(),
             },
-            decoding: Decoding { threads: decoders, tiling, seed: choice.seed },
+            decoding: Decoding { threads: decoders, tiling, seed: choice.seed, telling },
             batching: Batching { tiles, linger: LINGER },
             inference: Inference { strength, scale: facts.card.scale },
             encoding: Encoding {
@@ -336,7 +344,8 @@ impl Tiling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::card::{Golden, Task};
+    use contract::card::{Precision, Task};
+    use contract::golden::Golden;
     use contract::pixels::Picture;
 
     fn card(halo: usize, multiple: usize) -> ModelCard {
@@ -349,7 +358,10 @@ mod tests {
             receptive_field: halo,
             halo,
             multiple,
+            sources: vec![],
             companion: None,
+            precision: Precision::F32,
+            int8: None,
             default_strength: 0.0,
             residual_rms: 0.1,
             sigma_max: 1.0,
@@ -382,6 +394,7 @@ mod tests {
         let choice = |memory_mb| Choice {
             output: "/out".into(),
             seed: None,
+            source: None,
             threads: 2,
             limits: Limits { memory_mb, ..Limits::default() },
             reserve_mb: 0,

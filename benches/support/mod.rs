@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
-use onestep::edge::model::{Device, Opened, Request, open};
+use onestep::edge::model::{Device, Opened, Request, Wanted, open};
 use onestep::edge::{library, model_file};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ pub fn open_model(strength: f32) -> Opened {
 pub fn open_models(strength: f32, threads: usize) -> Opened {
     let file = model_file::find("sr-x4", None, here(), here()).expect("models/sr-x4.onnx is there");
     let library = library::find(None, None, here(), here()).expect("run scripts/fetch-runtime first");
-    let request = Request { file, strength: Some(strength), device: Device::Cpu, threads };
+    let request =
+        Request { file, strength: Some(strength), device: Device::Cpu, precision: Wanted::F32, threads };
     open(&library, &request).expect("the shipped model opens")
 }
 

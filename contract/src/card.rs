@@ -5,8 +5,10 @@
 //! Rules for readers: another version is refused, a missing or malformed key is named (all of them at once),
 //! an unknown key is ignored with a note.
 
-use crate::geometry::{Rect, Size};
-use crate::pixels::{Picture, cut_window};
+use crate::geometry::Size;
+use crate::golden::{GOLDEN_TOLERANCE, Golden, INT8_GOLDEN_TOLERANCE};
+use crate::pixels::Picture;
+use crate::source::Source;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
@@ -26,10 +28,20 @@ pub enum Task {
 /// Which estimate a file's `output` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The posterior mean μ: `image` → `output`.
+    /// The posterior mean μ: `image` (and `source`) → `output`.
     Mean,
-    /// μ + strength · (one-step consistency sample − μ): `image`, `noise`, `strength` → `output`.
+    /// μ + strength · (one-step consistency sample − μ): `image`, `noise`, `strength` (and `source`) →
+    /// `output`.
     Sample,
+}
+
+/// What a file computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// 8-bit integers inside: fast where the processor multiplies bytes, inexact elsewhere.
+    Int8,
 }
 
 /// Facts about one model file.
@@ -49,8 +61,15 @@ pub struct ModelCard {
     pub halo: usize,
     /// Window sides must be multiples of this.
     pub multiple: usize,
+    /// What the model can be told of where a picture comes from (the `source` input); empty where it has no
+    /// such input.
+    pub sources: Vec<Source>,
     /// The file with the mean alone, for strength 0 (sample files only).
     pub companion: Option<String>,
+    /// What it computes with.
+    pub precision: Precision,
+    /// The file of the same model in int8, if there is one.
+    pub int8: Option<String>,
     /// The strength that looks best (0 for mean files).
     pub default_strength: f32,
     /// RMS of truth − μ on held-out crops, RGB in [0, 1] (the s_r of the residual normalisation).
@@ -63,60 +82,6 @@ pub struct ModelCard {
     pub facts: BTreeMap<String, String>,
     /// An input with its known answer.
     pub golden: Golden,
-}
-
-/// A small crop and what the model makes of its middle: shows a wrong device, precision or driver before any
-/// picture.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Golden {
-    /// The crop, RGB, square.
-    pub image: Picture,
-    /// Seed of the noise, whose origin is the crop's corner; stream 0; strength 1.
-    pub seed: u64,
-    /// Side in input pixels of the middle square whose output is known.
-    pub middle: usize,
-    /// Planar output of the middle, `round(v · 65535)` of the value clipped to [0, 1].
-    pub expected: Vec<u16>,
-}
-
-/// The largest difference in [0, 1] from the golden answer that f32 arithmetic may show: far above reordering
-/// of sums (about 1e-5), far below one 8-bit step (4e-3).
-pub const GOLDEN_TOLERANCE: f32 = 1e-3;
-
-impl Golden {
-    /// The window to evaluate: the crop, mirrored outwards by `context` input pixels.
-    pub fn window(&self, context: usize) -> Rect {
-        let c = context as i64;
-        let side = self.image.size.width + 2 * context;
-        Rect { x: -c, y: -c, size: Size::new(side, side) }
-    }
-
-    /// Planar RGB of [`Golden::window`].
-    pub fn input(&self, context: usize) -> Vec<f32> {
-        let window = self.window(context);
-        let mut out = vec![0.0; 3 * window.size.area()];
-        cut_window(&self.image, [0, 1, 2], window, &mut out);
-        out
-    }
-
-    /// The middle of a planar output of the window, ready to compare or to store.
-    pub fn middle_of(&self, output: &[f32], context: usize, scale: usize) -> Vec<f32> {
-        let side = (self.image.size.width + 2 * context) * scale;
-        let (middle, begin) = (self.middle * scale, (side - self.middle * scale) / 2);
-        let rows =
-            (0..3).flat_map(|plane| (begin..begin + middle).map(move |y| (plane * side + y) * side + begin));
-        rows.flat_map(|at| output[at..at + middle].iter().copied()).collect()
-    }
-
-    /// Largest difference of an evaluation's output from the known answer, in [0, 1]; NaN counts as 1.
-    pub fn error(&self, output: &[f32], context: usize, scale: usize) -> f32 {
-        let middle = self.middle_of(output, context, scale);
-        let gaps = middle.iter().zip(&self.expected).map(|(&v, &known)| {
-            let gap = (v.clamp(0.0, 1.0) - f32::from(known) / 65535.0).abs();
-            if gap.is_nan() { 1.0 } else { gap }
-        });
-        gaps.fold(0.0, f32::max)
-    }
 }
 
 /// Everything that is wrong with a card, a line each.
@@ -140,6 +105,14 @@ impl ModelCard {
         let side = self.golden.image.size.width;
         let fits = |context: &usize| (side + 2 * context).is_multiple_of(self.multiple);
         (least..least + self.multiple).find(fits).unwrap_or(least)
+    }
+
+    /// The largest difference from the golden answer that this file may show.
+    pub fn golden_tolerance(&self) -> f32 {
+        match self.precision {
+            Precision::F32 => GOLDEN_TOLERANCE,
+            Precision::Int8 => INT8_GOLDEN_TOLERANCE,
+        }
     }
 
     /// The card as metadata pairs, each key with [`PREFIX`].
@@ -168,6 +141,16 @@ impl ModelCard {
         ];
         if let Some(companion) = &self.companion {
             pairs.push(("companion", companion.clone()));
+        }
+        if self.precision == Precision::Int8 {
+            pairs.push(("precision", "int8".into()));
+        }
+        if let Some(int8) = &self.int8 {
+            pairs.push(("int8", int8.clone()));
+        }
+        if !self.sources.is_empty() {
+            let words: Vec<&str> = self.sources.iter().map(|source| source.word()).collect();
+            pairs.push(("sources", words.join(", ")));
         }
         pairs.extend(self.facts.iter().map(|(key, value)| (key.as_str(), value.clone())));
         pairs.into_iter().map(|(key, value)| (format!("{PREFIX}{key}"), value)).collect()
@@ -222,7 +205,10 @@ impl Reader<'_> {
             receptive_field: self.number("receptive_field"),
             halo: self.number("halo"),
             multiple: self.number("multiple"),
+            sources: self.sources(),
             companion: self.optional("companion"),
+            precision: self.precision(),
+            int8: self.optional("int8"),
             default_strength: self.number("default_strength"),
             residual_rms: self.number("residual_rms"),
             sigma_max: self.number("sigma_max"),
@@ -252,6 +238,7 @@ impl Reader<'_> {
                 "golden.side must be even where multiple is",
             ),
             (card.companion.as_deref().is_none_or(is_file_name), "companion must be a bare file name"),
+            (card.int8.as_deref().is_none_or(is_file_name), "int8 must be a bare file name"),
         ];
         if self.problems.is_empty() {
             let broken = rules.iter().filter(|(holds, _)| !holds);
@@ -300,6 +287,26 @@ impl Reader<'_> {
         let text = self.text(key);
         from_hex(&text).unwrap_or_else(|| {
             self.bad(key, &text, "hexadecimal");
+            Vec::new()
+        })
+    }
+
+    fn precision(&mut self) -> Precision {
+        match self.optional("precision").as_deref() {
+            None | Some("f32") => Precision::F32,
+            Some("int8") => Precision::Int8,
+            Some(other) => {
+                self.bad("precision", other, "one of f32, int8");
+                Precision::F32
+            }
+        }
+    }
+
+    fn sources(&mut self) -> Vec<Source> {
+        let Some(text) = self.optional("sources") else { return Vec::new() };
+        let read: Result<Vec<Source>, String> = text.split(", ").map(str::parse).collect();
+        read.unwrap_or_else(|_unknown| {
+            self.bad("sources", &text, "a list of clean, photo, heavy");
             Vec::new()
         })
     }
@@ -363,7 +370,10 @@ mod tests {
             receptive_field: 33,
             halo: 12,
             multiple: 1,
+            sources: vec![Source::Clean, Source::Photo],
             companion: Some("sr-x4-mean.onnx".into()),
+            precision: Precision::F32,
+            int8: Some("sr-x4-int8.onnx".into()),
             default_strength: 0.25,
             residual_rms: 0.0542,
             sigma_max: 20.0,
@@ -380,7 +390,8 @@ mod tests {
     #[test]
     fn a_card_survives_the_round_trip() {
         assert_eq!(ModelCard::from_pairs(&pairs()), Ok((card(), vec![])));
-        let mean = ModelCard { role: Role::Mean, companion: None, ..card() };
+        let precision = Precision::Int8;
+        let mean = ModelCard { role: Role::Mean, companion: None, int8: None, precision, ..card() };
         assert_eq!(ModelCard::from_pairs(&mean.to_pairs().into_iter().collect()), Ok((mean, vec![])));
     }
 

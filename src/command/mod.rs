@@ -2,6 +2,7 @@
 
 mod asked;
 mod books;
+mod models;
 mod once;
 mod retry;
 mod run;
@@ -11,7 +12,7 @@ mod why;
 
 use crate::cli::{Cli, Command};
 use crate::crew::Crew;
-use crate::edge::model::{self, Device, Opened, Request};
+use crate::edge::model::{self, Device, Opened, Request, Wanted};
 use crate::edge::progress::Progress;
 use crate::edge::{library, logging, model_file, signals, store};
 use crate::error::{CommandError, End, Exit, Fatal, StartError};
@@ -36,6 +37,7 @@ pub fn main(cli: Cli) -> Exit {
         Command::Why(words) => why::main(&words),
         Command::Status(words) => status::main(&words),
         Command::Retry(words) => retry::main(&words),
+        Command::Models(words) => models::main(&words),
         Command::Validate(words) => validate::main(words),
     };
     end.unwrap_or_else(|error| {
@@ -60,6 +62,7 @@ struct Order<'a> {
     model_folder: Option<&'a Path>,
     strength: Option<f32>,
     device: Device,
+    precision: Wanted,
     state: Option<&'a Path>,
     choice: Choice,
 }
@@ -71,8 +74,13 @@ fn plan(order: &Order<'_>) -> Result<(Plan, Opened), StartError> {
     let variable = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
     let file = model_file::find(order.model, order.model_folder, &executable, &working)?;
     let library = library::find(order.library, variable.as_deref(), &executable, &working)?;
-    let request =
-        Request { file, strength: order.strength, device: order.device, threads: order.choice.threads };
+    let request = Request {
+        file,
+        strength: order.strength,
+        device: order.device,
+        precision: order.precision,
+        threads: order.choice.threads,
+    };
     let opened = model::open(&library, &request)?;
     let plan = Plan::new(&order.choice, &opened.facts)?;
     log::info!(

@@ -4,9 +4,10 @@
 mod raw;
 
 use crate::edge::machine;
-use crate::edge::model::Device;
+use crate::edge::model::{Device, Wanted};
 use crate::error::StartError;
 use crate::plan::{Limits, MAX_STRENGTH, Supervision, default_threads};
+use contract::source::Source;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,8 +36,12 @@ pub struct Config {
     pub strength: Option<f32>,
     /// A fixed seed, or `None`: from the content.
     pub seed: Option<u64>,
+    /// What the model is told of pictures, or `None`: as their format has it.
+    pub source: Option<Source>,
     /// Where networks run.
     pub device: Device,
+    /// What the processor computes with.
+    pub precision: Wanted,
     /// Cores to use.
     pub threads: usize,
     /// Limits.
@@ -90,7 +95,9 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
         model_folder: raw.model.folder.map(path),
         strength: raw.model.strength.map(|strength| check.strength(strength)),
         seed: raw.model.seed.map(|seed| check.number("model.seed", Some(seed), 0, (0, i64::MAX as u64))),
+        source: raw.model.source.and_then(|text| check.source(&text)),
         device: check.device(raw.device.device),
+        precision: check.precision(raw.device.precision),
         threads: check.number("device.threads", raw.device.threads, default_threads() as u64, (1, 1024))
             as usize,
         limits: Limits {
@@ -163,6 +170,17 @@ impl Check {
             self.problems.push(format!("model.strength is {strength}, not 0 to {MAX_STRENGTH}"));
         }
         strength as f32
+    }
+
+    fn source(&mut self, text: &str) -> Option<Source> {
+        text.parse().map_err(|problem| self.problems.push(format!("model.source: {problem}"))).ok()
+    }
+
+    fn precision(&mut self, text: Option<String>) -> Wanted {
+        text.map_or(Ok(Wanted::Auto), |text| text.parse()).unwrap_or_else(|problem| {
+            self.problems.push(format!("device.precision: {problem}"));
+            Wanted::Auto
+        })
     }
 
     fn device(&mut self, text: Option<String>) -> Device {

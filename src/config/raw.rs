@@ -44,6 +44,8 @@ pub(super) struct Model {
     pub(super) strength: Option<f64>,
     /// Seed of the noise.
     pub(super) seed: Option<i64>,
+    /// What the model is told of pictures.
+    pub(super) source: Option<String>,
     /// Folder of models.
     pub(super) folder: Option<PathBuf>,
 }
@@ -54,6 +56,8 @@ pub(super) struct Model {
 pub(super) struct Device {
     /// auto, cpu, cuda, cuda:N.
     pub(super) device: Option<String>,
+    /// auto, f32, int8.
+    pub(super) precision: Option<String>,
     /// Cores to use.
     pub(super) threads: Option<i64>,
 }

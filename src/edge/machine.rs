@@ -12,6 +12,18 @@ pub fn present() -> Present {
     Present { boot, oom_kills: kills.and_then(|number| number.parse().ok()).unwrap_or(0) }
 }
 
+/// Whether the processor has instructions that multiply and add bytes: without them int8 is slower than f32,
+/// and on some even saturates.
+pub fn multiplies_bytes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512vnni")
+        || std::arch::is_x86_feature_detected!("avxvnni");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("dotprod");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    false
+}
+
 /// Megabytes that this process may have: the machine's, or its control group's limit where that is less.
 pub fn memory_mb() -> Option<u64> {
     let limits = groups().into_iter().filter_map(|file| read(Path::new(&file))?.parse::<u64>().ok());

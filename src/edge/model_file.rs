@@ -1,4 +1,4 @@
-//! Where model files are. Looks at paths only; what is in them is the model's business.
+//! Where model files are. Looks at names only; what is in them is the model's business.
 
 use crate::error::StartError;
 use std::path::{Path, PathBuf};
@@ -22,19 +22,43 @@ pub fn find(
         let path = PathBuf::from(name);
         return if path.is_file() { Ok(path) } else { Err(missing("there is no such file".into())) };
     }
-    let folders: Vec<PathBuf> = match folder {
-        Some(folder) => vec![folder.to_owned()],
-        None => {
-            let beside = executable.ancestors().skip(1).map(|f| f.join("models"));
-            beside.chain([PathBuf::from(PACKAGED), working.join("models")]).collect()
-        }
-    };
+    let folders = places(folder, executable, working);
     let file = format!("{name}.onnx");
     let found = folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file());
+    found.ok_or_else(|| missing(format!("{file} is in none of these folders:\n{}", shown(&folders))))
+}
+
+/// The model files that can be named: those of `folder`, else of the first usual place that has any.
+///
+/// # Errors
+/// If there is none; the sentence lists the places.
+pub fn list(folder: Option<&Path>, executable: &Path, working: &Path) -> Result<Vec<PathBuf>, StartError> {
+    let folders = places(folder, executable, working);
+    let found = folders.iter().map(|folder| models_in(folder)).find(|files| !files.is_empty());
     found.ok_or_else(|| {
-        let places: Vec<String> = folders.iter().map(|folder| format!("  {}", folder.display())).collect();
-        missing(format!("{file} is in none of these folders:\n{}", places.join("\n")))
+        StartError::usage(format!("there is no model (.onnx) in any of these folders:\n{}", shown(&folders)))
     })
+}
+
+fn models_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|e| e == "onnx")).collect();
+    files.sort();
+    files
+}
+
+fn places(folder: Option<&Path>, executable: &Path, working: &Path) -> Vec<PathBuf> {
+    if let Some(folder) = folder {
+        return vec![folder.to_owned()];
+    }
+    let beside = executable.ancestors().skip(1).map(|f| f.join("models"));
+    beside.chain([PathBuf::from(PACKAGED), working.join("models")]).collect()
+}
+
+fn shown(folders: &[PathBuf]) -> String {
+    let lines: Vec<String> = folders.iter().map(|folder| format!("  {}", folder.display())).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -66,10 +66,11 @@ fn open(options: &Decoding, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opene
     let grid =
         options.tiling.grid(picture.size).ok_or_else(|| JobError::Inference("no tile has a core".into()))?;
     let seed = options.seed.or_else(|| seed_of(&sha256)).expect("a SHA-256 has eight bytes");
+    let told = options.telling.of(job.header.kind.is_lossy());
     let grey = picture.channels < 3;
     let alpha = alpha_of(&picture);
     let (job, canvas) = (Arc::clone(job), Mutex::new(None));
-    Ok((Arc::new(Opened { job, grid, grey, alpha, sha256, seed, canvas }), picture))
+    Ok((Arc::new(Opened { job, grid, grey, alpha, sha256, seed, told, canvas }), picture))
 }
 
 /// What is gone is looked at once more: perhaps its whole folder is.

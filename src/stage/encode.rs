@@ -111,6 +111,7 @@ fn mark(options: &Encoding, opened: &Opened) -> Mark {
         model_sha256: options.model_sha256.clone(),
         strength: options.strength,
         seed: opened.seed,
+        told: opened.told,
         device: options.device.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }

@@ -7,7 +7,7 @@ use crate::error::{End, Fatal, JobError};
 use crate::plan::Inference;
 use crate::pulse::Pulse;
 use crate::work::canvas::Patch;
-use contract::card::{GOLDEN_TOLERANCE, Role};
+use contract::card::Role;
 use contract::noise;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
@@ -66,7 +66,10 @@ fn evaluate(
         }
     }
     let strength = vec![options.strength; tiles];
-    let input = BatchInput { tiles, window: batch.window, image: &batch.image, noise, strength: &strength };
+    let told = batch.slots.iter().map(|slot| slot.opened.told.map_or(0.0, |told| told.source.value()));
+    let source: Vec<f32> = told.collect();
+    let (window, image) = (batch.window, &batch.image);
+    let input = BatchInput { tiles, window, image, noise, strength: &strength, source: &source };
     let mut parts = Err(ModelError("the network gave nothing".into()));
     model.run(&input, &mut |output| {
         let is_whole = output.len() == tiles * length;
@@ -106,7 +109,7 @@ fn fill(slot: &Slot, scale: usize, out: &mut [f32]) {
 /// The device is acquitted if it still gives the golden tile's answer.
 fn acquit(model: &mut dyn Model, error: &ModelError) -> End {
     match golden_error(model) {
-        Ok(difference) if difference <= GOLDEN_TOLERANCE => Ok(()),
+        Ok(difference) if difference <= model.card().golden_tolerance() => Ok(()),
         _ => Err(Fatal::Device(error.to_string())),
     }
 }

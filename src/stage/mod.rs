@@ -25,6 +25,7 @@ pub mod watch;
 
 use crate::job::Job;
 use crate::work::canvas::{Canvas, Patch};
+use crate::work::told::Told;
 use contract::geometry::{self, Size, TileGrid};
 use contract::pixels::Picture;
 use std::sync::{Arc, Mutex};
@@ -44,6 +45,8 @@ pub struct Opened {
     pub sha256: String,
     /// Seed of its noise.
     pub seed: u64,
+    /// What the model is told of it.
+    pub told: Option<Told>,
     /// Its result in the making, from the first tile that comes back to the last. Only `blend` touches it.
     pub canvas: Mutex<Option<Canvas>>,
 }

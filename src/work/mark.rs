@@ -2,6 +2,7 @@
 //! redo or refuse. Knows neither PNG nor JSON.
 
 use crate::error::JobError;
+use crate::work::told::{Telling, Told};
 use serde::{Deserialize, Serialize};
 
 /// Bytes and times of a file: changes when the file does. The modification time alone can be set back by
@@ -35,6 +36,9 @@ pub struct Mark {
     pub strength: f32,
     /// Seed of the noise.
     pub seed: u64,
+    /// What the model was told of the picture, if it can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
     /// The device that really did it.
     pub device: String,
     /// Version of onestep.
@@ -50,13 +54,16 @@ pub struct Fingerprint {
     pub strength: f32,
     /// A fixed seed, or `None`: from the content.
     pub seed: Option<u64>,
+    /// What the model is told of pictures.
+    pub telling: Telling,
 }
 
 impl Fingerprint {
     /// As text, for the ledger and receipts: equal where a result would be.
     pub fn to_text(&self) -> String {
         let seed = self.seed.map_or_else(|| "content".to_owned(), |seed| seed.to_string());
-        format!("model {} strength {} seed {seed}", self.model_sha256, self.strength)
+        let told = self.telling.to_text();
+        format!("model {} strength {} seed {seed}{told}", self.model_sha256, self.strength)
     }
 }
 
@@ -90,6 +97,7 @@ pub fn answer(standing: &Standing, source: &str, stamp: Stamp, wanted: &Fingerpr
             let same_file = (mark.bytes, mark.modified_ns) == (stamp.bytes, stamp.modified_ns);
             let same_options = mark.model_sha256 == wanted.model_sha256
                 && mark.strength == wanted.strength
+                && wanted.telling.agrees(mark.told)
                 && Some(mark.seed) == wanted.seed.or_else(|| seed_of(&mark.sha256));
             if same_file && same_options { Answer::AlreadyThere } else { Answer::Do }
         }
@@ -107,6 +115,7 @@ pub fn seed_of(sha256: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::source::Source;
 
     const SHA: &str = "00000000000000ffaaaa";
 
@@ -120,13 +129,14 @@ mod tests {
             model_sha256: "feed".into(),
             strength: 0.25,
             seed: 255,
+            told: Some(Told { source: Source::Photo, asked: false }),
             device: "cpu".into(),
             version: "0.1.0".into(),
         }
     }
 
     fn wanted() -> Fingerprint {
-        Fingerprint { model_sha256: "feed".into(), strength: 0.25, seed: None }
+        Fingerprint { model_sha256: "feed".into(), strength: 0.25, seed: None, telling: Telling::ByFormat }
     }
 
     #[track_caller]
@@ -148,6 +158,8 @@ mod tests {
         check("a/b.jpg", (10, -4), &wanted(), false, Answer::Do);
         check("a/b.jpg", (10, -5), &Fingerprint { seed: Some(1), ..wanted() }, false, Answer::Do);
         check("a/b.jpg", (10, -5), &Fingerprint { strength: 0.3, ..wanted() }, false, Answer::Do);
+        let telling = Telling::Always(Source::Photo);
+        check("a/b.jpg", (10, -5), &Fingerprint { telling, ..wanted() }, false, Answer::Do);
         check(
             "a/b.jpg",
             (10, -5),
@@ -169,9 +181,9 @@ mod tests {
 
     #[test]
     fn fingerprints_differ_where_results_would() {
-        assert_eq!(wanted().to_text(), "model feed strength 0.25 seed content");
+        assert_eq!(wanted().to_text(), "model feed strength 0.25 seed content source by format");
         let seeded = Fingerprint { seed: Some(7), ..wanted() };
-        assert_eq!(seeded.to_text(), "model feed strength 0.25 seed 7");
+        assert_eq!(seeded.to_text(), "model feed strength 0.25 seed 7 source by format");
     }
 
     #[test]

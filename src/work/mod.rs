@@ -13,3 +13,4 @@ pub mod naming;
 pub mod repeats;
 pub mod settle;
 pub mod stall;
+pub mod told;

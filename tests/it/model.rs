@@ -4,7 +4,7 @@ use crate::support::process::repository;
 use contract::geometry::{Rect, Size, TileGrid};
 use contract::pixels::{Picture, cut_window, to_byte};
 use contract::{card::ModelCard, card::Role, noise};
-use onestep::edge::model::{BatchInput, Device, Model, Request, open};
+use onestep::edge::model::{BatchInput, Device, Model, Request, Wanted, open};
 use onestep::edge::{library, model_file};
 
 /// One window through the model, noise of its place.
@@ -16,7 +16,14 @@ fn window(model: &mut dyn Model, picture: &Picture, window: Rect, strength: f32)
     let mut drawn = vec![0.0; 3 * place.size.area()];
     noise::fill(11, 0, place, &mut drawn);
     let (size, strength) = (window.size, [strength]);
-    let input = BatchInput { tiles: 1, window: size, image: &image, noise: &drawn, strength: &strength };
+    let input = BatchInput {
+        tiles: 1,
+        window: size,
+        image: &image,
+        noise: &drawn,
+        strength: &strength,
+        source: &[0.0],
+    };
     let mut output = Vec::new();
     model.run(&input, &mut |values| output = values.to_vec()).expect("the shipped model runs");
     output
@@ -66,7 +73,8 @@ fn tiled_and_untiled_agree() {
     let here = repository();
     let library = library::find(None, None, here, here).expect("scripts/fetch-runtime was run");
     let file = model_file::find("sr-x4", None, here, here).expect("models/sr-x4.onnx is there");
-    let request = Request { file, strength: Some(1.0), device: Device::Cpu, threads: 1 };
+    let request =
+        Request { file, strength: Some(1.0), device: Device::Cpu, precision: Wanted::F32, threads: 1 };
     let mut opened = open(&library, &request).expect("the shipped model opens");
     assert_eq!(opened.facts.card.role, Role::Sample);
     for name in ["city.jpg", "grass.jpg"] {

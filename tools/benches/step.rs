@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 use tools::data::{Corpus, CorpusOptions, Random};
-use tools::recipe::{Choices, METHOD, ModelSize, Preset, Recipe, StagePlan};
+use tools::recipe::{Choices, Preset, Recipe, StagePlan};
 use tools::train::{Course, Session};
 
 /// Steps that are not counted.
@@ -55,19 +55,7 @@ fn main() {
 /// The shipped recipe's networks and one batch of the sample pictures.
 fn session() -> (Session, tools::data::Batch) {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples");
-    let choices = Choices {
-        preset: Preset::SrX4,
-        size: ModelSize::S,
-        data: samples.clone(),
-        held_out: None,
-        init_from: None,
-        device: "cpu".into(),
-        method: METHOD,
-        micro_batches: 1,
-        budget: std::time::Duration::from_secs(60),
-        steps: None,
-        seed: 1,
-    };
+    let choices = Choices::new(Preset::SrX4, samples.clone());
     let recipe = Recipe::resolve(&choices);
     let options = CorpusOptions {
         folder: samples,

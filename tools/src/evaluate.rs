@@ -3,9 +3,10 @@
 
 use crate::export::ModelFiles;
 use crate::inspect::{InspectError, card};
-use crate::measure::{Row, STRENGTHS, TABLE_HEAD, evaluate};
+use crate::measure::{Row, STRENGTHS, TABLE_HEAD, Trial, evaluate};
 use crate::onnx::OnnxError;
 use contract::card::{ModelCard, Role};
+use contract::source::Source;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -32,36 +33,47 @@ pub enum EvaluateError {
 #[derive(Debug)]
 pub struct Evaluation {
     card: ModelCard,
+    damage: Source,
     /// Its lines, also for JSON.
     pub rows: Vec<Row>,
 }
 
 /// Evaluates a model file, with its companion for strength 0 where it names one, on every folder of pictures
-/// below `sets`. A mean file is evaluated at strength 0 alone.
+/// below `sets`. Clean pictures: at several strengths; a mean file at 0 alone. Damaged ones: at strength 0,
+/// told in turn all that the model can be told.
 ///
 /// # Errors
 /// See [`EvaluateError`].
-pub fn evaluate_file(file: &Path, sets: &Path) -> Result<Evaluation, EvaluateError> {
+pub fn evaluate_file(file: &Path, sets: &Path, damage: Source) -> Result<Evaluation, EvaluateError> {
     let read =
         |path: &Path| card(path).map_err(|source| EvaluateError::File { path: path.to_owned(), source });
     let told = read(file)?;
     let mean = told.companion.as_ref().map_or(file.to_owned(), |name| file.with_file_name(name));
     read(&mean)?;
-    let strengths: &[f32] = if told.role == Role::Sample { &STRENGTHS } else { &STRENGTHS[..1] };
+    let trials = match (damage, told.role) {
+        (Source::Clean, Role::Sample) => Trial::strengths(&STRENGTHS),
+        (Source::Clean, Role::Mean) => Trial::strengths(&STRENGTHS[..1]),
+        _ if told.sources.is_empty() => Trial::sources(&[Source::Clean]),
+        _ => Trial::sources(&told.sources),
+    };
     let files = ModelFiles { sample: file.to_owned(), mean };
-    let rows = evaluate(&files, strengths, told.scale, told.receptive_field, sets)?;
+    let rows = evaluate(&files, &trials, damage, told.scale, told.receptive_field, sets)?;
     if rows.is_empty() {
         return Err(EvaluateError::NoSets(sets.to_owned()));
     }
-    Ok(Evaluation { card: told, rows })
+    Ok(Evaluation { card: told, damage, rows })
 }
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ModelCard { name, scale, .. } = &self.card;
+        let damage = match self.damage {
+            Source::Clean => String::new(),
+            damage => format!(", then damage as of source {damage}"),
+        };
         writeln!(
             f,
-            "{name}, ×{scale}, bicubic degradation, ONNX Runtime on the CPU, seed 1\n\n{TABLE_HEAD}"
+            "{name}, ×{scale}, bicubic degradation{damage}, ONNX Runtime on the CPU, seed 1\n\n{TABLE_HEAD}"
         )?;
         self.rows.iter().try_for_each(|row| writeln!(f, "{}", row.to_markdown()))
     }

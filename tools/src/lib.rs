@@ -21,6 +21,7 @@ pub mod net;
 pub mod onnx;
 pub mod plot;
 pub mod progress;
+pub mod quantize;
 pub mod recipe;
 pub mod run_folder;
 pub mod sample;

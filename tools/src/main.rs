@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tools::cli::{Cli, Command, Edit, Evaluate, Sample, TrainClassifier, TrainExport, Training};
+use tools::cli::{Cli, Command, Edit, Evaluate, Quantize, Sample, TrainClassifier, TrainExport, Training};
 use tools::edit::edit_pictures;
 use tools::evaluate::evaluate_file;
 use tools::evaluate_generator::evaluate_generator;
 use tools::inspect::inspect;
+use tools::quantize::quantize;
 use tools::recipe::RunRecipe;
 use tools::run_folder::replace;
 use tools::sample::sample;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => measure(&arguments),
         Command::Sample(arguments) => draw(arguments),
         Command::Edit(arguments) => change(arguments),
+        Command::Quantize(arguments) => shrink_to_bytes(arguments),
         Command::Inspect(arguments) => look_at(&arguments.file),
     }
 }
@@ -65,7 +67,7 @@ fn measure(arguments: &Evaluate) -> ExitCode {
         };
     }
     let sets = arguments.eval.as_ref().expect("clap requires --eval without --classifier");
-    let evaluation = match evaluate_file(&arguments.file, sets) {
+    let evaluation = match evaluate_file(&arguments.file, sets, arguments.damage.into()) {
         Ok(evaluation) => evaluation,
         Err(failure) => return failed(&failure),
     };
@@ -78,6 +80,19 @@ fn measure(arguments: &Evaluate) -> ExitCode {
             log::error!("cannot be written: {failure}: {}", path.display());
             ExitCode::from(FAILED)
         }
+    }
+}
+
+fn shrink_to_bytes(arguments: Quantize) -> ExitCode {
+    let quantised = arguments
+        .into_choices()
+        .and_then(|choices| quantize(&choices).map_err(|failure| failure.to_string()));
+    match quantised {
+        Ok(files) => {
+            files.iter().for_each(|file| log::info!("{file}"));
+            ExitCode::SUCCESS
+        }
+        Err(failure) => failed(&failure),
     }
 }
 

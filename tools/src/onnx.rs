@@ -3,9 +3,10 @@
 
 use contract::geometry::{Rect, Size};
 use contract::pixels::{Picture, Planes, cut_window};
+use contract::source::Source;
 use contract::{noise, resample};
 use ort::environment::Environment;
-use ort::session::{Session, SessionInputValue, builder::GraphOptimizationLevel};
+use ort::session::{Session, SessionInputValue, SessionOutputs, builder::GraphOptimizationLevel};
 use ort::value::TensorRef;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -60,12 +61,32 @@ fn open(path: &Path, threads: usize) -> Result<Session, OnnxError> {
     Ok(builder.with_optimization_level(GraphOptimizationLevel::Level3)?.commit_from_file(path)?)
 }
 
+/// What an evaluation is asked for beside the picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Asked {
+    /// Seed of the noise.
+    pub seed: u64,
+    /// λ.
+    pub strength: f32,
+    /// What the model is told of the picture.
+    pub source: Source,
+}
+
+impl Asked {
+    /// A clean picture.
+    pub fn clean(seed: u64, strength: f32) -> Asked {
+        Asked { seed, strength, source: Source::Clean }
+    }
+}
+
 /// An open model file of ours.
 #[derive(Debug)]
 pub struct OnnxModel {
     session: Session,
     scale: usize,
     sample: bool,
+    /// Whether it can be told the source.
+    told: bool,
 }
 
 impl OnnxModel {
@@ -75,12 +96,13 @@ impl OnnxModel {
     /// If the library or the file cannot be used.
     pub fn open(path: &Path, scale: usize, threads: usize) -> Result<OnnxModel, OnnxError> {
         let session = open(path, threads)?;
-        let sample = session.inputs().iter().any(|input| input.name() == "noise");
-        Ok(OnnxModel { session, scale, sample })
+        let has = |name: &str| session.inputs().iter().any(|input| input.name() == name);
+        let (sample, told) = (has("noise"), has("source"));
+        Ok(OnnxModel { session, scale, sample, told })
     }
 
-    /// Evaluates N×3×H×W `image` with noise of the same place and one strength; gives N×3×sH×sW, not clipped.
-    /// A mean file ignores noise and strength.
+    /// Evaluates N×3×H×W `image` with noise of the same place; gives N×3×sH×sW, not clipped. A mean file
+    /// ignores noise and strength, an older one the source.
     ///
     /// # Errors
     /// ONNX Runtime's words.
@@ -90,10 +112,22 @@ impl OnnxModel {
         n: usize,
         size: Size,
         noise: &[f32],
-        strength: f32,
+        asked: Asked,
     ) -> Result<Vec<f32>, OnnxError> {
+        let outputs = self.evaluate(image, n, size, noise, asked)?;
+        Ok(outputs["output"].try_extract_tensor::<f32>()?.1.to_vec())
+    }
+
+    fn evaluate(
+        &mut self,
+        image: &[f32],
+        n: usize,
+        size: Size,
+        noise: &[f32],
+        asked: Asked,
+    ) -> Result<SessionOutputs<'_>, OnnxError> {
         let large = size.times(self.scale);
-        let strengths = vec![strength; n];
+        let (strengths, sources) = (vec![asked.strength; n], vec![asked.source.value(); n]);
         let mut inputs: Vec<(&str, SessionInputValue<'_>)> =
             vec![("image", TensorRef::from_array_view(([n, 3, size.height, size.width], image))?.into())];
         if self.sample {
@@ -103,21 +137,33 @@ impl OnnxModel {
             ));
             inputs.push(("strength", TensorRef::from_array_view(([n, 1, 1, 1], &strengths[..]))?.into()));
         }
-        let outputs = self.session.run(inputs)?;
-        Ok(outputs["output"].try_extract_tensor::<f32>()?.1.to_vec())
+        if self.told {
+            inputs.push(("source", TensorRef::from_array_view(([n, 1, 1, 1], &sources[..]))?.into()));
+        }
+        Ok(self.session.run(inputs)?)
     }
 
-    /// Enlarges the part `window` of a picture, mirrored where it leaves it; noise of the absolute place.
+    /// Shows every output of the file, by name, for a whole picture.
     ///
     /// # Errors
     /// ONNX Runtime's words.
-    pub fn window(
+    pub fn observe(
         &mut self,
         small: &Picture,
-        window: Rect,
-        seed: u64,
-        strength: f32,
-    ) -> Result<Vec<f32>, OnnxError> {
+        asked: Asked,
+        see: &mut dyn FnMut(&str, &[f32]),
+    ) -> Result<(), OnnxError> {
+        let window = Rect { x: 0, y: 0, size: small.size };
+        let (image, drawn) = self.inputs(small, window, asked.seed);
+        let outputs = self.evaluate(&image, 1, window.size, &drawn, asked)?;
+        for (name, value) in &outputs {
+            see(name, value.try_extract_tensor::<f32>()?.1);
+        }
+        Ok(())
+    }
+
+    /// Pixels and noise of a window.
+    fn inputs(&self, small: &Picture, window: Rect, seed: u64) -> (Vec<f32>, Vec<f32>) {
         let mut image = vec![0.0; 3 * window.size.area()];
         cut_window(small, [0, 1, 2], window, &mut image);
         let large = window.times(self.scale);
@@ -125,23 +171,26 @@ impl OnnxModel {
         if self.sample {
             noise::fill(seed, 0, large, &mut drawn);
         }
-        self.run(&image, 1, window.size, &drawn, strength)
+        (image, drawn)
+    }
+
+    /// Enlarges the part `window` of a picture, mirrored where it leaves it; noise of the absolute place.
+    ///
+    /// # Errors
+    /// ONNX Runtime's words.
+    pub fn window(&mut self, small: &Picture, window: Rect, asked: Asked) -> Result<Vec<f32>, OnnxError> {
+        let (image, drawn) = self.inputs(small, window, asked.seed);
+        self.run(&image, 1, window.size, &drawn, asked)
     }
 
     /// Enlarges a whole picture in one evaluation, with `context` mirrored pixels around it.
     ///
     /// # Errors
     /// ONNX Runtime's words.
-    pub fn enlarge(
-        &mut self,
-        small: &Picture,
-        context: usize,
-        seed: u64,
-        strength: f32,
-    ) -> Result<Planes, OnnxError> {
+    pub fn enlarge(&mut self, small: &Picture, context: usize, asked: Asked) -> Result<Planes, OnnxError> {
         let c = context as i64;
         let size = Size::new(small.size.width + 2 * context, small.size.height + 2 * context);
-        let output = self.window(small, Rect { x: -c, y: -c, size }, seed, strength)?;
+        let output = self.window(small, Rect { x: -c, y: -c, size }, asked)?;
         let mut planes = Planes::new(small.size.times(self.scale), 3);
         let (width, crop) = (size.width * self.scale, context * self.scale);
         let large = planes.size;

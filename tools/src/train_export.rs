@@ -6,9 +6,9 @@ use crate::export::read::{start_weights, super_resolution_weights};
 use crate::export::{self, ExportError, ExportOptions, ModelFiles};
 use crate::gallery::write_png;
 use crate::measure::{
-    Estimate, Judged, Report, SETS_SEED, STRENGTHS, estimate, evaluate, sample_figures, strip,
+    Estimate, Judged, Report, SETS_SEED, STRENGTHS, Samples, Trial, estimate, evaluate, sample_figures, strip,
 };
-use crate::onnx::{OnnxError, OnnxModel, bicubic};
+use crate::onnx::{Asked, OnnxError, OnnxModel, bicubic};
 use crate::plot::plot_losses;
 use crate::progress::Progress;
 use crate::recipe::{Choices, Recipe};
@@ -16,6 +16,7 @@ use crate::run_folder::{self, RunFolder};
 use crate::start::{Chosen, Start, StartError};
 use crate::train::{self, Interrupted, Session, TrainError};
 use contract::pixels::{Picture, Planes};
+use contract::source::Source;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -125,6 +126,7 @@ pub fn train_export(
     if end? == Interrupted::Yes {
         return Ok(Ended::Interrupted(folder.path().to_owned()));
     }
+    session.finish(&corpus);
     let weights = folder.file("weights.safetensors");
     session.save_weights(&weights).map_err(|source| Failure::File { path: weights.clone(), source })?;
 
@@ -138,7 +140,11 @@ pub fn train_export(
     Ok(Ended::Exported(ModelFiles::in_folder(&choices.out, session.recipe.preset.name()), report))
 }
 
-fn read_held_out(path: Option<&Path>) -> Result<BTreeSet<String>, Failure> {
+/// The names in a held-out list; none without a list.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read_held_out(path: Option<&Path>) -> Result<BTreeSet<String>, Failure> {
     let Some(path) = path else { return Ok(BTreeSet::new()) };
     let text =
         std::fs::read_to_string(path).map_err(|source| Failure::File { path: path.to_owned(), source })?;
@@ -181,7 +187,7 @@ fn publish(
         move |source| Failure::File { path, source }
     };
     std::fs::create_dir_all(&choices.out).map_err(failed(&choices.out))?;
-    let (sample, grain) = judge(session, judged);
+    let samples = if session.recipe.mean_only() { None } else { Some(judge(session, judged, facts)) };
     let pictures: Vec<Picture> = judged.iter().take(3).map(|pair| pair.large.clone()).collect();
     let mut options = ExportOptions {
         default_strength: choices.default_strength,
@@ -193,7 +199,10 @@ fn publish(
     let (draft, parity) = export::export(session, folder.path(), &options)?;
     let rows = match &choices.eval {
         Some(sets) => {
-            evaluate(&draft, &STRENGTHS, session.recipe.scale, session.recipe.sample_radius(), sets)?
+            let strengths = if samples.is_some() { &STRENGTHS[..] } else { &STRENGTHS[..1] };
+            let trials = Trial::strengths(strengths);
+            let context = session.recipe.sample_radius();
+            evaluate(&draft, &trials, Source::Clean, session.recipe.scale, context, sets)?
         }
         None => Vec::new(),
     };
@@ -206,9 +215,7 @@ fn publish(
         rows,
         training_seed: session.recipe.run.seed,
         sets_seed: SETS_SEED,
-        judged: Judged { crops: judged.len(), held_out: facts.held_out > 0, samples: JUDGED.1 },
-        sample,
-        grain,
+        samples,
     };
     options.facts.extend(score_facts(&report));
     export::export(session, &choices.out, &options)?;
@@ -216,7 +223,9 @@ fn publish(
     run_folder::replace(&path, report.to_markdown().as_bytes()).map_err(failed(&path))?;
     let json = serde_json::to_vec_pretty(&report).expect("a report has only numbers and strings");
     run_folder::replace(&folder.file("report.json"), &json).map_err(failed(&path))?;
-    save_strip(&draft, judged, session, &folder.file("strip.png"))?;
+    if samples.is_some() {
+        save_strip(&draft, judged, session, &folder.file("strip.png"))?;
+    }
     let losses = folder.file("loss.svg");
     // The models are out by now: a picture that cannot be drawn takes nothing from them.
     match plot_losses(&folder.file("log.jsonl"), &losses) {
@@ -227,29 +236,25 @@ fn publish(
 }
 
 /// Sample figures of the networks and of the grain baseline on the held-out crops.
-fn judge(
-    session: &Session,
-    judged: &[Pair],
-) -> (crate::measure::SampleFigures, crate::measure::SampleFigures) {
+fn judge(session: &Session, judged: &[Pair], facts: &CorpusFacts) -> Samples {
     let frozen = session.frozen(false).expect("the mean net is finished");
     let seeds: Vec<u64> = (1..=JUDGED.1 as u64).collect();
     let context = session.recipe.sample_radius();
+    let average = &session.sampler.trainee.average;
     let set: Vec<(Estimate, Planes)> = judged
         .iter()
         .map(|pair| {
-            let estimate = estimate(
-                &frozen,
-                &session.sampler.trainee.average,
-                &pair.small,
-                context,
-                &seeds,
-                session.device,
-            );
+            let small = &pair.small;
+            let estimate = estimate(&frozen, average, small, Source::Clean, context, &seeds, session.device);
             (estimate, Planes::from_picture(&pair.large))
         })
         .collect();
     let scale = session.recipe.scale;
-    (sample_figures(&set, scale, |e| &e.residuals), sample_figures(&set, scale, |e| &e.grain))
+    Samples {
+        judged: Judged { crops: judged.len(), held_out: facts.held_out > 0, samples: JUDGED.1 },
+        sample: sample_figures(&set, scale, |e| &e.residuals),
+        grain: sample_figures(&set, scale, |e| &e.grain),
+    }
 }
 
 fn card_facts(session: &Session, facts: &CorpusFacts) -> BTreeMap<String, String> {
@@ -274,10 +279,18 @@ fn card_facts(session: &Session, facts: &CorpusFacts) -> BTreeMap<String, String
 fn score_facts(report: &Report) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
     for row in &report.rows {
-        facts.insert(format!("score.{}.psnr_y.{}", row.set, row.method), format!("{:.3}", row.psnr_y));
-        facts.insert(format!("score.{}.ssim_y.{}", row.set, row.method), format!("{:.4}", row.ssim_y));
+        let method = row.method.trim_start_matches("strength ");
+        facts.insert(format!("score.{}.psnr_y.{method}", row.set), format!("{:.3}", row.psnr_y));
+        facts.insert(format!("score.{}.ssim_y.{method}", row.set), format!("{:.4}", row.ssim_y));
     }
-    for (name, figures) in [("sample", report.sample), ("grain", report.grain)] {
+    // What a strength costs beside the mean, as a user gets it: `onestep models` tells it.
+    let curve = report.samples.map(|s| s.sample.strength.points);
+    for point in curve.iter().flatten() {
+        let loss = point.eight_bit - curve.expect("it has points")[0].eight_bit;
+        facts.insert(format!("score.strength.{}", point.strength), format!("{loss:.2}"));
+    }
+    let samples = report.samples.iter().flat_map(|s| [("sample", s.sample), ("grain", s.grain)]);
+    for (name, figures) in samples {
         facts.insert(format!("score.{name}.energy"), format!("{:.4}", figures.energy_score));
         facts.insert(format!("score.{name}.std_ratio"), format!("{:.3}", figures.std_ratio));
         facts.insert(format!("score.{name}.block_correlation"), format!("{:.3}", figures.block_correlation));
@@ -304,7 +317,7 @@ fn save_strip(files: &ModelFiles, judged: &[Pair], session: &Session, path: &Pat
         let mut row = vec![bicubic(&pair.small, scale)];
         for strength in SHOWN {
             let model = if strength == 0.0 { &mut mean } else { &mut sample };
-            row.push(model.enlarge(&pair.small, context, 1, strength)?.to_picture());
+            row.push(model.enlarge(&pair.small, context, Asked::clean(1, strength))?.to_picture());
         }
         row.push(pair.large.clone());
         rows.push(row);

@@ -15,6 +15,13 @@ pub enum Kind {
     Png,
 }
 
+impl Kind {
+    /// Whether saving in it loses something.
+    pub fn is_lossy(self) -> bool {
+        self == Kind::Jpeg
+    }
+}
+
 /// What the first bytes of a picture say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {

@@ -5,11 +5,12 @@
 mod onnx;
 mod open;
 
-pub use open::{Facts, Opened, Request, open};
+pub use open::{Facts, Opened, Request, cards, open};
 
 use contract::card::{ModelCard, Role};
 use contract::geometry::Size;
 use contract::noise;
+use contract::source::Source;
 use std::fmt;
 use std::str::FromStr;
 
@@ -39,6 +40,8 @@ pub struct BatchInput<'a> {
     pub noise: &'a [f32],
     /// N×1×1×1, the λ of each tile.
     pub strength: &'a [f32],
+    /// N×1×1×1, what the model is told of each tile's picture; only where its card names sources.
+    pub source: &'a [f32],
 }
 
 /// The runtime's own words.
@@ -83,6 +86,31 @@ impl fmt::Display for Device {
     }
 }
 
+/// What the processor computes with, as asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// Int8 where the model has it and the processor multiplies bytes fast, else f32.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// 8-bit integers.
+    Int8,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Wanted, String> {
+        match text {
+            "auto" => Ok(Wanted::Auto),
+            "f32" => Ok(Wanted::F32),
+            "int8" => Ok(Wanted::Int8),
+            _ => Err("a precision is auto, f32 or int8".to_owned()),
+        }
+    }
+}
+
 /// Evaluates the golden tile of the model's card. Gives the largest difference from the known answer, in [0,
 /// 1].
 ///
@@ -99,7 +127,8 @@ pub fn golden_error(model: &mut dyn Model) -> Result<f32, ModelError> {
         noise.resize(3 * place.size.area(), 0.0);
         noise::fill(card.golden.seed, 0, place, &mut noise);
     }
-    let input = BatchInput { tiles: 1, window: window.size, image: &image, noise: &noise, strength: &[1.0] };
+    let (strength, source) = (&[1.0], &[Source::Clean.value()]);
+    let input = BatchInput { tiles: 1, window: window.size, image: &image, noise: &noise, strength, source };
     let mut error = None;
     model.run(&input, &mut |output| {
         let is_whole = output.len() == 3 * window.size.times(card.scale).area();

@@ -39,14 +39,17 @@ fn evaluate(
     let (tiles, window) = (input.tiles, input.window);
     let large = window.times(card.scale);
     let image = TensorRef::from_array_view(([tiles, 3, window.height, window.width], input.image))?;
-    let outputs = match card.role {
-        Role::Mean => session.run(ort::inputs!["image" => image])?,
-        Role::Sample => {
-            let noise = TensorRef::from_array_view(([tiles, 3, large.height, large.width], input.noise))?;
-            let strength = TensorRef::from_array_view(([tiles, 1, 1, 1], input.strength))?;
-            session.run(ort::inputs!["image" => image, "noise" => noise, "strength" => strength])?
-        }
-    };
+    let mut inputs = ort::inputs!["image" => image];
+    if card.role == Role::Sample {
+        let noise = TensorRef::from_array_view(([tiles, 3, large.height, large.width], input.noise))?;
+        let strength = TensorRef::from_array_view(([tiles, 1, 1, 1], input.strength))?;
+        inputs.extend(ort::inputs!["noise" => noise, "strength" => strength]);
+    }
+    if !card.sources.is_empty() {
+        let source = TensorRef::from_array_view(([tiles, 1, 1, 1], input.source))?;
+        inputs.extend(ort::inputs!["source" => source]);
+    }
+    let outputs = session.run(inputs)?;
     let (shape, values) = outputs["output"].try_extract_tensor::<f32>()?;
     let wanted = [tiles, 3, large.height, large.width].map(|side| side as i64);
     if **shape != wanted {
@@ -69,12 +72,15 @@ pub(super) fn card_of(session: &Session) -> Result<ModelCard, String> {
     if !unknown.is_empty() {
         log::info!("keys of the model card that this version does not know: {}", unknown.join(", "));
     }
-    let wanted: &[&str] = match card.role {
-        Role::Mean => &["image"],
-        Role::Sample => &["image", "noise", "strength"],
-    };
+    let mut wanted = vec!["image"];
+    if card.role == Role::Sample {
+        wanted.extend(["noise", "strength"]);
+    }
+    if !card.sources.is_empty() {
+        wanted.push("source");
+    }
     let problems =
-        [mismatch("input", session.inputs(), wanted), mismatch("output", session.outputs(), &["output"])];
+        [mismatch("input", session.inputs(), &wanted), mismatch("output", session.outputs(), &["output"])];
     let problems: Vec<String> = problems.into_iter().flatten().collect();
     if problems.is_empty() { Ok(card) } else { Err(problems.join("; ")) }
 }
@@ -95,7 +101,8 @@ fn mismatch(side: &str, outlets: &[Outlet], wanted: &[&str]) -> Vec<String> {
     problems
 }
 
-/// Tiles have any size, so N, H and W must be free; all but `strength` have three channels.
+/// Tiles have any size, so N, H and W must be free; pictures have three channels, what is said of them one
+/// value.
 fn shape_problem(outlet: &Outlet) -> Option<String> {
     let ValueType::Tensor { ty, shape, .. } = outlet.dtype().clone() else {
         return Some("is no tensor".into());
@@ -103,7 +110,8 @@ fn shape_problem(outlet: &Outlet) -> Option<String> {
     if ty != TensorElementType::Float32 {
         return Some(format!("holds {ty}, not 32-bit floats"));
     }
-    let expected: [i64; 4] = if outlet.name() == "strength" { [-1, 1, 1, 1] } else { [-1, 3, -1, -1] };
+    let expected: [i64; 4] =
+        if matches!(outlet.name(), "strength" | "source") { [-1, 1, 1, 1] } else { [-1, 3, -1, -1] };
     // A free dimension where we need a fixed one is fine, the other way round is not. What a graph infers
     // about its own output may be less than it could know.
     let fits = shape.len() == 4 && shape.iter().zip(expected).all(|(&has, want)| has == -1 || has == want);

@@ -2,11 +2,12 @@
 //! itself on the card's golden tile. Falls back to the CPU only where `auto` was asked for.
 
 use super::onnx::{OnnxModel, card_of};
-use super::{Device, Model, golden_error};
+use super::{Device, Model, Wanted, golden_error};
 use crate::edge::digest::sha256;
 use crate::edge::library::Library;
+use crate::edge::machine;
 use crate::error::StartError;
-use contract::card::{GOLDEN_TOLERANCE, ModelCard, Role};
+use contract::card::{ModelCard, Precision, Role};
 use ort::environment::Environment;
 use ort::ep::{self, ExecutionProviderDispatch};
 use ort::session::Session;
@@ -25,6 +26,8 @@ pub struct Request {
     pub strength: Option<f32>,
     /// Where.
     pub device: Device,
+    /// What the processor computes with.
+    pub precision: Wanted,
     /// Sessions on the CPU: one a worker thread.
     pub threads: usize,
 }
@@ -72,9 +75,18 @@ pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> 
         (_, strength) => strength.unwrap_or(file.card.default_strength),
     };
     let file = serving(&environment, file, strength)?;
-    let (models, device) = place(&environment, &file, request)?;
+    let Placed { models, device, file } = place(&environment, file, request)?;
     let sha256 = sha256(&file.bytes);
     Ok(Opened { models, facts: Facts { card: file.card, sha256, strength, device } })
+}
+
+/// The cards of files, or what is wrong with each, in order. Opens nothing on a device.
+///
+/// # Errors
+/// If the library cannot be loaded.
+pub fn cards(library: &Library, files: &[PathBuf]) -> Result<Vec<Result<ModelCard, StartError>>, StartError> {
+    let environment = load(library)?;
+    Ok(files.iter().map(|path| read(&environment, path).map(|file| file.card)).collect())
 }
 
 fn refusal(path: &Path, problem: &str) -> StartError {
@@ -110,25 +122,67 @@ fn serving(environment: &Environment, file: File, strength: f32) -> Result<File,
     Ok(companion)
 }
 
-type Placed = (Vec<Box<dyn Model>>, Device);
+/// The file of the same network in the precision that is wanted; `auto` takes int8 where it is fast.
+fn in_precision(environment: &Environment, file: File, wanted: Wanted) -> Result<File, StartError> {
+    let name = match (wanted, &file.card.int8) {
+        (Wanted::F32, _) => return Ok(file),
+        (Wanted::Auto, None) => return Ok(file),
+        (Wanted::Auto, Some(_)) if !machine::multiplies_bytes() => return Ok(file),
+        (Wanted::Int8, None) if file.card.precision == Precision::Int8 => return Ok(file),
+        (Wanted::Int8, None) => return Err(refusal(&file.path, "names no int8 version of itself")),
+        (_, Some(name)) => name,
+    };
+    let path = file.path.with_file_name(name);
+    if wanted == Wanted::Auto && !path.is_file() {
+        log::info!("precision auto: f32, since its int8 version is not there: {}", path.display());
+        return Ok(file);
+    }
+    let int8 = read(environment, &path)?;
+    let ModelCard { role, scale, sources, .. } = &int8.card;
+    if (role, scale, sources) != (&file.card.role, &file.card.scale, &file.card.sources) {
+        let problem =
+            format!("is named as its int8 version by {}, but is another model", file.path.display());
+        return Err(refusal(&int8.path, &problem));
+    }
+    Ok(int8)
+}
 
-fn place(environment: &Environment, file: &File, request: &Request) -> Result<Placed, StartError> {
-    match request.device {
-        Device::Cpu => on_cpu(environment, file, request.threads),
-        Device::Cuda(number) => on_cuda(environment, file, number).map_err(|reason| StartError::Device {
-            device: request.device.to_string(),
-            reason,
-            remedy: REMEDY.to_owned(),
-        }),
-        Device::Auto => on_cuda(environment, file, 0).or_else(|reason| {
+/// What runs where.
+struct Placed {
+    models: Vec<Box<dyn Model>>,
+    device: Device,
+    file: File,
+}
+
+fn place(environment: &Environment, file: File, request: &Request) -> Result<Placed, StartError> {
+    let cpu = |file: File| {
+        let file = in_precision(environment, file, request.precision)?;
+        let models = on_cpu(environment, &file, request.threads)?;
+        Ok(Placed { models, device: Device::Cpu, file })
+    };
+    let number = match request.device {
+        Device::Cpu => return cpu(file),
+        _ if request.precision == Wanted::Int8 => {
+            return Err(StartError::usage("precision int8 is for --device cpu: GPUs run the f32 file"));
+        }
+        Device::Cuda(number) => number,
+        Device::Auto => 0,
+    };
+    match on_cuda(environment, &file, number) {
+        Ok(model) => Ok(Placed { models: vec![model], device: Device::Cuda(number), file }),
+        Err(reason) if request.device == Device::Auto => {
             log::info!("device auto: running on the CPU, since CUDA is not usable: {reason}");
-            on_cpu(environment, file, request.threads)
-        }),
+            cpu(file)
+        }
+        Err(reason) => {
+            let (device, remedy) = (request.device.to_string(), REMEDY.to_owned());
+            Err(StartError::Device { device, reason, remedy })
+        }
     }
 }
 
 /// One session a thread, each on one core: that is the fastest arrangement, and nothing spins while it waits.
-fn on_cpu(environment: &Environment, file: &File, threads: usize) -> Result<Placed, StartError> {
+fn on_cpu(environment: &Environment, file: &File, threads: usize) -> Result<Vec<Box<dyn Model>>, StartError> {
     let shared = PrepackedWeights::new();
     let session = || -> ort::Result<Session> {
         let mut builder =
@@ -141,11 +195,11 @@ fn on_cpu(environment: &Environment, file: &File, threads: usize) -> Result<Plac
         models.push(Box::new(OnnxModel::new(session, file.card.clone())));
     }
     prove(models[0].as_mut()).map_err(|problem| refusal(&file.path, &problem))?;
-    Ok((models, Device::Cpu))
+    Ok(models)
 }
 
 /// The reason comes without its full stop, since it becomes part of a sentence.
-fn on_cuda(environment: &Environment, file: &File, number: u16) -> Result<Placed, String> {
+fn on_cuda(environment: &Environment, file: &File, number: u16) -> Result<Box<dyn Model>, String> {
     let provider: ExecutionProviderDispatch = ep::CUDA::default()
         .with_device_id(i32::from(number))
         .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
@@ -161,7 +215,7 @@ fn on_cuda(environment: &Environment, file: &File, number: u16) -> Result<Placed
     let session = session().map_err(|error| error.to_string().trim_end_matches('.').to_owned())?;
     let mut model: Box<dyn Model> = Box::new(OnnxModel::new(session, file.card.clone()));
     prove(model.as_mut())?;
-    Ok((vec![model], Device::Cuda(number)))
+    Ok(model)
 }
 
 fn builder(environment: &Environment, level: GraphOptimizationLevel) -> ort::Result<SessionBuilder> {
@@ -176,9 +230,9 @@ fn builder(environment: &Environment, level: GraphOptimizationLevel) -> ort::Res
 fn prove(model: &mut dyn Model) -> Result<(), String> {
     let error =
         golden_error(model).map_err(|error| format!("its golden tile cannot be evaluated: {error}"))?;
-    if error > GOLDEN_TOLERANCE {
-        let problem =
-            format!("its golden tile differs by {error:.1e}, at most {GOLDEN_TOLERANCE:.0e} is arithmetic");
+    let most = model.card().golden_tolerance();
+    if error > most {
+        let problem = format!("its golden tile differs by {error:.1e}, at most {most:.0e} is arithmetic");
         return Err(problem);
     }
     log::debug!("golden tile differs by {error:.1e}");

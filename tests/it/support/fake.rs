@@ -1,7 +1,8 @@
 //! Networks that need no runtime: each pixel becomes a square of itself. With faults to order.
 
-use contract::card::{Golden, ModelCard, Role, Task};
+use contract::card::{ModelCard, Precision, Role, Task};
 use contract::geometry::Size;
+use contract::golden::Golden;
 use contract::pixels::Picture;
 use onestep::edge::model::{BatchInput, Model, ModelError};
 use std::sync::Arc;
@@ -52,7 +53,10 @@ pub fn card(scale: usize, halo: usize) -> ModelCard {
         receptive_field: 0,
         halo,
         multiple: 1,
+        sources: vec![],
         companion: None,
+        precision: Precision::F32,
+        int8: None,
         default_strength: 0.0,
         residual_rms: 0.05,
         sigma_max: 20.0,

@@ -130,6 +130,7 @@ impl Bench {
         let choice = Choice {
             output: world.output.clone(),
             seed: None,
+            source: None,
             threads: workers,
             limits: Limits::default(),
             reserve_mb: 0,

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// μ + strength · NOISE · noise.
 pub const NOISE: f32 = 0.1;
+/// What a model with sources adds to μ at source 1.
+pub const TOLD: f32 = 0.4;
 
 /// Writes `tiny.onnx` and its companion `tiny-mean.onnx`, which enlarge by two. Gives the path of the first.
 pub fn tiny(folder: &Path) -> PathBuf {
@@ -53,12 +55,19 @@ fn golden(card: &ModelCard) -> Vec<u16> {
 /// The file of a card: its graph follows from its role and scale.
 pub fn model(card: &ModelCard) -> Vec<u8> {
     let sample = card.role == Role::Sample;
+    let told = !card.sources.is_empty();
     let large = if sample { "large" } else { "output" };
     let scales: Vec<u8> =
         [1.0, 1.0, card.scale as f32, card.scale as f32].iter().flat_map(|v: &f32| v.to_le_bytes()).collect();
-    let mut nodes = vec![resize(large)];
+    let mut nodes = vec![resize(if told { "enlarged" } else { large })];
     let mut inputs = vec![value("image", 3)];
     let mut constants = vec![tensor("scales", 4, &scales)];
+    if told {
+        constants.push(tensor("brighter", 1, &TOLD.to_le_bytes()));
+        nodes.push(node("Mul", &["source", "brighter"], "shift"));
+        nodes.push(node("Add", &["enlarged", "shift"], large));
+        inputs.push(value("source", 1));
+    }
     if sample {
         constants.push(tensor("tenth", 1, &NOISE.to_le_bytes()));
         nodes.push(node("Mul", &["noise", "tenth"], "scaled"));

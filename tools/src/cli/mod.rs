@@ -9,9 +9,12 @@ use method::SolverName;
 
 use crate::edit::{EditChoices, Task};
 use crate::evaluate_generator::EvaluateGenerator;
+use crate::quantize::QuantizeChoices;
 use crate::sample::SampleChoices;
 use crate::train_classifier::ClassifierChoices;
+use crate::train_export::read_held_out;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use contract::source::Source;
 use std::path::PathBuf;
 
 /// Trains onestep's consistency models and exports them to ONNX.
@@ -37,6 +40,9 @@ pub enum Command {
     Sample(Sample),
     /// Edit small pictures with a generator that was never trained for the task.
     Edit(Edit),
+    /// Write an int8 version of a model file and of its companion: NAME-int8.onnx beside NAME.onnx, which
+    /// then names it.
+    Quantize(Quantize),
     /// Tell what a model file is: card, inputs, cost, receptive field, and whether it gives its golden tile.
     Inspect(Inspect),
 }
@@ -94,11 +100,67 @@ pub struct Evaluate {
     /// Folder whose subfolders are sets of pictures to enlarge.
     #[arg(long, required_unless_present = "classifier")]
     pub eval: Option<PathBuf>,
+    /// Damage done to the small pictures before they are enlarged; the model is told in turn all it can be
+    /// told.
+    #[arg(long, value_enum, default_value = "clean", conflicts_with = "classifier")]
+    pub damage: DamageName,
     /// Also write the table as JSON.
     #[arg(long, value_name = "FILE", conflicts_with = "classifier")]
     pub json: Option<PathBuf>,
     #[command(flatten)]
     generated: Generated,
+}
+
+/// Options of `quantize`.
+#[derive(Debug, Args)]
+pub struct Quantize {
+    /// The ONNX file; its companion lies beside it.
+    file: PathBuf,
+    /// Folder of pictures that calibrate.
+    #[arg(long)]
+    data: PathBuf,
+    /// File that lists pictures that measure the loss instead.
+    #[arg(long)]
+    held_out: Option<PathBuf>,
+    /// Calibration crops.
+    #[arg(long, default_value_t = 48)]
+    crops: usize,
+    /// Convolutions that stay f32, by their name in the file.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    keep: Vec<String>,
+}
+
+impl Quantize {
+    /// The choices in the library's words.
+    ///
+    /// # Errors
+    /// If the held-out list cannot be read.
+    pub fn into_choices(self) -> Result<QuantizeChoices, String> {
+        let held_out = read_held_out(self.held_out.as_deref()).map_err(|failure| failure.to_string())?;
+        let keep = self.keep.into_iter().collect();
+        Ok(QuantizeChoices { file: self.file, data: self.data, held_out, crops: self.crops, keep })
+    }
+}
+
+/// Damage by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DamageName {
+    /// None: shrunk alone.
+    Clean,
+    /// A camera's or the web's: light blur, a little noise, JPEG at quality 60 to 95.
+    Photo,
+    /// Blur, noise, JPEG at quality 25 to 75, once or twice.
+    Heavy,
+}
+
+impl From<DamageName> for Source {
+    fn from(name: DamageName) -> Source {
+        match name {
+            DamageName::Clean => Source::Clean,
+            DamageName::Photo => Source::Photo,
+            DamageName::Heavy => Source::Heavy,
+        }
+    }
 }
 
 /// What a generator is measured with.

@@ -2,7 +2,9 @@
 
 use super::method::MethodOptions;
 use super::{DeviceName, threads};
-use crate::recipe::{Choices, GeneratorChoices, ModelSize, Preset, parse_budget};
+use crate::data::Mix;
+use crate::net::BodyKind;
+use crate::recipe::{Choices, GeneratorChoices, MeanChoice, ModelSize, Preset, Stage, parse_budget};
 use crate::start::Start;
 use crate::train_export::ExportChoices;
 use crate::train_generator::GeneratorExport;
@@ -25,16 +27,32 @@ pub struct TrainExport {
     /// Training time, e.g. 90m or 1h30m; export and evaluation come on top.
     #[arg(long, default_value = "60m", value_parser = parse_budget)]
     budget: Duration,
-    /// Steps of the stages instead of a time: exactly repeatable. sr-x4 has four (mean, scale, diffusion,
-    /// consistency), cifar10 two (diffusion, consistency; 0 leaves one out).
+    /// Stages of super-resolution that run, sharing the budget (default: all). `mean` alone makes only the
+    /// mean's file; the others continue from --init-from.
+    #[arg(long, value_enum, value_delimiter = ',', num_args = 1, conflicts_with = "steps")]
+    stages: Option<Vec<Stage>>,
+    /// Steps of the stages instead of a time: exactly repeatable; 0 leaves one out. Super-resolution has five
+    /// (mean, scale, diffusion, consistency, energy), cifar10 two (diffusion, consistency).
     #[arg(long, value_delimiter = ',', num_args = 1, conflicts_with = "budget")]
     steps: Option<Vec<u64>>,
     /// Where to train.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
-    /// Size of the networks of sr-x4: s (default) or m. cifar10's follows from the device.
+    /// Size of the networks of super-resolution: s (default) or m. cifar10's follows from the device.
     #[arg(long, value_enum)]
     size: Option<ModelSize>,
+    /// What the mean net's body is made of (default: the size's).
+    #[arg(long, value_enum)]
+    body: Option<BodyKind>,
+    /// Width of the mean net (default: the size's).
+    #[arg(long)]
+    channels: Option<i64>,
+    /// Blocks of the mean net (default: the size's).
+    #[arg(long)]
+    blocks: Option<usize>,
+    /// Shares of patches from damaged pictures, PHOTO,HEAVY; the rest is clean (default: 0.3,0.1).
+    #[arg(long, value_parser = parse_mix)]
+    mix: Option<Mix>,
     #[command(flatten)]
     method: MethodOptions,
     /// File that lists pictures never to train on; they measure the model.
@@ -49,7 +67,8 @@ pub struct TrainExport {
     /// Go on with this run folder; a finished one is only exported again. Its recipe holds: options that
     /// would change it are refused.
     #[arg(long, conflicts_with_all = [
-        "data", "budget", "steps", "device", "size", "method", "q", "ect_stages", "s0", "s1", "mu0", "points",
+        "data", "budget", "stages", "steps", "device", "size", "body", "channels", "blocks", "mix", "method",
+        "q", "ect_stages", "s0", "s1", "mu0", "points",
         "solver", "mu", "held_out", "seed", "micro_batches",
     ])]
     resume: Option<PathBuf>,
@@ -84,6 +103,8 @@ pub struct TrainExport {
 pub enum PresetName {
     /// Super-resolution ×4.
     SrX4,
+    /// Super-resolution ×2.
+    SrX2,
     /// Unconditional pictures of 32×32, to demonstrate and compare methods; the daemon has no use for them.
     Cifar10,
 }
@@ -113,12 +134,11 @@ impl TrainExport {
     /// Every problem of the options as a sentence.
     pub fn into_choices(self) -> Result<Training, Vec<String>> {
         let mut problems = self.method.problems();
-        let wanted = if self.preset == PresetName::SrX4 { 4 } else { 2 };
-        let steps = self.steps.clone().unwrap_or_default();
-        if self.steps.is_some() && (steps.len() != wanted || (wanted == 4 && steps.contains(&0))) {
+        let wanted = if self.preset == PresetName::Cifar10 { 2 } else { 5 };
+        if self.steps.as_ref().is_some_and(|steps| steps.len() != wanted) {
             problems.push(match self.preset {
-                PresetName::SrX4 => {
-                    "--steps takes four numbers of at least 1, e.g. 4000,200,1500,5000".into()
+                PresetName::SrX4 | PresetName::SrX2 => {
+                    "--steps takes five numbers, e.g. 4000,200,1500,3000,3000".into()
                 }
                 PresetName::Cifar10 => "--steps takes two numbers, e.g. 6000,4000".into(),
             });
@@ -128,23 +148,32 @@ impl TrainExport {
                 ("--held-out", self.held_out.is_some()),
                 ("--eval", self.eval.is_some()),
                 ("--size", self.size.is_some()),
+                ("--stages", self.stages.is_some()),
+                ("--body", self.body.is_some()),
+                ("--channels", self.channels.is_some()),
+                ("--blocks", self.blocks.is_some()),
+                ("--mix", self.mix.is_some()),
                 ("--default-strength", self.default_strength.is_some()),
                 ("--licence", self.licence.is_some()),
             ];
             problems.extend(
-                strange.iter().filter(|(_, given)| *given).map(|(name, _)| format!("{name} is for sr-x4")),
+                strange
+                    .iter()
+                    .filter(|(_, given)| *given)
+                    .map(|(name, _)| format!("{name} is for super-resolution")),
             );
         }
         if !problems.is_empty() {
             return Err(problems);
         }
         Ok(match self.preset {
-            PresetName::SrX4 => self.super_resolution(),
+            PresetName::SrX4 => self.super_resolution(Preset::SrX4),
+            PresetName::SrX2 => self.super_resolution(Preset::SrX2),
             PresetName::Cifar10 => self.generation(),
         })
     }
 
-    fn super_resolution(self) -> Training {
+    fn super_resolution(self, preset: Preset) -> Training {
         let export = ExportChoices {
             out: self.out,
             eval: self.eval,
@@ -156,19 +185,20 @@ impl TrainExport {
         if let Some(run) = self.resume {
             return Training::SuperResolution(Start::Resume(run), export);
         }
-        let choices = Choices {
-            preset: Preset::SrX4,
-            size: self.size.unwrap_or(ModelSize::S),
-            data: self.data.expect("clap requires --data without --resume"),
-            held_out: self.held_out,
-            init_from: self.init_from,
-            device: self.device.word(),
-            budget: self.budget,
-            steps: self.steps.and_then(|steps| steps.try_into().ok()),
-            seed: self.seed,
-            micro_batches: self.micro_batches,
-            method: self.method.resolve(),
-        };
+        let data = self.data.expect("clap requires --data without --resume");
+        let mut choices = Choices::new(preset, data);
+        choices.mean = MeanChoice { body: self.body, channels: self.channels, blocks: self.blocks };
+        choices.size = self.size.unwrap_or(choices.size);
+        choices.mix = self.mix.unwrap_or(choices.mix);
+        choices.held_out = self.held_out;
+        choices.init_from = self.init_from;
+        choices.device = self.device.word();
+        choices.stages = self.stages.unwrap_or(choices.stages);
+        choices.budget = self.budget;
+        choices.steps = self.steps.and_then(|steps| steps.try_into().ok());
+        choices.seed = self.seed;
+        choices.micro_batches = self.micro_batches;
+        choices.method = self.method.resolve();
         Training::SuperResolution(Start::New(self.runs, Box::new(choices)), export)
     }
 
@@ -198,4 +228,12 @@ impl TrainExport {
 fn strength(text: &str) -> Result<f32, String> {
     let value: f32 = text.parse().map_err(|_not_a_number| format!("{text:?} is not a number"))?;
     if (0.0..=1.2).contains(&value) { Ok(value) } else { Err(format!("{value} is not between 0 and 1.2")) }
+}
+
+fn parse_mix(text: &str) -> Result<Mix, String> {
+    let parts: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    match parts.as_deref() {
+        Some(&[photo, heavy]) => Ok(Mix { photo, heavy }),
+        _ => Err(format!("{text:?} is not PHOTO,HEAVY, e.g. 0.3,0.1")),
+    }
 }

@@ -1,9 +1,12 @@
-//! Batches of aligned patches, augmented by the eight symmetries of the square, made ahead of the training
-//! loop on rayon threads. A batch depends only on (seed, stage, step).
+//! Batches of aligned patches, augmented by the eight symmetries of the square and damaged as their source
+//! has it, made ahead of the training loop on rayon threads. A batch depends only on (seed, stage, step).
 
 use super::corpus::{Corpus, Pair};
+use super::degrade::{DAMAGE_RADIUS, Mix, degrade};
 use super::random::Random;
+use contract::geometry::Size;
 use contract::pixels::Picture;
+use contract::source::Source;
 use crossbeam_channel::{Receiver, bounded};
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
@@ -24,6 +27,8 @@ pub struct BatchPlan {
     pub seed: u64,
     /// Number of the stage: different stages see different patches.
     pub stage: u64,
+    /// Where the patches come from.
+    pub mix: Mix,
 }
 
 /// 8-bit patches, interleaved RGB, patch after patch.
@@ -31,12 +36,13 @@ pub struct BatchPlan {
 pub struct Batch {
     small: Vec<u8>,
     large: Vec<u8>,
+    sources: Vec<Source>,
     plan: (usize, usize, usize),
 }
 
 impl Batch {
-    /// (y, x): y N×3×P×P and x folded N×3s²×P×P, f32 in [0, 1], channels last, on `device`.
-    pub fn tensors(&self, device: Device) -> (Tensor, Tensor) {
+    /// y N×3×P×P, its source N×1×1×1 and x folded N×3s²×P×P, f32 in [0, 1], channels last, on `device`.
+    pub fn tensors(&self, device: Device) -> (Tensor, Tensor, Tensor) {
         let (n, patch, scale) = self.plan;
         let upload = |bytes: &[u8], side: usize| {
             let shape = [n as i64, side as i64, side as i64, 3];
@@ -44,13 +50,15 @@ impl Batch {
             (tensor.to_kind(Kind::Float) / 255.0).permute([0, 3, 1, 2])
         };
         let large = upload(&self.large, patch * scale);
-        (upload(&self.small, patch), large.pixel_unshuffle(scale as i64))
+        let values: Vec<f32> = self.sources.iter().map(|source| source.value()).collect();
+        let source = Tensor::from_slice(&values).view([n as i64, 1, 1, 1]).to_device(device);
+        (upload(&self.small, patch), source, large.pixel_unshuffle(scale as i64))
     }
 }
 
 /// The batch of one step.
 pub fn make_batch(corpus: &Corpus, plan: BatchPlan, step: u64) -> Batch {
-    let patches: Vec<(Vec<u8>, Vec<u8>)> = (0..plan.batch)
+    let patches: Vec<(Vec<u8>, Vec<u8>, Source)> = (0..plan.batch)
         .into_par_iter()
         .map(|index| {
             let mut random = Random::new(&[plan.seed, plan.stage, step, index as u64]);
@@ -58,16 +66,51 @@ pub fn make_batch(corpus: &Corpus, plan: BatchPlan, step: u64) -> Batch {
             patch(pair, plan, &mut random)
         })
         .collect();
-    let (small, large): (Vec<_>, Vec<_>) = patches.into_iter().unzip();
-    Batch { small: small.concat(), large: large.concat(), plan: (plan.batch, plan.patch, plan.scale) }
+    let sources = patches.iter().map(|(_, _, source)| *source).collect();
+    let (small, large): (Vec<_>, Vec<_>) =
+        patches.into_iter().map(|(small, large, _)| (small, large)).unzip();
+    Batch {
+        small: small.concat(),
+        large: large.concat(),
+        sources,
+        plan: (plan.batch, plan.patch, plan.scale),
+    }
 }
 
-fn patch(pair: &Pair, plan: BatchPlan, random: &mut Random) -> (Vec<u8>, Vec<u8>) {
+fn patch(pair: &Pair, plan: BatchPlan, random: &mut Random) -> (Vec<u8>, Vec<u8>, Source) {
     let x = random.below(pair.small.size.width - plan.patch + 1);
     let y = random.below(pair.small.size.height - plan.patch + 1);
     let symmetry = random.below(8);
-    let s = plan.scale;
-    (cut(&pair.small, x, y, plan.patch, symmetry), cut(&pair.large, x * s, y * s, plan.patch * s, symmetry))
+    let source = plan.mix.draw(random);
+    let (s, side) = (plan.scale, plan.patch);
+    let small = match source {
+        Source::Clean => cut(&pair.small, x, y, side, symmetry),
+        _ => cut_damaged(&pair.small, (x, y), side, symmetry, source, random),
+    };
+    (small, cut(&pair.large, x * s, y * s, side * s, symmetry), source)
+}
+
+/// A patch out of a damaged surrounding: blur looks beyond the patch, and JPEG's blocks begin anywhere.
+fn cut_damaged(
+    picture: &Picture,
+    (x, y): (usize, usize),
+    side: usize,
+    symmetry: usize,
+    source: Source,
+    random: &mut Random,
+) -> Vec<u8> {
+    let mut span = |at: usize, whole: usize| {
+        let begin = at.saturating_sub(DAMAGE_RADIUS + random.below(16));
+        (begin, (at + side + DAMAGE_RADIUS).min(whole) - begin)
+    };
+    let (left, width) = span(x, picture.size.width);
+    let (top, height) = span(y, picture.size.height);
+    let mut around = Picture::new(Size::new(width, height), 3);
+    for (row, into) in around.samples.chunks_exact_mut(3 * width).enumerate() {
+        let at = 3 * ((top + row) * picture.size.width + left);
+        into.copy_from_slice(&picture.samples[at..at + 3 * width]);
+    }
+    cut(&degrade(&around, source, random), x - left, y - top, side, symmetry)
 }
 
 /// A square under one of the eight symmetries: bit 0 flips columns, bit 1 rows, bit 2 transposes. The
@@ -130,7 +173,8 @@ mod tests {
         Corpus { pairs: vec![Pair { large, small, file: "a".into() }], facts: CorpusFacts::default() }
     }
 
-    const PLAN: BatchPlan = BatchPlan { batch: 3, patch: 8, scale: 4, seed: 1, stage: 0 };
+    const PLAN: BatchPlan =
+        BatchPlan { batch: 3, patch: 8, scale: 4, seed: 1, stage: 0, mix: Mix { photo: 0.4, heavy: 0.2 } };
 
     #[test]
     fn a_batch_depends_on_its_step_alone() {

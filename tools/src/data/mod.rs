@@ -4,9 +4,11 @@
 mod batches;
 mod cifar;
 mod corpus;
+mod degrade;
 mod random;
 
 pub use batches::{Batch, BatchPlan, make_batch, with_batches};
 pub use cifar::{SIDE, SmallPictures, Split, to_tensor as cifar_tensor};
 pub use corpus::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair, crop, hex, read_rgb};
+pub use degrade::{Mix, degrade};
 pub use random::Random;

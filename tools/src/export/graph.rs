@@ -7,7 +7,7 @@ use super::proto::{
 use crate::net::Weight;
 use prost::Message;
 
-pub(super) const FLOAT: i32 = 1;
+pub(crate) const FLOAT: i32 = 1;
 const INT64: i32 = 7;
 const OPSET: i64 = 18;
 const IR_VERSION: i64 = 10;
@@ -114,6 +114,12 @@ impl GraphWriter {
     /// max(x, 0)
     pub fn relu(&mut self, name: &str, x: &str) -> Value {
         self.node("Relu", name, &[x], vec![])
+    }
+
+    /// x above zero, `slope`·x below.
+    pub fn leaky_relu(&mut self, name: &str, x: &str, slope: f32) -> Value {
+        let alpha = Attribute { name: "alpha".into(), f: Some(slope), kind: 1, ..Attribute::default() };
+        self.node("LeakyRelu", name, &[x], vec![alpha])
     }
 
     /// x / y
@@ -259,7 +265,7 @@ impl GraphWriter {
     }
 }
 
-fn int(name: &str, value: i64) -> Attribute {
+pub(crate) fn int(name: &str, value: i64) -> Attribute {
     Attribute { name: name.into(), i: Some(value), kind: 2, ..Attribute::default() }
 }
 

@@ -9,13 +9,15 @@ mod super_resolution;
 
 use crate::measure::estimate;
 use crate::net::Params;
-use crate::onnx::{OnnxError, OnnxModel};
+use crate::onnx::{Asked, OnnxError, OnnxModel};
 use crate::recipe::LEVELS;
 use crate::run_folder;
 use crate::train::Session;
-use contract::card::{Golden, ModelCard, Role, Task};
+use contract::card::{ModelCard, Precision, Role, Task};
 use contract::geometry::{Size, TileGrid};
+use contract::golden::Golden;
 use contract::pixels::Picture;
+use contract::source::Source;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -80,8 +82,8 @@ pub struct ExportOptions<'a> {
     pub pictures: &'a [Picture],
 }
 
-/// Writes both files into `folder`, checks parity, measures halos, and writes them again with whole cards.
-/// Returns the files and the largest difference from the networks.
+/// Writes both files (of a mean net alone: its own) into `folder`, checks parity, measures halos, and writes
+/// them again with whole cards. Returns the files and the largest difference from the networks.
 ///
 /// # Errors
 /// See [`ExportError`].
@@ -92,7 +94,8 @@ pub fn export(
 ) -> Result<(ModelFiles, f32), ExportError> {
     let files = ModelFiles::in_folder(folder, session.recipe.preset.name());
     let mut worst = 0.0f32;
-    for role in [Role::Mean, Role::Sample] {
+    let roles: &[Role] = if session.recipe.mean_only() { &[Role::Mean] } else { &[Role::Mean, Role::Sample] };
+    for &role in roles {
         let path = if role == Role::Mean { &files.mean } else { &files.sample };
         let draft = path.with_extension("draft");
         run_folder::replace(&draft, &graph_of(session, role).into_bytes(&[]))?;
@@ -139,6 +142,9 @@ fn card(
         receptive_field: receptive_field(session, role),
         halo,
         multiple: 1,
+        sources: Source::ALL.to_vec(),
+        precision: Precision::F32,
+        int8: None,
         companion: sample.then(|| format!("{base}-mean.onnx")),
         default_strength: if sample { options.default_strength } else { 0.0 },
         residual_rms: session.calibration.as_ref().map_or(0.0, |c| c.opponent.residual_rms()) as f32,
@@ -159,9 +165,10 @@ fn parity(
 ) -> Result<f32, ExportError> {
     let frozen = session.frozen(false).expect("the mean net is finished");
     let sampler: &Params = &session.sampler.trainee.average;
-    let expected = estimate(&frozen, sampler, picture, 8, &[5], session.device);
-    let strength = 1.0;
-    let out = model.enlarge(picture, 8, 5, strength)?;
+    // The source between the others: both terms of what it adds take part.
+    let (seed, strength, source) = (5, 1.0, Source::Photo);
+    let expected = estimate(&frozen, sampler, picture, source, 8, &[seed], session.device);
+    let out = model.enlarge(picture, 8, Asked { seed, strength, source })?;
     let truth = expected.mean.values.iter().zip(&expected.residuals[0].values);
     let difference = out.values.iter().zip(truth).map(|(o, (m, r))| {
         let value = if role == Role::Mean { *m } else { m + strength * r };
@@ -174,9 +181,12 @@ fn parity(
     Ok(difference)
 }
 
-/// The smallest even halo with which tiles join within [`SEAM`] on all pictures: the influence of far pixels
-/// fades long before the receptive field ends.
-fn measure_halo(model: &mut OnnxModel, pictures: &[Picture], radius: usize) -> Result<usize, ExportError> {
+/// The smallest even halo with which tiles join within half an 8-bit step on all pictures: the influence of
+/// far pixels fades long before the receptive field ends.
+///
+/// # Errors
+/// ONNX Runtime's words.
+pub fn measure_halo(model: &mut OnnxModel, pictures: &[Picture], radius: usize) -> Result<usize, OnnxError> {
     let (mut low, mut high) = (0, radius.div_ceil(2)); // in pairs of pixels; `high` is safe by construction
     while low < high {
         let middle = usize::midpoint(low, high);
@@ -194,14 +204,14 @@ fn largest_seam(
     picture: &Picture,
     halo: usize,
     radius: usize,
-) -> Result<f32, ExportError> {
-    let whole = model.enlarge(picture, radius, 7, 1.0)?;
+) -> Result<f32, OnnxError> {
+    let whole = model.enlarge(picture, radius, Asked::clean(7, 1.0))?;
     let scale = whole.size.width / picture.size.width;
     let side = TRIAL_CORE + 2 * halo;
     let grid = TileGrid::fixed(picture.size, Size::new(side, side), halo).expect("a trial tile has a core");
     let mut worst = 0.0f32;
     for tile in grid.tiles() {
-        let output = model.window(picture, tile.window, 7, 1.0)?;
+        let output = model.window(picture, tile.window, Asked::clean(7, 1.0))?;
         let (keep, large) = (tile.keep.times(scale), tile.window.times(scale));
         for plane in 0..3 {
             for y in keep.y..keep.y + keep.size.height as i64 {
@@ -225,16 +235,29 @@ fn golden_tile(
     radius: usize,
     scale: usize,
 ) -> Result<Golden, ExportError> {
-    let (side, middle) = GOLDEN;
+    let (side, _) = GOLDEN;
     let mut image = Picture::new(Size::new(side, side), 3);
     let (x, y) = ((picture.size.width - side) / 2, (picture.size.height - side) / 2);
     for (row, into) in image.samples.chunks_exact_mut(3 * side).enumerate() {
         let begin = ((y + row) * picture.size.width + x) * 3;
         into.copy_from_slice(&picture.samples[begin..begin + 3 * side]);
     }
-    let mut golden = Golden { image, seed: 1, middle, expected: vec![] };
-    let output = model.window(&golden.image, golden.window(radius), golden.seed, 1.0)?;
-    let known = golden.middle_of(&output, radius, scale);
+    Ok(golden_of(model, &image, radius, scale)?)
+}
+
+/// What the model makes of the middle of a square crop, given `context` mirrored pixels around it.
+///
+/// # Errors
+/// ONNX Runtime's words.
+pub fn golden_of(
+    model: &mut OnnxModel,
+    image: &Picture,
+    context: usize,
+    scale: usize,
+) -> Result<Golden, OnnxError> {
+    let mut golden = Golden { image: image.clone(), seed: 1, middle: GOLDEN.1, expected: vec![] };
+    let output = model.window(&golden.image, golden.window(context), Asked::clean(golden.seed, 1.0))?;
+    let known = golden.middle_of(&output, context, scale);
     golden.expected = known.iter().map(|v| (v.clamp(0.0, 1.0) * 65535.0).round() as u16).collect();
     Ok(golden)
 }

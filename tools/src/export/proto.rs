@@ -94,6 +94,9 @@ pub struct Attribute {
     /// Name.
     #[prost(string, tag = "1")]
     pub name: String,
+    /// Value of a FLOAT.
+    #[prost(float, optional, tag = "2")]
+    pub f: Option<f32>,
     /// Value of an INT.
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
@@ -103,7 +106,7 @@ pub struct Attribute {
     /// Values of INTS.
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
-    /// Which of them it is: 2 INT, 3 STRING, 7 INTS.
+    /// Which of them it is: 1 FLOAT, 2 INT, 3 STRING, 7 INTS.
     #[prost(int32, tag = "20")]
     pub kind: i32,
 }

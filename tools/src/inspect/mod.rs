@@ -4,8 +4,9 @@
 mod cost;
 
 use crate::export::proto::{Graph, Model, ValueInfo};
-use crate::onnx::{OnnxError, OnnxModel};
-use contract::card::{CardError, GOLDEN_TOLERANCE, ModelCard};
+use crate::onnx::{Asked, OnnxError, OnnxModel};
+use contract::card::{CardError, ModelCard};
+use contract::golden::GOLDEN_TOLERANCE;
 use cost::{Cost, cost};
 use prost::Message;
 use std::fmt;
@@ -80,7 +81,7 @@ fn card_of(model: &Model) -> Result<ModelCard, CardError> {
 fn golden(file: &Path, card: &ModelCard) -> Result<f32, OnnxError> {
     let mut model = OnnxModel::open(file, card.scale, 1)?;
     let (golden, context) = (&card.golden, card.golden_context());
-    let output = model.window(&golden.image, golden.window(context), golden.seed, 1.0)?;
+    let output = model.window(&golden.image, golden.window(context), Asked::clean(golden.seed, 1.0))?;
     Ok(golden.error(&output, context, card.scale))
 }
 
@@ -88,7 +89,11 @@ impl Inspection {
     /// Whether it is of use: the daemon would take it (its card is whole, and it does what the card says), or
     /// it is a generator.
     pub fn is_well(&self) -> bool {
-        self.is_generator() || self.golden.is_some_and(|error| error <= GOLDEN_TOLERANCE)
+        self.is_generator() || self.golden.is_some_and(|error| error <= self.tolerance())
+    }
+
+    fn tolerance(&self) -> f32 {
+        self.card.as_ref().map_or(GOLDEN_TOLERANCE, ModelCard::golden_tolerance)
     }
 
     fn is_generator(&self) -> bool {
@@ -120,7 +125,8 @@ impl Inspection {
         let verdict = if self.is_well() { "well" } else { "NOT what the card promises" };
         writeln!(
             f,
-            "golden    differs by {error:.1e}, at most {GOLDEN_TOLERANCE:.0e} is arithmetic: {verdict}"
+            "golden    differs by {error:.1e}, at most {:.0e} is arithmetic: {verdict}",
+            self.tolerance()
         )
     }
 }

@@ -1,12 +1,13 @@
 //! μ, one-step samples and the grain baseline of a picture, from the networks in training (not from an ONNX
 //! file). Context and noise are the daemon's: mirrored border, noise of the absolute pixel.
 
-use crate::net::Params;
+use crate::net::{Given, Params};
 use crate::recipe::LEVELS;
 use crate::train::{Frozen, consistency_function};
 use contract::geometry::{Rect, Size};
 use contract::noise;
 use contract::pixels::{Picture, Planes, cut_window};
+use contract::source::Source;
 use tch::{Device, Kind, Tensor};
 
 /// What the networks say about one picture; all planes are RGB at the large size unless noted.
@@ -23,11 +24,12 @@ pub struct Estimate {
     pub luma_scale: Vec<f32>,
 }
 
-/// Runs the networks on `small`, with `context` mirrored pixels around it.
+/// Runs the networks on `small`, said to come from `source`, with `context` mirrored pixels around it.
 pub fn estimate(
     frozen: &Frozen<'_>,
     sampler: &Params,
     small: &Picture,
+    source: Source,
     context: usize,
     seeds: &[u64],
     device: Device,
@@ -44,7 +46,7 @@ pub fn estimate(
     let (rows, columns) = (window.size.height as i64, window.size.width as i64);
     // Channels last, as in training.
     let y = Tensor::from_slice(&input).view([1, 3, rows, columns]).to_device(device);
-    let conditioned = frozen.condition(&y);
+    let conditioned = frozen.condition(&Given::new(y, source));
     let opponent = &frozen.calibration.opponent;
     let unfold = |folded: &Tensor| planes(&folded.pixel_shuffle(factor), context * factor as usize);
     let restore = |f: &Tensor| unfold(&opponent.restore(&(f * &conditioned.scale), factor));

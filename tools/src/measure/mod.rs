@@ -12,7 +12,7 @@ mod strip;
 pub use estimate::{Estimate, estimate};
 pub use figures::{psnr_y, ssim_y};
 pub use generated::{Gallery, GeneratedFigures, frechet, generated_figures};
-pub use report::{Judged, Report, Row, SETS_SEED, STRENGTHS, TABLE_HEAD, evaluate};
+pub use report::{Judged, Report, Row, SETS_SEED, STRENGTHS, Samples, TABLE_HEAD, Trial, evaluate};
 pub use sample_figures::{SPECTRUM_STRENGTHS, SampleFigures, sample_figures};
 pub use spectrum::spectrum_error;
 pub use strength::{CURVE, StrengthCurve, StrengthPoint, at_strength};

@@ -4,11 +4,12 @@
 use super::figures::{psnr_y, ssim_y};
 use super::sample_figures::{SPECTRUM_STRENGTHS, SampleFigures};
 use super::spectrum::spectrum_error;
-use crate::data::read_rgb;
+use crate::data::{Random, degrade, read_rgb};
 use crate::export::ModelFiles;
-use crate::onnx::{OnnxError, OnnxModel, bicubic};
+use crate::onnx::{Asked, OnnxError, OnnxModel, bicubic};
 use contract::pixels::{Picture, Planes};
 use contract::resample::shrink;
+use contract::source::Source;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ const FORECAST_HOLDS: f64 = 0.999;
 pub struct Row {
     /// Name of the set's folder.
     pub set: String,
-    /// `bicubic`, or the strength.
+    /// `bicubic`, the strength, or what the model was told.
     pub method: String,
     /// Pictures in the set.
     pub pictures: usize,
@@ -71,7 +72,14 @@ pub struct Report {
     pub parity: f32,
     /// The public sets.
     pub rows: Vec<Row>,
-    /// The crops behind the next two.
+    /// Figures of samples; none of a mean net alone.
+    pub samples: Option<Samples>,
+}
+
+/// Figures of samples, the network's and the baseline's.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Samples {
+    /// The crops behind them.
     pub judged: Judged,
     /// One-step samples.
     pub sample: SampleFigures,
@@ -79,20 +87,52 @@ pub struct Report {
     pub grain: SampleFigures,
 }
 
-/// Evaluates both files, at 0 and other strengths, on every folder of pictures below `sets`. A folder that
-/// holds no picture is left out.
+/// What a set is enlarged for: a line of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// What the line is called.
+    pub method: String,
+    /// λ; 0 is the mean file's.
+    pub strength: f32,
+    /// What the model is told.
+    pub source: Source,
+}
+
+impl Trial {
+    /// One line a strength, the model told that pictures are clean.
+    pub fn strengths(strengths: &[f32]) -> Vec<Trial> {
+        let one = |&strength: &f32| {
+            let method = format!("strength {strength}");
+            Trial { method, strength, source: Source::Clean }
+        };
+        strengths.iter().map(one).collect()
+    }
+
+    /// One line for each thing a model can be told, at strength 0.
+    pub fn sources(told: &[Source]) -> Vec<Trial> {
+        let one = |&source: &Source| Trial { method: format!("told {source}"), strength: 0.0, source };
+        told.iter().map(one).collect()
+    }
+}
+
+/// Measures the files on every folder of pictures below `sets`, whose pictures are shrunk and then damaged as
+/// `damage` has it. A folder that holds no picture is left out.
 ///
 /// # Errors
 /// If a file cannot be opened or a set cannot be read.
 pub fn evaluate(
     files: &ModelFiles,
-    strengths: &[f32],
+    trials: &[Trial],
+    damage: Source,
     scale: usize,
     context: usize,
     sets: &Path,
 ) -> Result<Vec<Row>, OnnxError> {
     let mut mean = OnnxModel::open(&files.mean, scale, 2)?;
-    let mut sample = OnnxModel::open(&files.sample, scale, 2)?;
+    let mut sample = match trials.iter().any(|trial| trial.strength > 0.0) {
+        true => Some(OnnxModel::open(&files.sample, scale, 2)?),
+        false => None,
+    };
     let mut rows = Vec::new();
     for folder in sorted(sets) {
         let truths: Vec<Picture> =
@@ -103,31 +143,36 @@ pub fn evaluate(
         if truths.is_empty() || name.starts_with("masks") {
             continue;
         }
-        let mut add = |method: String, outputs: &mut dyn FnMut(&Picture) -> Result<Picture, OnnxError>| {
+        let pairs: Vec<(Picture, Picture)> = truths
+            .into_iter()
+            .enumerate()
+            .map(|(index, truth)| {
+                let small = shrink(&Planes::from_picture(&truth), scale).to_picture();
+                (degrade(&small, damage, &mut Random::new(&[SETS_SEED, index as u64])), truth)
+            })
+            .collect();
+        let row = |method: &str, outputs: &mut dyn FnMut(&Picture) -> Result<Picture, OnnxError>| {
             let mut sums = [0.0; 4];
-            for truth in &truths {
-                let small = shrink(&Planes::from_picture(truth), scale).to_picture();
-                let out = outputs(&small)?;
+            for (small, truth) in &pairs {
+                let out = outputs(small)?;
                 let back = shrink(&Planes::from_picture(&out), scale).to_picture();
                 let figures = [
                     psnr_y(&out, truth, scale),
                     ssim_y(&out, truth, scale),
-                    psnr_y(&back, &small, 0),
+                    psnr_y(&back, small, 0),
                     spectrum_error(&out, truth, scale),
                 ];
                 sums.iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
             }
-            let [psnr_y, ssim_y, lr_psnr_y, spectrum_error] = sums.map(|sum| sum / truths.len() as f64);
-            let (set, pictures) = (name.clone(), truths.len());
-            rows.push(Row { set, method, pictures, psnr_y, ssim_y, lr_psnr_y, spectrum_error });
-            Ok::<(), OnnxError>(())
+            let [psnr_y, ssim_y, lr_psnr_y, spectrum_error] = sums.map(|sum| sum / pairs.len() as f64);
+            let (set, method, pictures) = (name.clone(), method.to_owned(), pairs.len());
+            Ok::<Row, OnnxError>(Row { set, method, pictures, psnr_y, ssim_y, lr_psnr_y, spectrum_error })
         };
-        add("bicubic".into(), &mut |small| Ok(bicubic(small, scale)))?;
-        for &strength in strengths {
-            let model = if strength == 0.0 { &mut mean } else { &mut sample };
-            add(format!("{strength}"), &mut |small| {
-                Ok(model.enlarge(small, context, SETS_SEED, strength)?.to_picture())
-            })?;
+        rows.push(row("bicubic", &mut |small| Ok(bicubic(small, scale)))?);
+        for Trial { method, strength, source } in trials {
+            let model = if *strength == 0.0 { &mut mean } else { sample.as_mut().unwrap_or(&mut mean) };
+            let asked = Asked { seed: SETS_SEED, strength: *strength, source: *source };
+            rows.push(row(method, &mut |small| Ok(model.enlarge(small, context, asked)?.to_picture()))?);
         }
     }
     Ok(rows)
@@ -172,13 +217,25 @@ impl Report {
             lines.extend(self.rows.iter().map(Row::to_markdown));
             lines.push(String::new());
         }
-        self.add_sample_table(&mut lines);
-        self.add_strength_table(&mut lines);
+        if let Some(samples) = &self.samples {
+            samples.add_table(&mut lines);
+            samples.add_strength_table(&mut lines);
+        }
         lines.push(self.not_measured());
         lines.join("\n") + "\n"
     }
 
-    fn add_sample_table(&self, lines: &mut Vec<String>) {
+    fn not_measured(&self) -> String {
+        let mut missing = vec!["other degradations than bicubic", "spread over training seeds", "FD"];
+        if self.rows.is_empty() {
+            missing.insert(0, "the public sets");
+        }
+        format!("One training run, one seed. Not measured: {}.", missing.join(", "))
+    }
+}
+
+impl Samples {
+    fn add_table(&self, lines: &mut Vec<String>) {
         let Judged { crops, held_out, samples } = self.judged;
         let kind = if held_out { "held-out crops" } else { "crops of the training data (none is held out)" };
         lines.push(format!("{crops} {kind}, {samples} samples each (seeds 1 to {samples}), strength 1:\n"));
@@ -225,23 +282,14 @@ impl Report {
         }
         lines.push(String::new());
     }
-
-    fn not_measured(&self) -> String {
-        let mut missing = vec!["other degradations than bicubic", "spread over training seeds", "FD"];
-        if self.rows.is_empty() {
-            missing.insert(0, "the public sets");
-        }
-        format!("One training run, one seed. Not measured: {}.", missing.join(", "))
-    }
 }
 
 impl Row {
     /// As a line of the table.
     pub fn to_markdown(&self) -> String {
         let Row { set, method, pictures, psnr_y, ssim_y, lr_psnr_y, spectrum_error } = self;
-        let word = if method == "bicubic" { "" } else { "strength " };
         let figures = format!("{psnr_y:.2} | {ssim_y:.4} | {lr_psnr_y:.1} | {spectrum_error:.3}");
-        format!("| {set} ({pictures}) | {word}{method} | {figures} |")
+        format!("| {set} ({pictures}) | {method} | {figures} |")
     }
 }
 
@@ -278,9 +326,11 @@ mod tests {
             parameters: [1, 2, 3],
             parity: 1e-6,
             rows,
-            judged: Judged { crops: 24, held_out: true, samples: 8 },
-            sample: figures,
-            grain: SampleFigures { spread_skill: 1.05, ..figures },
+            samples: Some(Samples {
+                judged: Judged { crops: 24, held_out: true, samples: 8 },
+                sample: figures,
+                grain: SampleFigures { spread_skill: 1.05, ..figures },
+            }),
         }
     }
 
@@ -300,7 +350,7 @@ mod tests {
     #[test]
     fn a_report_says_what_with_which_seeds_and_what_not() {
         let set = "Set5".to_owned();
-        let method = "0.5".to_owned();
+        let method = "strength 0.5".to_owned();
         let row =
             Row { set, method, pictures: 5, psnr_y: 30.0, ssim_y: 0.9, lr_psnr_y: 50.0, spectrum_error: 0.5 };
         let page = report(vec![row], 0.9999).to_markdown();
@@ -321,7 +371,7 @@ mod tests {
         assert!(!page.contains("too little"), "{page}");
 
         let mut other = report(vec![], 0.99);
-        other.judged.held_out = false;
+        other.samples.as_mut().unwrap().judged.held_out = false;
         let page = other.to_markdown();
         assert_tables(&page);
         assert!(page.contains("0.99000, too little to promise it"), "{page}");

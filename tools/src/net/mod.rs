@@ -5,6 +5,7 @@
 //! Pictures inside are "folded": an HR picture of 3 planes is N×3s²×H×W at LR size (PixelUnshuffle, channel
 //! order c·s² + row·s + column), so that nothing here ever runs at HR size.
 
+mod body;
 mod colour;
 mod mean;
 mod params;
@@ -12,6 +13,7 @@ mod sampler;
 mod scale;
 pub mod unet;
 
+pub use body::{BodyKind, LEAK};
 pub use colour::{Opponent, fold_matrix};
 pub use mean::{MeanConfig, MeanNet};
 pub use params::{Conv, GROUP_NORM_EPSILON, Layout, Linear, Norm, Params, Weight};
@@ -21,6 +23,24 @@ pub use unet::{UNet, UNetConfig};
 
 use contract::resample::{PHASE_RADIUS, phase_kernel};
 use tch::{Kind, Tensor};
+
+/// What the networks are given: a small picture and where it comes from.
+#[derive(Debug)]
+pub struct Given {
+    /// N×3×H×W f32 in [0, 1].
+    pub y: Tensor,
+    /// N×1×1×1 f32: [`contract::source::Source::value`].
+    pub source: Tensor,
+}
+
+impl Given {
+    /// Pictures that all come from one source.
+    pub fn new(y: Tensor, source: contract::source::Source) -> Given {
+        let count = y.size()[0];
+        let source = Tensor::full([count, 1, 1, 1], f64::from(source.value()), (Kind::Float, y.device()));
+        Given { y, source }
+    }
+}
 
 /// The fixed bicubic enlargement as a convolution from y N×3×H×W to the folded N×3s²×H×W; zero beyond the
 /// border, so the outer [`PHASE_RADIUS`] pixels are wrong and training leaves them out of its losses.

@@ -196,7 +196,17 @@ impl Params {
 
     /// `x` N×I×H×W (any float kind) → N×O×H×W of the same kind; weights are cast to it.
     pub fn conv(&self, layer: Conv, x: &Tensor) -> Tensor {
-        let weight = self.leaves[layer.weight].to_kind(x.kind());
+        self.conv_by(layer, &self.leaves[layer.weight], x)
+    }
+
+    /// A convolution's kernel, O×I×rows×columns f32.
+    pub fn kernel(&self, layer: Conv) -> Tensor {
+        self.leaves[layer.weight].shallow_clone()
+    }
+
+    /// Like [`Params::conv`] with another kernel of the same shape.
+    pub fn conv_by(&self, layer: Conv, kernel: &Tensor, x: &Tensor) -> Tensor {
+        let weight = kernel.to_kind(x.kind());
         let bias = self.leaves[layer.bias].to_kind(x.kind());
         let padding = [layer.padding, layer.padding];
         x.conv2d(&weight, Some(bias), [1, 1], padding, [1, 1], 1)

@@ -1,7 +1,9 @@
 //! What makes a recipe impossible: every problem as a sentence, all at once.
 
 use super::{GeneratorRecipe, Recipe, RunPlan, Stage};
+use crate::data::Mix;
 use crate::method::Method;
+use crate::net::MeanConfig;
 
 /// Pairs nearer than this say nothing but rounding in f32.
 const FINEST: f64 = 1024.0;
@@ -75,6 +77,22 @@ impl Recipe {
                 self.patch, self.border
             ));
         }
+        let Mix { photo, heavy } = self.mix;
+        if !(photo >= 0.0 && heavy >= 0.0 && photo + heavy <= 1.0) {
+            problems.push(format!("--mix {photo},{heavy}: shares of at least 0 that sum to at most 1"));
+        }
+        let MeanConfig { channels, blocks, .. } = self.mean;
+        if channels < 1 || blocks < 1 {
+            problems.push(format!("a mean net of {blocks} blocks of {channels} channels computes nothing"));
+        }
+        let trains = |stage| self.run.stages.iter().any(|plan| plan.stage == stage);
+        let lacks_start = self.run.init_from.is_none() && !self.mean_only();
+        if lacks_start && !(trains(Stage::Mean) && trains(Stage::Scale)) {
+            problems.push(
+                "the later stages need a mean net and a local scale: train them too, or give --init-from"
+                    .into(),
+            );
+        }
         problems
     }
 }
@@ -104,26 +122,14 @@ impl GeneratorRecipe {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Choices, GeneratorChoices, METHOD, ModelSize, Preset, RunRecipe};
+    use super::super::{Choices, GeneratorChoices, Preset, RunRecipe};
     use super::*;
     use crate::method::{cd::Cd, ct::Ct, solver::Solver};
     use std::time::Duration;
 
     #[test]
     fn all_problems_are_told_at_once() {
-        let mut choices = Choices {
-            preset: Preset::SrX4,
-            size: ModelSize::S,
-            data: "data".into(),
-            held_out: None,
-            init_from: None,
-            device: "cpu".into(),
-            method: METHOD,
-            micro_batches: 1,
-            budget: Duration::from_secs(60),
-            steps: None,
-            seed: 1,
-        };
+        let mut choices = Choices::new(Preset::SrX4, "data".into());
         assert_eq!(Recipe::resolve(&choices).problems(), Vec::<String>::new());
         choices.method = Method::Ct(Ct { s0: 9.0, s1: 3.0, mu0: 1.5 });
         choices.micro_batches = 0;

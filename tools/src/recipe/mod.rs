@@ -7,16 +7,17 @@ mod generator;
 mod super_resolution;
 
 pub use generator::{GeneratorChoices, GeneratorRecipe};
-pub use super_resolution::{Choices, LEVELS, METHOD, ModelSize, Preset, Recipe};
+pub use super_resolution::{Choices, LEVELS, METHOD, MIX, MeanChoice, ModelSize, Preset, Recipe};
 
 use crate::method::{Distance, Levels, Method};
 use crate::train::AdamOptions;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The stages, in the order in which they run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// A: the mean net.
@@ -27,6 +28,8 @@ pub enum Stage {
     Diffusion,
     /// C: consistency training to one step.
     Consistency,
+    /// D: one-step samples are held against the truth by the energy score.
+    Energy,
 }
 
 /// When a stage ends.

@@ -1,5 +1,5 @@
-//! The losses of the mean net and the scale head. All take folded tensors (N×3s²×H×W) and ignore the outer
-//! `border` LR pixels, where a patch lacks its context.
+//! The losses of the mean net and the scale head, which take folded tensors (N×3s²×H×W) and ignore the outer
+//! `border` LR pixels, where a patch lacks its context; and the energy score of samples.
 
 use tch::{Kind, Tensor};
 
@@ -33,10 +33,81 @@ pub fn plane_energy(residual: &Tensor) -> Tensor {
     )
 }
 
+/// Sides in LR pixels of the patches over which samples are compared, and what each counts.
+const PATCHES: [(i64, f64); 3] = [(1, 1.0), (2, 1.0), (4, 0.5)];
+
+/// Energy score of two samples a and b of the same picture against the truth x, folded N×3s²×H×W each:
+/// ½(|a − x| + |b − x|) − ½|a − b| (Gneiting & Raftery 2007, equation 21, with two samples), where |·| is the
+/// Euclidean norm of a patch, averaged over patches of several sides. A strictly proper score: in the mean
+/// least where samples are drawn from the truth's own distribution. Taken of the pictures, and of their
+/// differences between neighbours, which weigh fine detail more.
+pub fn energy_score(a: &Tensor, b: &Tensor, x: &Tensor, scale: i64) -> Tensor {
+    let (to_truth, apart) = (0.5, -0.5);
+    let pairs = [(a - x, to_truth), (b - x, to_truth), (a - b, apart)];
+    let terms = pairs.iter().flat_map(|(difference, sign)| {
+        let size = difference.size();
+        let pixels = difference.view([size[0], 3, scale, scale, size[2], size[3]]);
+        let between = |axis| pixels.narrow(axis, 1, scale - 1) - pixels.narrow(axis, 0, scale - 1);
+        [pixels.shallow_clone(), between(2), between(3)].map(|view| patch_norms(&view) * *sign)
+    });
+    terms.reduce(|sum, term| sum + term).expect("there are three pairs")
+}
+
+/// A folded picture N×3s²×H×W whose blocks begin `offset` pixels (down, right) later: N×3s²×(H−1)×(W−1).
+pub fn moved(folded: &Tensor, scale: i64, [down, right]: [i64; 2]) -> Tensor {
+    let large = folded.pixel_shuffle(scale);
+    let size = large.size();
+    let part = large.narrow(2, down, size[2] - scale).narrow(3, right, size[3] - scale);
+    part.pixel_unshuffle(scale)
+}
+
+/// Mean Euclidean norm of patches of N×3×rows×columns×H×W, each of [`PATCHES`] by its weight.
+fn patch_norms(view: &Tensor) -> Tensor {
+    let squares = view.square().sum_dim_intlist(&[1i64, 2, 3][..], false, Kind::Float).unsqueeze(1);
+    let norm = |(side, weight): (i64, f64)| {
+        let mean = squares.avg_pool2d([side, side], [side, side], [0, 0], false, true, None::<i64>);
+        (mean + 1e-6).sqrt().mean(Kind::Float) * weight
+    };
+    PATCHES.map(norm).into_iter().reduce(|sum, term| sum + term).expect("there are patches")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use tch::Device;
+
+    fn noise(seed: i64, std: f64) -> Tensor {
+        tch::manual_seed(seed);
+        Tensor::randn([8, 48, 12, 12], (Kind::Float, Device::Cpu)) * std
+    }
+
+    /// Truth of standard deviation 1: samples that vary as much score best, and the mean alone worse.
+    #[test]
+    fn the_energy_score_is_least_for_samples_like_the_truth() {
+        let truth = noise(1, 1.0);
+        let score = |std| energy_score(&noise(2, std), &noise(3, std), &truth, 4).double_value(&[]);
+        let right = score(1.0);
+        for wrong in [0.0, 0.6, 1.5] {
+            assert!(score(wrong) > right, "{wrong}: {} {right}", score(wrong));
+        }
+    }
+
+    /// Noise that is the same over each block has the right strength and the wrong structure.
+    #[test]
+    fn the_energy_score_sees_structure() {
+        let truth = noise(1, 1.0);
+        let flat = |seed| noise(seed, 1.0).narrow(1, 0, 3).repeat_interleave_self_int(16, 1, None::<i64>);
+        let right = energy_score(&noise(2, 1.0), &noise(3, 1.0), &truth, 4).double_value(&[]);
+        let wrong = energy_score(&flat(2), &flat(3), &truth, 4).double_value(&[]);
+        assert!(wrong > 1.05 * right, "{wrong} {right}");
+    }
+
+    #[test]
+    fn moved_pictures_lose_what_lies_before_the_offset() {
+        let large = Tensor::arange(3 * 8 * 8, (Kind::Float, Device::Cpu)).view([1, 3, 8, 8]);
+        let moved = moved(&large.pixel_unshuffle(4), 4, [1, 3]).pixel_shuffle(4);
+        assert_eq!(moved, large.narrow(2, 1, 4).narrow(3, 3, 4));
+    }
 
     /// The likelihood's minimum is the true local RMS.
     #[test]

@@ -9,7 +9,7 @@ use super::stages::{self, Calibration, Frozen, Networks};
 use super::student::Student;
 use super::walk::TrainError;
 use crate::data::{Batch, BatchPlan, Corpus, Random, make_batch};
-use crate::net::{Layout, MeanNet, Opponent, SamplerNet, ScaleHead};
+use crate::net::{Given, Layout, MeanNet, Opponent, SamplerNet, ScaleHead};
 use crate::recipe::{Recipe, RunPlan, Stage, StagePlan};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -138,6 +138,13 @@ impl Session {
         Some(Calibration { opponent: Opponent { rms }, feature_mean, feature_std })
     }
 
+    /// What a run of the mean net alone leaves undone: the numbers that every later use needs.
+    pub fn finish(&mut self, corpus: &Corpus) {
+        if self.calibration.is_none() {
+            self.calibrate(corpus);
+        }
+    }
+
     /// Measures residual colours and feature statistics on training batches, with the averaged mean net.
     fn calibrate(&mut self, corpus: &Corpus) {
         let _guard = tch::no_grad_guard();
@@ -149,10 +156,12 @@ impl Session {
         );
         let unit = Opponent { rms: [1.0; 3] };
         for step in 0..CALIBRATION_BATCHES {
-            let (y, x) = make_batch(corpus, self.batch_plan(CALIBRATION_STAGE), step).tensors(self.device);
-            let features = self.nets.mean.features(&self.mean.average, &y, false);
-            let residual = unit
-                .normalise(&(x - self.nets.mean.mean(&self.mean.average, &y, &features)), self.nets.factor);
+            let batch = make_batch(corpus, self.batch_plan(CALIBRATION_STAGE), step);
+            let (y, source, x) = batch.tensors(self.device);
+            let given = Given { y, source };
+            let features = self.nets.mean.features(&self.mean.average, &given, false);
+            let mean = self.nets.mean.mean(&self.mean.average, &given.y, &features);
+            let residual = unit.normalise(&(x - mean), self.nets.factor);
             let inner = loss::inner(&loss::plane_energy(&residual), self.recipe.border as i64);
             for (plane, total) in energy.iter_mut().enumerate() {
                 *total += inner.select(1, plane as i64).mean(Kind::Float).double_value(&[]);
@@ -186,8 +195,8 @@ impl Course for Session {
     }
 
     fn batch_plan(&self, stage: u64) -> BatchPlan {
-        let Recipe { patch, scale, run: RunPlan { batch, seed, .. }, .. } = self.recipe;
-        BatchPlan { batch, patch, scale, seed, stage }
+        let Recipe { patch, scale, mix, run: RunPlan { batch, seed, .. }, .. } = self.recipe;
+        BatchPlan { batch, patch, scale, seed, stage, mix }
     }
 
     fn make_batch(data: &Corpus, plan: BatchPlan, step: u64) -> Batch {
@@ -198,25 +207,27 @@ impl Course for Session {
         match stage {
             Stage::Mean => {}
             Stage::Scale => self.calibrate(data),
-            Stage::Diffusion | Stage::Consistency => self.sampler.begin_stage(),
+            Stage::Diffusion | Stage::Consistency | Stage::Energy => self.sampler.begin_stage(),
         }
     }
 
     fn loss(&self, plan: StagePlan, progress: f64, batch: &Batch, random: &mut Random) -> Tensor {
-        let (y, x) = batch.tensors(self.device);
+        let (y, source, x) = batch.tensors(self.device);
+        let given = Given { y, source };
         let border = self.recipe.border as i64;
         if plan.stage == Stage::Mean {
-            return stages::mean_loss(&self.nets.mean, &self.mean.params, &y, &x, border, plan.bf16);
+            return stages::mean_loss(&self.nets.mean, &self.mean.params, &given, &x, border, plan.bf16);
         }
         let frozen = self.frozen(plan.bf16).expect("the mean net was calibrated when its stage ended");
         if plan.stage == Stage::Scale {
-            return stages::scale_loss(&frozen, &self.scale.params, &y, &x, border);
+            return stages::scale_loss(&frozen, &self.scale.params, &given, &x, border);
         }
-        let conditioned = frozen.condition(&y);
+        let conditioned = frozen.condition(&given);
         let e = frozen.residual(&x, &conditioned);
         let scene = stages::Scene { frozen: &frozen, conditioned: &conditioned, e: &e, border };
         match plan.stage {
             Stage::Consistency => scene.consistency_loss(&self.recipe.run, &self.sampler, progress, random),
+            Stage::Energy => scene.energy_loss(&self.recipe.run, &self.sampler.trainee.params, random),
             _ => scene.diffusion_loss(&self.recipe.run, &self.sampler.trainee.params, random),
         }
     }
@@ -225,7 +236,7 @@ impl Course for Session {
         match stage {
             Stage::Mean => &mut self.mean,
             Stage::Scale => &mut self.scale,
-            Stage::Diffusion | Stage::Consistency => &mut self.sampler.trainee,
+            Stage::Diffusion | Stage::Consistency | Stage::Energy => &mut self.sampler.trainee,
         }
     }
 

@@ -1,12 +1,12 @@
 //! What one training step computes in each stage: from a batch to a loss. The recipe's order: mean net, scale
-//! head, diffusion, consistency.
+//! head, diffusion, consistency, energy score.
 
 use super::loss;
 use super::student::Student;
 use crate::data::Random;
 use crate::method::precondition::preconditioned;
 use crate::method::{self, Denoiser, Functions, diffusion, levels_tensor};
-use crate::net::{MeanNet, Opponent, Params, SamplerNet, ScaleHead};
+use crate::net::{Given, MeanNet, Opponent, Params, SamplerNet, ScaleHead};
 use crate::recipe::{LEVELS, RunPlan};
 use tch::{Kind, Tensor};
 
@@ -73,10 +73,11 @@ pub struct Conditioned {
 }
 
 impl Frozen<'_> {
-    /// y N×3×H×W → μ, s and the conditioning, without gradients.
-    pub fn condition(&self, y: &Tensor) -> Conditioned {
+    /// y N×3×H×W and its source → μ, s and the conditioning, without gradients.
+    pub fn condition(&self, given: &Given) -> Conditioned {
         let _guard = tch::no_grad_guard();
-        let raw = self.nets.mean.features(self.mean, y, self.bf16);
+        let y = &given.y;
+        let raw = self.nets.mean.features(self.mean, given, self.bf16);
         let features = self.calibration.standardise(&raw);
         Conditioned {
             mean: self.nets.mean.mean(self.mean, y, &raw),
@@ -108,18 +109,25 @@ pub fn consistency_function(
 }
 
 /// Stage A.
-pub fn mean_loss(net: &MeanNet, params: &Params, y: &Tensor, x: &Tensor, border: i64, bf16: bool) -> Tensor {
-    let features = net.features(params, y, bf16);
-    loss::charbonnier(&net.mean(params, y, &features), x, border)
+pub fn mean_loss(
+    net: &MeanNet,
+    params: &Params,
+    given: &Given,
+    x: &Tensor,
+    border: i64,
+    bf16: bool,
+) -> Tensor {
+    let features = net.features(params, given, bf16);
+    loss::charbonnier(&net.mean(params, &given.y, &features), x, border)
 }
 
 /// The scale head's stage; `params` are the head's weights in training.
-pub fn scale_loss(frozen: &Frozen<'_>, params: &Params, y: &Tensor, x: &Tensor, border: i64) -> Tensor {
+pub fn scale_loss(frozen: &Frozen<'_>, params: &Params, given: &Given, x: &Tensor, border: i64) -> Tensor {
     let (nets, calibration) = (frozen.nets, frozen.calibration);
     let (features, residual) = {
         let _guard = tch::no_grad_guard();
-        let raw = nets.mean.features(frozen.mean, y, frozen.bf16);
-        let residual = x - nets.mean.mean(frozen.mean, y, &raw);
+        let raw = nets.mean.features(frozen.mean, given, frozen.bf16);
+        let residual = x - nets.mean.mean(frozen.mean, &given.y, &raw);
         (calibration.standardise(&raw), calibration.opponent.normalise(&residual, nets.factor))
     };
     loss::scale_likelihood(&nets.scale.log_scale(params, &features), &residual, border)
@@ -179,6 +187,32 @@ impl Scene<'_> {
         let difference = method::difference(functions, self.e, &noise, &pairs);
         let weight = levels_tensor(&pairs.weight, self.e.device());
         (run.distance.of(&loss::inner(&difference, self.border)) * weight).mean(Kind::Float)
+    }
+
+    /// Stage D: the energy score of two one-step samples, see [`loss::energy_score`]. Residuals count in RGB
+    /// units here, as they will be seen.
+    pub fn energy_loss(&self, run: &RunPlan, params: &Params, random: &mut Random) -> Tensor {
+        let count = self.e.size()[0];
+        let sigma = Tensor::full([count], run.consistency.sigma_max, (Kind::Float, self.e.device()));
+        let network = |x: &Tensor, sigma: &Tensor| self.forward(params, x, sigma);
+        let factor = self.frozen.nets.factor;
+        // The colour basis is orthonormal: norms need no way back to RGB, only each plane's own size.
+        let opponent = &self.frozen.calibration.opponent;
+        let planes = opponent.rms.map(|rms| rms / opponent.residual_rms());
+        let planes = Tensor::from_slice(&planes).to_kind(Kind::Float).to_device(self.e.device());
+        let sizes = planes.repeat_interleave_self_int(factor * factor, 0, None::<i64>).view([1, -1, 1, 1]);
+        let sizes = &self.conditioned.scale * sizes;
+        // Patches begin anywhere, or the samples would learn the raster of the small picture.
+        let side = factor as usize;
+        let offset = [random.below(side) as i64, random.below(side) as i64];
+        let seen = |normalised: &Tensor| {
+            loss::moved(&loss::inner(&(normalised * &sizes), self.border), factor, offset)
+        };
+        let sample = || {
+            let noise = self.e.randn_like() * run.consistency.sigma_max;
+            seen(&preconditioned(&network, &noise, &sigma, run.consistency.sigma_data))
+        };
+        loss::energy_score(&sample(), &sample(), &seen(self.e), factor)
     }
 
     fn forward(&self, params: &Params, x: &Tensor, sigma: &Tensor) -> Tensor {

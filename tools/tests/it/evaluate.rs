@@ -1,5 +1,6 @@
 //! `evaluate` measures the files that ship, and says when there is nothing to measure on.
 
+use contract::source::Source;
 use std::fs;
 use std::path::Path;
 use tools::evaluate::{EvaluateError, evaluate_file};
@@ -12,13 +13,14 @@ fn the_shipped_mean_beats_bicubic_and_strength_costs_psnr() {
     // Held out of training.
     fs::copy(here.join("../samples/city.jpg"), sets.path().join("city/city.jpg")).unwrap();
     let figures = |name: &str| {
-        let evaluation = evaluate_file(&here.join("../models").join(name), sets.path()).unwrap();
+        let evaluation =
+            evaluate_file(&here.join("../models").join(name), sets.path(), Source::Clean).unwrap();
         let rows = evaluation.rows.iter().map(|row| (row.method.clone(), row.psnr_y, row.spectrum_error));
         (rows.collect::<Vec<_>>(), evaluation.to_string())
     };
     let (rows, told) = figures("sr-x4.onnx");
     let methods: Vec<&str> = rows.iter().map(|(method, ..)| method.as_str()).collect();
-    assert_eq!(methods, ["bicubic", "0", "0.3", "0.5", "1"]);
+    assert_eq!(methods, ["bicubic", "strength 0", "strength 0.3", "strength 0.5", "strength 1"]);
     assert!(rows[1].1 > rows[0].1 + 0.5, "{told}");
     assert!(rows[1..].windows(2).all(|pair| pair[0].1 > pair[1].1), "{told}");
     // The mean lacks power where the small picture has none; each strength gives some back.
@@ -33,6 +35,6 @@ fn the_shipped_mean_beats_bicubic_and_strength_costs_psnr() {
 fn an_empty_folder_is_no_set() {
     let sets = tempfile::tempdir().unwrap();
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sr-x4-mean.onnx");
-    let error = evaluate_file(&model, sets.path()).unwrap_err();
+    let error = evaluate_file(&model, sets.path(), Source::Clean).unwrap_err();
     assert!(matches!(error, EvaluateError::NoSets(_)), "{error}");
 }

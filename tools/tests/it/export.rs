@@ -1,15 +1,17 @@
 //! What is exported is what was trained: parity with ONNX Runtime, cards, halo, golden tile.
 
 use crate::support::{corpus, recipe, trained};
-use contract::card::{GOLDEN_TOLERANCE, ModelCard, Role};
+use contract::card::{ModelCard, Role};
+use contract::golden::GOLDEN_TOLERANCE;
 use contract::pixels::Picture;
+use contract::source::Source;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::Device;
 use tools::export::read::super_resolution_weights;
 use tools::export::{ExportOptions, PARITY, export};
 use tools::measure::estimate;
-use tools::onnx::OnnxModel;
+use tools::onnx::{Asked, OnnxModel};
 use tools::train::Session;
 
 /// Reads the metadata of an ONNX file with the few lines of protobuf that takes: field 14, submessages of two
@@ -85,7 +87,8 @@ fn files_compute_what_the_networks_compute_and_say_what_they_are() {
         // The golden tile, at another window size than the one it was made with.
         let mut model = OnnxModel::open(path, 4, 1).unwrap();
         let (golden, context) = (&card.golden, radius + 5);
-        let output = model.window(&golden.image, golden.window(context), golden.seed, 1.0).unwrap();
+        let output =
+            model.window(&golden.image, golden.window(context), Asked::clean(golden.seed, 1.0)).unwrap();
         assert!(golden.error(&output, context, 4) < GOLDEN_TOLERANCE);
         // And it tells a changed output.
         let wrong: Vec<f32> = output.iter().map(|v| v * 0.95).collect();
@@ -96,8 +99,8 @@ fn files_compute_what_the_networks_compute_and_say_what_they_are() {
     // Strength 0 of the sample file is the mean file.
     let mut sample = OnnxModel::open(&files.sample, 4, 1).unwrap();
     let mut mean = OnnxModel::open(&files.mean, 4, 1).unwrap();
-    let a = sample.enlarge(&pictures[0], 8, 1, 0.0).unwrap();
-    let b = mean.enlarge(&pictures[0], 8, 1, 0.0).unwrap();
+    let a = sample.enlarge(&pictures[0], 8, Asked::clean(1, 0.0)).unwrap();
+    let b = mean.enlarge(&pictures[0], 8, Asked::clean(1, 0.0)).unwrap();
     assert!(a.values.iter().zip(&b.values).all(|(x, y)| (x - y).abs() < 1e-6));
 }
 
@@ -123,7 +126,15 @@ fn an_exported_file_is_a_start() {
     assert_eq!(flat(&next.scale.params), flat(&session.scale.average));
     let drawn = |session: &Session| {
         let frozen = session.frozen(false).unwrap();
-        let estimate = estimate(&frozen, &session.sampler.trainee.average, &picture, 8, &[1], session.device);
+        let estimate = estimate(
+            &frozen,
+            &session.sampler.trainee.average,
+            &picture,
+            Source::Clean,
+            8,
+            &[1],
+            session.device,
+        );
         estimate.residuals[0].values.clone()
     };
     let apart = drawn(&next).iter().zip(drawn(&session)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use tch::Device;
 use tools::data::{Corpus, CorpusOptions};
-use tools::net::{MeanConfig, SamplerConfig};
+use tools::net::{BodyKind, MeanConfig, SamplerConfig};
 use tools::progress::Progress;
-use tools::recipe::{Choices, METHOD, ModelSize, Preset, Recipe};
+use tools::recipe::{Choices, Preset, Recipe};
 use tools::run_folder::RunFolder;
 use tools::train::{self, Interrupted, Session};
 
@@ -18,21 +18,10 @@ pub fn samples() -> PathBuf {
 /// All stages, `steps` steps each, networks of a few thousand parameters.
 pub fn recipe(steps: u64) -> Recipe {
     tch::set_num_threads(1); // tests run beside each other; threads would only wait for one another
-    let choices = Choices {
-        preset: Preset::SrX4,
-        size: ModelSize::S,
-        data: samples(),
-        held_out: None,
-        init_from: None,
-        device: "cpu".into(),
-        budget: std::time::Duration::from_secs(1),
-        steps: Some([steps; 4]),
-        seed: 3,
-        micro_batches: 1,
-        method: METHOD,
-    };
+    let mut choices = Choices::new(Preset::SrX4, samples());
+    (choices.steps, choices.seed) = (Some([steps; 5]), 3);
     let mut recipe = Recipe::resolve(&choices);
-    recipe.mean = MeanConfig { channels: 8, blocks: 2 };
+    recipe.mean = MeanConfig { body: BodyKind::Residual, channels: 8, blocks: 2 };
     recipe.sampler = SamplerConfig { channels: 8, blocks: 2 };
     (recipe.run.batch, recipe.patch, recipe.run.log_every) = (2, 18, 1);
     recipe

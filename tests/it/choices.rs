@@ -1,0 +1,167 @@
+//! What the user may choose beside the model: what it is told of pictures, and in which precision it runs.
+
+use crate::support::World;
+use crate::support::onnx::{self, TOLD};
+use crate::support::pictures::{jpeg, open, pattern, png};
+use crate::support::process::{Said, onestep, said};
+use contract::card::{ModelCard, Precision};
+use contract::geometry::Size;
+use contract::pixels::Picture;
+use contract::source::Source;
+use onestep::edge::machine;
+use std::ffi::OsString;
+use std::fs;
+
+/// `once` on the world's folders with a mean model of these cards; the first is named.
+fn once(world: &World, cards: &[ModelCard], words: &[&str]) -> Said {
+    for card in cards {
+        fs::write(world.root.path().join(format!("{}.onnx", card.name)), onnx::model(card))
+            .expect("writable");
+    }
+    let model = world.root.path().join(format!("{}.onnx", cards[0].name));
+    let fixed: [OsString; 8] = [
+        "once".into(),
+        (&world.input).into(),
+        "-o".into(),
+        (&world.output).into(),
+        "--model".into(),
+        model.into(),
+        "--device".into(),
+        "cpu".into(),
+    ];
+    said(&mut onestep(
+        world.root.path(),
+        &[&fixed[..], &words.iter().map(OsString::from).collect::<Vec<_>>()].concat(),
+    ))
+}
+
+fn telling() -> ModelCard {
+    ModelCard { sources: Source::ALL.to_vec(), ..onnx::mean_card() }
+}
+
+/// How much brighter than black the results are, a.png and b.jpg, in [0, 1].
+fn brightness(world: &World) -> [f32; 2] {
+    ["a.png", "b.png"].map(|name| f32::from(open(&world.output.join(name)).samples[0]) / 255.0)
+}
+
+fn black(world: &World) {
+    let picture = Picture::new(Size::new(16, 16), 3);
+    world.put("a.png", png(&picture));
+    world.put("b.jpg", jpeg(&picture));
+}
+
+#[test]
+fn jpeg_is_told_as_photo_and_png_as_clean_unless_the_user_says_so() {
+    let world = World::new();
+    black(&world);
+    let near = |found: [f32; 2], sources: [Source; 2]| {
+        let expected = sources.map(|source| TOLD * source.value());
+        assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 0.01), "{found:?} {expected:?}");
+    };
+    let said = once(&world, &[telling()], &[]);
+    assert_eq!(said.code(), 0, "{said:?}");
+    near(brightness(&world), [Source::Clean, Source::Photo]);
+    let receipts = fs::read_to_string(world.output.join("receipts.jsonl")).expect("there");
+    assert!(receipts.contains("\"told\":{\"source\":\"photo\",\"asked\":false}"), "{receipts}");
+    // What was asked for is another result, and asking again is not.
+    let said = once(&world, &[telling()], &["--source", "heavy"]);
+    assert!(said.stderr.contains("2 done, 0 already there"), "{said:?}");
+    near(brightness(&world), [Source::Heavy, Source::Heavy]);
+    let said = once(&world, &[telling()], &["--source", "heavy"]);
+    assert!(said.stderr.contains("0 done, 2 already there"), "{said:?}");
+    let said = once(&world, &[telling()], &[]);
+    assert!(said.stderr.contains("2 done, 0 already there"), "{said:?}");
+}
+
+#[test]
+fn a_model_without_ears_is_not_told() {
+    let world = World::new();
+    black(&world);
+    let said = once(&world, &[onnx::mean_card()], &["--source", "photo"]);
+    assert_eq!(said.code(), 2);
+    assert!(said.stderr.contains("cannot be told that pictures are photo"), "{said:?}");
+    let said = once(&world, &[onnx::mean_card()], &["--source", "sharp"]);
+    assert_eq!(said.code(), 2);
+    assert!(said.stderr.contains("clean, photo or heavy is"), "{said:?}");
+    let said = once(&world, &[onnx::mean_card()], &[]);
+    assert_eq!(said.code(), 0, "{said:?}");
+    assert_eq!(brightness(&world), [0.0, 0.0]);
+}
+
+fn pair() -> [ModelCard; 2] {
+    let int8 = ModelCard { name: "small".into(), precision: Precision::Int8, ..onnx::mean_card() };
+    [ModelCard { int8: Some("small.onnx".into()), ..onnx::mean_card() }, int8]
+}
+
+#[test]
+fn precision_chooses_the_file() {
+    let world = World::new();
+    world.put("a.png", png(&pattern(9, 9, 3)));
+    let runs = |words: &[&str]| {
+        let said = once(&world, &pair(), words);
+        assert_eq!(said.code(), 0, "{said:?}");
+        if said.stderr.contains("model small on cpu") { Precision::Int8 } else { Precision::F32 }
+    };
+    assert_eq!(runs(&["--precision", "int8"]), Precision::Int8);
+    assert_eq!(runs(&["--precision", "f32"]), Precision::F32);
+    let fast = if machine::multiplies_bytes() { Precision::Int8 } else { Precision::F32 };
+    assert_eq!(runs(&[]), fast);
+    // Only where it was asked for by name must it be there.
+    fs::remove_file(world.root.path().join("small.onnx")).expect("it was there");
+    let said = once(&world, &pair()[..1], &[]);
+    assert_eq!(said.code(), 0, "{said:?}");
+}
+
+#[test]
+fn a_promised_precision_is_kept_or_refused() {
+    let world = World::new();
+    world.put("a.png", png(&pattern(9, 9, 3)));
+    let refusal = |cards: &[ModelCard], sentence: &str| {
+        let said = once(&world, cards, &["--precision", "int8"]);
+        assert_eq!(said.code(), 2, "{said:?}");
+        assert!(said.stderr.contains(sentence), "{said:?}");
+    };
+    refusal(&[onnx::mean_card()], "names no int8 version of itself");
+    let [named, other] = pair();
+    let golden = contract::golden::Golden { expected: vec![0; 3 * 4 * 9], ..other.golden.clone() };
+    refusal(&[named, ModelCard { scale: 3, golden, ..other }], "but is another model");
+}
+
+#[test]
+fn models_are_listed_with_what_a_strength_costs() {
+    let world = World::new();
+    let folder = world.root.path().join("models");
+    onnx::tiny(&folder);
+    let mut card = onnx::sample_card();
+    card.name = "fine".into();
+    card.int8 = Some("fine-int8.onnx".into());
+    card.sources = vec![Source::Clean, Source::Photo];
+    card.facts = [("0", "0.00"), ("0.25", "-0.21"), ("1", "-2.90")]
+        .map(|(at, loss)| (format!("score.strength.{at}"), loss.to_owned()))
+        .into();
+    fs::write(folder.join("fine.onnx"), onnx::model(&card)).expect("writable");
+    fs::write(folder.join("torn.onnx"), "no model").expect("writable");
+    let list = || {
+        let words: [OsString; 3] = ["models".into(), "--folder".into(), (&folder).into()];
+        said(&mut onestep(world.root.path(), &words))
+    };
+    let told = list();
+    assert_eq!(told.code(), 0, "{told:?}");
+    for line in [
+        "fine: enlarges ×2, CC0-1.0, ",
+        "  strength  0.5 unless you say another",
+        "  PSNR beside strength 0, measured on held-out pictures: 0.25: -0.21 dB, 1: -2.90 dB",
+        "  source    clean, photo",
+        "  precision f32, int8 (fine-int8.onnx)",
+        "tiny: enlarges ×2",
+        "/torn.onnx\n  cannot be used: ",
+    ] {
+        assert!(told.stdout.contains(line), "{line}\n{told:?}");
+    }
+    assert!(!told.stdout.contains("tiny-mean:"), "a companion is told with its model: {told:?}");
+    fs::remove_dir_all(&folder).expect("ours");
+    fs::create_dir(&folder).expect("ours");
+    let none = list();
+    assert_eq!(none.code(), 2, "{none:?}");
+    assert!(none.stderr.contains("there is no model (.onnx) in any of these folders"), "{none:?}");
+}

@@ -1,0 +1,249 @@
+//! `tools quantize FILE.onnx`: an int8 version of a model file and of its companion, for CPUs that multiply
+//! bytes (VNNI). Ranges come from calibration crops; what it costs in dB is measured on held-out ones. Reads
+//! as the list of its steps.
+
+mod ranges;
+mod rewrite;
+
+use crate::data::{Corpus, CorpusOptions, DataError, Pair, Random};
+use crate::export::proto::{Model, Pair as Entry};
+use crate::export::{golden_of, measure_halo};
+use crate::inspect::{InspectError, card};
+use crate::measure::psnr_y;
+use crate::onnx::{Asked, OnnxError, OnnxModel};
+use crate::run_folder::replace;
+use contract::card::{ModelCard, Precision, Role};
+use contract::pixels::Picture;
+use contract::source::Source;
+use prost::Message;
+use ranges::Observed;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Seed of everything that is drawn.
+const SEED: u64 = 1;
+
+/// What to quantise, and by what.
+#[derive(Debug, Clone)]
+pub struct QuantizeChoices {
+    /// The model file; its companion lies beside it.
+    pub file: PathBuf,
+    /// Folder of pictures.
+    pub data: PathBuf,
+    /// Pictures that measure the loss; the others calibrate.
+    pub held_out: BTreeSet<String>,
+    /// Calibration crops.
+    pub crops: usize,
+    /// Convolutions that stay f32, by name.
+    pub keep: BTreeSet<String>,
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum QuantizeError {
+    /// A model file.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: InspectError,
+    },
+    /// It is int8 already.
+    #[error("{}: is quantised already", .0.display())]
+    Already(PathBuf),
+    /// No data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// ONNX Runtime's own words.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// A file cannot be written.
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// One file that was quantised.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quantised {
+    /// Where it lies.
+    pub file: PathBuf,
+    /// Convolutions that are int8 now.
+    pub convolutions: usize,
+    /// PSNR-Y of the f32 file and of this one on the held-out crops, at strength 0 (a mean file) or 1, dB.
+    pub psnr_y: [f64; 2],
+    /// PSNR-Y of this one against the f32 file's own results, dB.
+    pub agreement: f64,
+}
+
+impl fmt::Display for Quantised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [before, after] = self.psnr_y;
+        write!(
+            f,
+            "{} convolutions in int8, held-out crops {before:.3} → {after:.3} dB, {:.1} dB from f32: {}",
+            self.convolutions,
+            self.agreement,
+            self.file.display()
+        )
+    }
+}
+
+/// Quantises a file and its companion, and lets the f32 files name them.
+///
+/// # Errors
+/// See [`QuantizeError`].
+pub fn quantize(choices: &QuantizeChoices) -> Result<Vec<Quantised>, QuantizeError> {
+    let told = read_card(&choices.file)?;
+    let companion = told.companion.as_ref().map(|name| choices.file.with_file_name(name));
+    let mut options = CorpusOptions {
+        folder: choices.data.clone(),
+        held_out: choices.held_out.clone(),
+        only_held_out: false,
+        scale: told.scale,
+        min_side: 64,
+        seed: SEED,
+    };
+    let mut calibration = Corpus::load(&options)?.pairs;
+    let step = calibration.len().div_ceil(choices.crops.max(1));
+    calibration = calibration.into_iter().step_by(step.max(1)).collect();
+    options.only_held_out = !choices.held_out.is_empty();
+    let judges: Vec<Pair> = Corpus::load(&options)?.pairs.into_iter().take(24).collect();
+    // The companion first: the file's card names it.
+    let files = companion.iter().chain([&choices.file]);
+    files.map(|file| one(file, choices, &calibration, &judges)).collect()
+}
+
+fn read_card(path: &Path) -> Result<ModelCard, QuantizeError> {
+    let told = card(path).map_err(|source| QuantizeError::File { path: path.to_owned(), source })?;
+    if told.precision == Precision::Int8 { Err(QuantizeError::Already(path.to_owned())) } else { Ok(told) }
+}
+
+/// `dir/sr-x4.onnx` → `sr-x4-int8.onnx`.
+fn int8_name(name: &str) -> String {
+    format!("{}-int8.onnx", name.trim_end_matches(".onnx"))
+}
+
+fn one(
+    file: &Path,
+    choices: &QuantizeChoices,
+    calibration: &[Pair],
+    judges: &[Pair],
+) -> Result<Quantised, QuantizeError> {
+    let told = read_card(file)?;
+    let broken = |source| QuantizeError::File { path: file.to_owned(), source };
+    let write = |path: &Path, bytes: &[u8]| {
+        replace(path, bytes).map_err(|source| QuantizeError::Write { path: path.to_owned(), source })
+    };
+    let bytes = std::fs::read(file).map_err(|error| broken(error.into()))?;
+    let model = Model::decode(&bytes[..]).map_err(|e| broken(InspectError::NoModel(e.to_string())))?;
+    let graph = model.graph.as_ref().ok_or_else(|| broken(InspectError::NoModel("no graph".into())))?;
+
+    let needed = rewrite::values(graph, &choices.keep);
+    let draft = file.with_extension("draft");
+    write(&draft, &watched(&model, &needed).encode_to_vec())?;
+    let ranges = observe(&draft, &told, &needed, calibration)?;
+    let mut coded = model.clone();
+    let graph = coded.graph.as_mut().expect("it was there");
+    let convolutions = rewrite::rewrite(graph, &choices.keep, &ranges).len();
+    write(&draft, &coded.encode_to_vec())?;
+
+    let mut session = OnnxModel::open(&draft, told.scale, 2)?;
+    let golden = golden_of(&mut session, &told.golden.image, told.golden_context(), told.scale)?;
+    // Rounding hides what fades out, and makes steps of what does not quite.
+    let pictures: Vec<Picture> = judges.iter().take(3).map(|pair| pair.large.clone()).collect();
+    let halo = measure_halo(&mut session, &pictures, told.receptive_field)?.max(told.halo);
+    let name = int8_name(&file.file_name().map(|n| n.to_string_lossy()).unwrap_or_default());
+    let card = ModelCard {
+        name: name.trim_end_matches(".onnx").to_owned(),
+        precision: Precision::Int8,
+        halo,
+        int8: None,
+        companion: told.companion.as_deref().map(int8_name),
+        golden,
+        ..told.clone()
+    };
+    coded.metadata_props = entries(&card);
+    let path = file.with_file_name(&name);
+    write(&path, &coded.encode_to_vec())?;
+    std::fs::remove_file(&draft).map_err(|source| QuantizeError::Write { path: draft.clone(), source })?;
+    let named = Model { metadata_props: entries(&ModelCard { int8: Some(name), ..told.clone() }), ..model };
+    write(file, &named.encode_to_vec())?;
+    let (psnr_y, agreement) = compare(file, &path, &told, judges)?;
+    Ok(Quantised { file: path, convolutions, psnr_y, agreement })
+}
+
+fn entries(card: &ModelCard) -> Vec<Entry> {
+    card.to_pairs().into_iter().map(|(key, value)| Entry { key, value }).collect()
+}
+
+/// The model with some inner values as outputs too.
+fn watched(model: &Model, values: &BTreeSet<String>) -> Model {
+    let mut watched = model.clone();
+    let graph = watched.graph.as_mut().expect("it was there");
+    let like = graph.output[0].r#type.clone().map(|mut kind| {
+        if let Some(tensor) = &mut kind.tensor_type {
+            tensor.shape = None;
+        }
+        kind
+    });
+    let outputs = values.iter().filter(|name| graph.output.iter().all(|output| output.name != **name));
+    let outputs: Vec<_> = outputs
+        .map(|name| crate::export::proto::ValueInfo { name: name.clone(), r#type: like.clone() })
+        .collect();
+    graph.output.extend(outputs);
+    watched
+}
+
+/// Ranges over the calibration crops, each told the next source the model knows.
+fn observe(
+    file: &Path,
+    told: &ModelCard,
+    values: &BTreeSet<String>,
+    calibration: &[Pair],
+) -> Result<BTreeMap<String, rewrite::Range>, OnnxError> {
+    let mut model = OnnxModel::open(file, told.scale, 2)?;
+    let mut observed: BTreeMap<&str, Observed> =
+        values.iter().map(|name| (name.as_str(), Observed::default())).collect();
+    let mut random = Random::new(&[SEED]);
+    for (index, pair) in calibration.iter().enumerate() {
+        let source = told.sources.get(index % told.sources.len().max(1)).copied().unwrap_or(Source::Clean);
+        let small = crate::data::degrade(&pair.small, source, &mut random);
+        let asked = Asked { seed: index as u64, strength: 1.0, source };
+        model.observe(&small, asked, &mut |name, seen| {
+            if let Some(one) = observed.get_mut(name) {
+                one.see(seen, &mut random);
+            }
+        })?;
+    }
+    Ok(observed.into_iter().map(|(name, one)| (name.to_owned(), one.best())).collect())
+}
+
+/// ([PSNR-Y before, after], PSNR-Y of after against before), means over the crops.
+fn compare(
+    before: &Path,
+    after: &Path,
+    told: &ModelCard,
+    judges: &[Pair],
+) -> Result<([f64; 2], f64), OnnxError> {
+    let mut models = [OnnxModel::open(before, told.scale, 2)?, OnnxModel::open(after, told.scale, 2)?];
+    let strength = if told.role == Role::Sample { 1.0 } else { 0.0 };
+    let (mut psnr, mut agreement) = ([0.0; 2], 0.0);
+    for pair in judges {
+        let mut results = Vec::new();
+        for (model, sum) in models.iter_mut().zip(&mut psnr) {
+            let asked = Asked::clean(SEED, strength);
+            let result = model.enlarge(&pair.small, told.receptive_field, asked)?.to_picture();
+            *sum += psnr_y(&result, &pair.large, told.scale) / judges.len() as f64;
+            results.push(result);
+        }
+        agreement += psnr_y(&results[1], &results[0], told.scale) / judges.len() as f64;
+    }
+    Ok((psnr, agreement))
+}

@@ -1,7 +1,8 @@
 //! The words of the command line. The only file that names `clap`. Knows words and ranges, not what they do.
 
-use crate::edge::model::{Device, Wanted};
+use crate::edge::model::Device;
 use crate::plan::MAX_STRENGTH;
+use crate::work::precision::Wanted;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use contract::source::Source;
 use std::path::PathBuf;

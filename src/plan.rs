@@ -5,8 +5,9 @@ use crate::edge::model::{Device, Facts};
 use crate::error::StartError;
 use crate::work::backoff::Backoff;
 use crate::work::mark::Fingerprint;
+use crate::work::precision::Wanted;
 use crate::work::told::Telling;
-use contract::card::{ModelCard, Role};
+use contract::card::{ModelCard, Precision, Role};
 use contract::geometry::{Size, TileGrid};
 use contract::source::Source;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,8 @@ pub struct Choice {
     pub seed: Option<u64>,
     /// What the model is told of pictures, or `None`: as their format has it.
     pub source: Option<Source>,
+    /// What the processor computes with.
+    pub precision: Wanted,
     /// Cores to use.
     pub threads: usize,
     /// Limits.
@@ -222,6 +225,8 @@ pub struct Encoding {
     pub model_sha256: String,
     /// For marks: λ.
     pub strength: f32,
+    /// For marks: what it computes with.
+    pub precision: Precision,
     /// For marks: where the network runs.
     pub device: String,
 }
@@ -253,7 +258,13 @@ impl Plan {
         let (sha256, strength) = (facts.sha256.clone(), facts.strength);
         let telling = Telling::new(&facts.card.sources, choice.source)
             .map_err(|problem| StartError::Model { name: facts.card.name.clone(), problem })?;
-        let wanted = Fingerprint { model_sha256: sha256.clone(), strength, seed: choice.seed, telling };
+        let wanted = Fingerprint {
+            model_sha256: sha256.clone(),
+            strength,
+            seed: choice.seed,
+            telling,
+            precision: choice.precision,
+        };
         let done = wanted.to_text();
         let failed = format!("{done} {:?} version {}", choice.limits, env!("CARGO_PKG_VERSION"));
         let (output, limits) = (choice.output.clone(), choice.limits);
@@ -280,6 +291,7 @@ impl Plan {
                 model: facts.card.name.clone(),
                 model_sha256: sha256,
                 strength,
+                precision: facts.card.precision,
                 device: facts.device.to_string(),
             },
             recording: Recording { output, limits, done, failed, once: choice.once },
@@ -344,7 +356,7 @@ impl Tiling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::card::{Precision, Task};
+    use contract::card::Task;
     use contract::golden::Golden;
     use contract::pixels::Picture;
 
@@ -395,6 +407,7 @@ mod tests {
             output: "/out".into(),
             seed: None,
             source: None,
+            precision: Wanted::Auto,
             threads: 2,
             limits: Limits { memory_mb, ..Limits::default() },
             reserve_mb: 0,

@@ -3,8 +3,9 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
-use onestep::edge::model::{Device, Opened, Request, Wanted, open};
+use onestep::edge::model::{Device, Opened, Request, open};
 use onestep::edge::{library, model_file};
+use onestep::work::precision::Wanted;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

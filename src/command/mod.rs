@@ -12,7 +12,7 @@ mod why;
 
 use crate::cli::{Cli, Command};
 use crate::crew::Crew;
-use crate::edge::model::{self, Device, Opened, Request, Wanted};
+use crate::edge::model::{self, Device, Opened, Request};
 use crate::edge::progress::Progress;
 use crate::edge::{library, logging, model_file, signals, store};
 use crate::error::{CommandError, End, Exit, Fatal, StartError};
@@ -62,7 +62,6 @@ struct Order<'a> {
     model_folder: Option<&'a Path>,
     strength: Option<f32>,
     device: Device,
-    precision: Wanted,
     state: Option<&'a Path>,
     choice: Choice,
 }
@@ -78,7 +77,7 @@ fn plan(order: &Order<'_>) -> Result<(Plan, Opened), StartError> {
         file,
         strength: order.strength,
         device: order.device,
-        precision: order.precision,
+        precision: order.choice.precision,
         threads: order.choice.threads,
     };
     let opened = model::open(&library, &request)?;

@@ -30,12 +30,12 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
         model_folder: None,
         strength: words.strength,
         device: words.device,
-        precision: words.precision,
         state: words.state.as_deref(),
         choice: Choice {
             output: absolute(&words.output),
             seed: words.seed,
             source: words.source,
+            precision: words.precision,
             threads: words.threads.map_or_else(default_threads, usize::from),
             limits: Limits {
                 memory_mb: words.memory_mb.unwrap_or_else(default_memory_mb),

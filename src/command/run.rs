@@ -40,12 +40,12 @@ pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<
         model_folder: config.model_folder.as_deref(),
         strength: config.strength,
         device: config.device,
-        precision: config.precision,
         state: config.state.as_deref(),
         choice: Choice {
             output: absolute(&config.output),
             seed: config.seed,
             source: config.source,
+            precision: config.precision,
             threads: config.threads,
             limits: config.limits,
             reserve_mb: config.reserve_mb,

@@ -4,9 +4,10 @@
 mod raw;
 
 use crate::edge::machine;
-use crate::edge::model::{Device, Wanted};
+use crate::edge::model::Device;
 use crate::error::StartError;
 use crate::plan::{Limits, MAX_STRENGTH, Supervision, default_threads};
+use crate::work::precision::Wanted;
 use contract::source::Source;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

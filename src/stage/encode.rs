@@ -12,6 +12,7 @@ use crate::plan::Encoding;
 use crate::pulse::Pulse;
 use crate::work::mark::Mark;
 use crate::work::naming::text_of;
+use contract::card::Precision;
 use crossbeam_channel::Receiver;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -112,6 +113,7 @@ fn mark(options: &Encoding, opened: &Opened) -> Mark {
         strength: options.strength,
         seed: opened.seed,
         told: opened.told,
+        int8: options.precision == Precision::Int8,
         device: options.device.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }

@@ -2,7 +2,9 @@
 //! redo or refuse. Knows neither PNG nor JSON.
 
 use crate::error::JobError;
+use crate::work::precision::Wanted;
 use crate::work::told::{Telling, Told};
+use contract::card::Precision;
 use serde::{Deserialize, Serialize};
 
 /// Bytes and times of a file: changes when the file does. The modification time alone can be set back by
@@ -30,7 +32,7 @@ pub struct Mark {
     pub sha256: String,
     /// Name of the model, from its card.
     pub model: String,
-    /// SHA-256 of the model file, hexadecimal.
+    /// SHA-256 of the model's f32 file, hexadecimal.
     pub model_sha256: String,
     /// The λ of out = μ + λ·(sample − μ).
     pub strength: f32,
@@ -39,6 +41,9 @@ pub struct Mark {
     /// What the model was told of the picture, if it can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
+    /// Whether the model's int8 version did it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub int8: bool,
     /// The device that really did it.
     pub device: String,
     /// Version of onestep.
@@ -56,14 +61,16 @@ pub struct Fingerprint {
     pub seed: Option<u64>,
     /// What the model is told of pictures.
     pub telling: Telling,
+    /// In which precision.
+    pub precision: Wanted,
 }
 
 impl Fingerprint {
     /// As text, for the ledger and receipts: equal where a result would be.
     pub fn to_text(&self) -> String {
         let seed = self.seed.map_or_else(|| "content".to_owned(), |seed| seed.to_string());
-        let told = self.telling.to_text();
-        format!("model {} strength {} seed {seed}{told}", self.model_sha256, self.strength)
+        let (told, precision) = (self.telling.to_text(), self.precision.to_text());
+        format!("model {} strength {} seed {seed}{told}{precision}", self.model_sha256, self.strength)
     }
 }
 
@@ -98,6 +105,7 @@ pub fn answer(standing: &Standing, source: &str, stamp: Stamp, wanted: &Fingerpr
             let same_options = mark.model_sha256 == wanted.model_sha256
                 && mark.strength == wanted.strength
                 && wanted.telling.agrees(mark.told)
+                && wanted.precision.accepts(if mark.int8 { Precision::Int8 } else { Precision::F32 })
                 && Some(mark.seed) == wanted.seed.or_else(|| seed_of(&mark.sha256));
             if same_file && same_options { Answer::AlreadyThere } else { Answer::Do }
         }
@@ -130,13 +138,20 @@ mod tests {
             strength: 0.25,
             seed: 255,
             told: Some(Told { source: Source::Photo, asked: false }),
+            int8: true,
             device: "cpu".into(),
             version: "0.1.0".into(),
         }
     }
 
     fn wanted() -> Fingerprint {
-        Fingerprint { model_sha256: "feed".into(), strength: 0.25, seed: None, telling: Telling::ByFormat }
+        Fingerprint {
+            model_sha256: "feed".into(),
+            strength: 0.25,
+            seed: None,
+            telling: Telling::ByFormat,
+            precision: Wanted::Auto,
+        }
     }
 
     #[track_caller]
@@ -160,6 +175,10 @@ mod tests {
         check("a/b.jpg", (10, -5), &Fingerprint { strength: 0.3, ..wanted() }, false, Answer::Do);
         let telling = Telling::Always(Source::Photo);
         check("a/b.jpg", (10, -5), &Fingerprint { telling, ..wanted() }, false, Answer::Do);
+        let precision = Wanted::F32;
+        check("a/b.jpg", (10, -5), &Fingerprint { precision, ..wanted() }, false, Answer::Do);
+        let precision = Wanted::Int8;
+        check("a/b.jpg", (10, -5), &Fingerprint { precision, ..wanted() }, false, Answer::AlreadyThere);
         check(
             "a/b.jpg",
             (10, -5),

@@ -10,6 +10,7 @@ pub mod jpeg;
 pub mod known;
 pub mod mark;
 pub mod naming;
+pub mod precision;
 pub mod repeats;
 pub mod settle;
 pub mod stall;

@@ -4,8 +4,9 @@ use crate::support::process::repository;
 use contract::geometry::{Rect, Size, TileGrid};
 use contract::pixels::{Picture, cut_window, to_byte};
 use contract::{card::ModelCard, card::Role, noise};
-use onestep::edge::model::{BatchInput, Device, Model, Request, Wanted, open};
+use onestep::edge::model::{BatchInput, Device, Model, Request, open};
 use onestep::edge::{library, model_file};
+use onestep::work::precision::Wanted;
 
 /// One window through the model, noise of its place.
 fn window(model: &mut dyn Model, picture: &Picture, window: Rect, strength: f32) -> Vec<f32> {

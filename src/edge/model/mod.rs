@@ -86,31 +86,6 @@ impl fmt::Display for Device {
     }
 }
 
-/// What the processor computes with, as asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Wanted {
-    /// Int8 where the model has it and the processor multiplies bytes fast, else f32.
-    #[default]
-    Auto,
-    /// 32-bit floats.
-    F32,
-    /// 8-bit integers.
-    Int8,
-}
-
-impl FromStr for Wanted {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Wanted, String> {
-        match text {
-            "auto" => Ok(Wanted::Auto),
-            "f32" => Ok(Wanted::F32),
-            "int8" => Ok(Wanted::Int8),
-            _ => Err("a precision is auto, f32 or int8".to_owned()),
-        }
-    }
-}
-
 /// Evaluates the golden tile of the model's card. Gives the largest difference from the known answer, in [0,
 /// 1].
 ///

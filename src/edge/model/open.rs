@@ -2,11 +2,12 @@
 //! itself on the card's golden tile. Falls back to the CPU only where `auto` was asked for.
 
 use super::onnx::{OnnxModel, card_of};
-use super::{Device, Model, Wanted, golden_error};
+use super::{Device, Model, golden_error};
 use crate::edge::digest::sha256;
 use crate::edge::library::Library;
 use crate::edge::machine;
 use crate::error::StartError;
+use crate::work::precision::Wanted;
 use contract::card::{ModelCard, Precision, Role};
 use ort::environment::Environment;
 use ort::ep::{self, ExecutionProviderDispatch};
@@ -37,7 +38,8 @@ pub struct Request {
 pub struct Facts {
     /// The card of the file that runs: the companion's, for strength 0.
     pub card: ModelCard,
-    /// SHA-256 of that file.
+    /// SHA-256 of the f32 file, also where its int8 version runs: which of them may follow from the
+    /// processor.
     pub sha256: String,
     /// λ.
     pub strength: f32,
@@ -75,8 +77,8 @@ pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> 
         (_, strength) => strength.unwrap_or(file.card.default_strength),
     };
     let file = serving(&environment, file, strength)?;
-    let Placed { models, device, file } = place(&environment, file, request)?;
     let sha256 = sha256(&file.bytes);
+    let Placed { models, device, file } = place(&environment, file, request)?;
     Ok(Opened { models, facts: Facts { card: file.card, sha256, strength, device } })
 }
 

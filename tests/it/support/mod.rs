@@ -21,6 +21,7 @@ use onestep::stage::record::Summary;
 use onestep::stop::{Stop, StopHandle, stop_pair};
 use onestep::work::known::State;
 use onestep::work::naming::RECEIPTS;
+use onestep::work::precision::Wanted;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Write, stderr};
@@ -131,6 +132,7 @@ impl Bench {
             output: world.output.clone(),
             seed: None,
             source: None,
+            precision: Wanted::Auto,
             threads: workers,
             limits: Limits::default(),
             reserve_mb: 0,

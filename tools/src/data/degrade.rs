@@ -135,7 +135,8 @@ mod tests {
 
     fn picture() -> Picture {
         let size = Size::new(40, 24);
-        let samples = (0..size.area() * 3).map(|i| ((i * i / 7) % 200 + 20) as u8).collect();
+        // A ramp with a step in it.
+        let samples = (0..size.area() * 3).map(|i| ((i / 3 % 40) * 3 + i / 1440 * 90) as u8).collect();
         Picture { size, channels: 3, samples }
     }
 

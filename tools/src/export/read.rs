@@ -58,23 +58,55 @@ fn below(all: &Weights, prefix: &str) -> Weights {
 /// If the file is not one of ours or of other sizes.
 pub fn super_resolution_weights(path: &Path, session: &Session) -> Result<Saved, String> {
     let all = constants(path)?;
-    let mut tensors =
-        vec![("mean".to_owned(), session.mean.params.with_named(&below(&all, "mean."))?.flat())];
-    let sampler = &session.sampler.trainee.params;
-    let Some(colour) = all.get("residual.colour.weight") else {
-        tensors.push(("scale".into(), session.scale.params.flat()));
-        tensors.push(("sampler".into(), sampler.flat()));
-        return Ok(Saved::new(tensors));
+    let plane = |weight: &Weight| Tensor::from_slice(&weight.values).view(&weight.shape[..]);
+    let under = |prefix: &str, weights: &Weights| -> Vec<(String, Tensor)> {
+        weights.iter().map(|(name, weight)| (format!("{prefix}.{name}"), plane(weight))).collect()
     };
-    tensors.push(("scale".into(), session.scale.params.with_named(&below(&all, "scale."))?.flat()));
-    tensors
-        .push(("sampler".into(), sampler.with_named(&unfolded(&below(&all, "sampler."), session))?.flat()));
+    let mut mean = below(&all, "mean.");
+    mean.extend(told(&all));
+    unfold(&mut mean);
+    let mut tensors = under("mean", &mean);
+    let Some(colour) = all.get("residual.colour.weight") else { return Ok(Saved::new(tensors)) };
+    tensors.extend(under("scale", &below(&all, "scale.")));
+    tensors.extend(under("sampler", &unfolded(&below(&all, "sampler."), session)));
     tensors.push(("opponent".into(), Tensor::from_slice(&opponent_rms(colour, session.recipe.scale))));
     let of = |name: &str| all.get(name).ok_or_else(|| format!("it lacks {name}"));
-    let plane = |weight: &Weight| Tensor::from_slice(&weight.values).view(&weight.shape[..]);
     tensors.push(("feature_mean".into(), plane(of("features.mean")?)));
     tensors.push(("feature_std".into(), plane(of("features.inverse_std")?).reciprocal()));
     Ok(Saved::new(tensors))
+}
+
+/// A folded kernel W as the branches that train: plain = W − identity, and nothing composed yet.
+fn unfold(mean: &mut Weights) {
+    let folded = |name: &&String| {
+        let block = name.strip_prefix("block").and_then(|rest| rest.strip_suffix(".weight"));
+        block.is_some_and(|number| !number.contains('.'))
+    };
+    let names: Vec<String> = mean.keys().filter(folded).cloned().collect();
+    for name in names {
+        let Some(plain) = mean.get_mut(&name) else { continue };
+        let (width, area) = (plain.shape[0], plain.shape[2] * plain.shape[3]);
+        for channel in 0..width {
+            plain.values[((channel * width + channel) * area + area / 2) as usize] -= 1.0;
+        }
+        let shape = vec![width, 2 * width, plain.shape[2], plain.shape[3]];
+        let values = vec![0.0; shape.iter().product::<i64>() as usize];
+        mean.insert(name.replace(".weight", ".expand.weight"), Weight { shape, values });
+    }
+}
+
+/// What the source adds, as the two columns of one layer again; nothing in files that are not told it.
+fn told(all: &Weights) -> Weights {
+    let of = |name: &str| all.get(&format!("mean.source.{name}")).map(|weight| &weight.values);
+    let (Some(linear), Some(square), Some(bias)) = (of("linear"), of("square"), of("bias")) else {
+        return Weights::new();
+    };
+    let width = bias.len() as i64;
+    let values = linear.iter().zip(square).flat_map(|(l, s)| [*l, *s]).collect();
+    Weights::from([
+        ("source.weight".into(), Weight { shape: vec![width, 2], values }),
+        ("source.bias".into(), Weight { shape: vec![width], values: bias.clone() }),
+    ])
 }
 
 /// The consistency net's layers without the preconditioning that serving folded into the first and the last.

@@ -194,6 +194,28 @@ impl Params {
         if taken == 0 { Err("none of its weights belongs to this network".into()) } else { Ok(copy) }
     }
 
+    /// Takes over those of `named` that have this network's names and shapes; gives the share of this
+    /// network's values that they are. A network for another scale shares its body, not its ends.
+    pub fn adopt(&self, named: &BTreeMap<String, Tensor>) -> f64 {
+        let _guard = tch::no_grad_guard();
+        let mut taken = 0;
+        for (entry, leaf) in self.layout.entries.iter().zip(&self.leaves) {
+            if let Some(tensor) = named.get(&entry.name).filter(|tensor| tensor.size() == entry.shape) {
+                leaf.shallow_clone().copy_(tensor);
+                taken += entry.count();
+            }
+        }
+        taken as f64 / self.layout.total.max(1) as f64
+    }
+
+    /// Every weight by name, in PyTorch's shapes and order.
+    pub fn tensors(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        let one = |(entry, leaf): (&Entry, &Tensor)| {
+            (format!("{prefix}.{}", entry.name), leaf.detach().contiguous())
+        };
+        self.layout.entries.iter().zip(&self.leaves).map(one).collect()
+    }
+
     /// `x` N×I×H×W (any float kind) → N×O×H×W of the same kind; weights are cast to it.
     pub fn conv(&self, layer: Conv, x: &Tensor) -> Tensor {
         self.conv_by(layer, &self.leaves[layer.weight], x)

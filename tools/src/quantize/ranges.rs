@@ -58,15 +58,17 @@ impl Observed {
 mod tests {
     use super::*;
 
+    /// One value a little beyond the others is not worth coarser steps for all; values far beyond are.
     #[test]
-    fn an_outlier_does_not_coarsen_everything() {
-        let mut random = Random::new(&[1]);
-        let mut values: Vec<f32> = (0..30_000).map(|_| random.normal() as f32).collect();
-        values.push(400.0);
-        let mut observed = Observed::default();
-        observed.see(&values, &mut random);
-        let range = observed.best();
-        assert!(range.scale < 0.05, "{range:?}");
-        assert!(range.rounded(3.5) > 3.0, "most of the tail is covered: {range:?}");
+    fn rare_extremes_are_weighed_against_coarser_steps() {
+        let best = |extremes: &[f32]| {
+            let mut observed = Observed::default();
+            let values: Vec<f32> =
+                (0..50_000).map(|i| i as f32 / 50_000.0).chain(extremes.to_vec()).collect();
+            observed.see(&values, &mut Random::new(&[1]));
+            observed.best().scale * 255.0
+        };
+        assert!(best(&[1.15]) < 1.01, "{}", best(&[1.15]));
+        assert!(best(&[4.0, 4.0, 4.0]) > 3.9, "{}", best(&[4.0, 4.0, 4.0]));
     }
 }

@@ -42,6 +42,15 @@ impl Saved {
         self.0.get(name).map(Tensor::shallow_clone)
     }
 
+    /// The tensors whose names begin with `prefix` and a dot, without both.
+    pub fn below(&self, prefix: &str) -> BTreeMap<String, Tensor> {
+        let strip = |(name, tensor): (&String, &Tensor)| {
+            let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
+            Some((rest.to_owned(), tensor.shallow_clone()))
+        };
+        self.0.iter().filter_map(strip).collect()
+    }
+
     /// Doubles by name; an absent one is empty.
     pub fn numbers(&self, name: &str) -> Vec<f64> {
         self.find(name).and_then(|t| Vec::<f64>::try_from(t.to_kind(Kind::Double)).ok()).unwrap_or_default()

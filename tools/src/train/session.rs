@@ -17,6 +17,9 @@ use tch::{Device, Kind, Tensor};
 /// Batches over which the mean net's residuals and features are measured.
 const CALIBRATION_BATCHES: u64 = 48;
 
+/// A start that gives the mean net less than this share of its weights is another network's.
+const LEAST_START: f64 = 0.5;
+
 /// The networks and everything that changes while they train.
 #[derive(Debug)]
 pub struct Session {
@@ -81,22 +84,30 @@ impl Session {
     }
 
     /// Starts from shipped weights (a weights.safetensors, or what was read out of an ONNX file) instead of
-    /// fresh ones, with fresh moments.
+    /// fresh ones, with fresh moments. What belongs to another scale or is missing stays fresh, and the log
+    /// says so.
     ///
     /// # Errors
-    /// If they belong to other networks.
+    /// If the mean net finds less than half of its weights.
     pub fn init_from(&mut self, saved: &Saved, path: &Path) -> Result<(), TrainError> {
         let _guard = tch::no_grad_guard();
+        let mut shares = Vec::new();
         for (name, trainee) in self.trainees() {
-            let fits = saved.find(name).filter(|t| t.size() == trainee.params.flat().size());
-            let Some(weights) = fits else {
-                let problem = format!("{}: no weights of this size under {name:?}", path.display());
-                return Err(TrainError::Checkpoint(problem));
-            };
-            for params in [&trainee.params, &trainee.average, &trainee.slow_average] {
-                params.flat().copy_(&weights);
+            let named = saved.below(name);
+            let share = trainee.params.adopt(&named);
+            for params in [&trainee.average, &trainee.slow_average] {
+                params.adopt(&named);
             }
+            shares.push((name, share));
         }
+        let told: Vec<String> =
+            shares.iter().map(|(name, share)| format!("{:.0} % of {name}", 100.0 * share)).collect();
+        if shares[0].1 < LEAST_START {
+            let problem =
+                format!("{}: belongs to other networks: it has {}", path.display(), told.join(", "));
+            return Err(TrainError::Checkpoint(problem));
+        }
+        log::info!("starting from {}: {}", path.display(), told.join(", "));
         self.calibration = self.read_calibration(&|name| saved.find(name));
         Ok(())
     }
@@ -107,7 +118,7 @@ impl Session {
     /// If the disk is full or gone.
     pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
         let mut tensors: Vec<(String, Tensor)> =
-            self.trainees().iter().map(|(name, t)| ((*name).to_owned(), t.average.flat())).collect();
+            self.trainees().iter().flat_map(|(name, trainee)| trainee.average.tensors(name)).collect();
         tensors.extend(self.calibration_tensors());
         save(path, &tensors)
     }

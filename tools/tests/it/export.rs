@@ -11,6 +11,7 @@ use tch::Device;
 use tools::export::read::super_resolution_weights;
 use tools::export::{ExportOptions, PARITY, export};
 use tools::measure::estimate;
+use tools::net::BodyKind;
 use tools::onnx::{Asked, OnnxModel};
 use tools::train::Session;
 
@@ -141,4 +142,44 @@ fn an_exported_file_is_a_start() {
     assert!(apart < 1e-5, "{apart}");
     let refused = super_resolution_weights(&runs.path().join("none.onnx"), &next);
     assert!(refused.is_err());
+}
+
+/// Every body serves what it trained (`export` refuses what differs), folded branches included; a run of the
+/// mean net alone makes the mean's file alone.
+#[test]
+fn every_body_is_exported_and_a_mean_alone_is_too() {
+    for body in [BodyKind::Residual, BodyKind::Folded, BodyKind::Gated] {
+        let runs = tempfile::tempdir().unwrap();
+        let mut recipe = recipe(2);
+        recipe.mean.body = body;
+        recipe.run.stages.truncate(1);
+        assert!(recipe.mean_only());
+        let (mut session, _) = trained(&recipe, runs.path());
+        session.finish(&corpus(&recipe));
+        let picture = corpus(&recipe).pairs[0].small.clone();
+        let options = ExportOptions {
+            default_strength: 0.0,
+            licence: "not stated".into(),
+            facts: Default::default(),
+            pictures: std::slice::from_ref(&picture),
+        };
+        let (files, difference) = export(&session, runs.path(), &options).unwrap();
+        assert!(difference <= PARITY, "{body:?}: {difference}");
+        assert!(files.mean.is_file() && !files.sample.exists());
+        assert_eq!(card(&files.mean).sources, Source::ALL);
+        // What serves is a start again.
+        let mut next = Session::new(recipe.clone(), Device::Cpu);
+        let saved = super_resolution_weights(&files.mean, &next).unwrap();
+        next.init_from(&saved, &files.mean).unwrap();
+        if body == BodyKind::Gated {
+            continue; // Its first convolutions serve as two.
+        }
+        let serving = |session: &Session, params| session.nets.mean.serving(params);
+        let before = serving(&session, &session.mean.average);
+        for (name, weight) in serving(&next, &next.mean.params) {
+            let pairs = weight.values.iter().zip(&before[&name].values);
+            let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(apart < 1e-6, "{body:?} {name}: {apart}");
+        }
+    }
 }

@@ -9,5 +9,6 @@ mod export;
 mod generation;
 mod inspect;
 mod killed;
+mod quantize;
 mod resume;
 mod support;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tch::Device;
 use tools::method::{Method, Solver, cd::Cd, ct::Ct, ict::Ict};
 use tools::progress::Progress;
+use tools::recipe::Preset;
 use tools::run_folder::RunFolder;
 use tools::train::{self, Interrupted, Saved, Session};
 
@@ -80,7 +81,20 @@ fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
     larger.mean.channels = 16;
     let saved = Saved::load(&path).unwrap();
     let refused = Session::new(larger, Device::Cpu).init_from(&saved, &path).unwrap_err().to_string();
-    assert!(refused.ends_with("no weights of this size under \"mean\""), "{refused}");
+    assert!(refused.contains("belongs to other networks: it has "), "{refused}");
+
+    // Another scale shares the body, not the ends.
+    let mut half = recipe(1);
+    (half.preset, half.scale) = (Preset::SrX2, 2);
+    let mut next = Session::new(half, Device::Cpu);
+    let ends = |session: &Session| session.mean.params.named()["output.weight"].values.clone();
+    let body = |session: &Session| session.mean.params.named()["block1.second.weight"].values.clone();
+    let fresh = ends(&next);
+    next.init_from(&saved, &path).unwrap();
+    assert_eq!(
+        (ends(&next), body(&next)),
+        (fresh, session.mean.average.named()["block1.second.weight"].values.clone())
+    );
 }
 
 /// The conditional net trains with every method as the unconditional one does, and twice alike.

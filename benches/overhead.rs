@@ -67,7 +67,7 @@ fn ratio(folder: &Path, set: &str, strength: &str, round: usize) -> f64 {
         let out = folder.join(format!("out-{set}-{strength}-{round}"));
         let (input, out) = (folder.join(set), out.to_str().expect("text").to_owned());
         let threads = THREADS.to_string();
-        let words = ["once", input.to_str().expect("text"), "-o", &out, "--device=cpu"];
+        let words = ["once", input.to_str().expect("text"), "-o", &out, "--device=cpu", "--precision=f32"];
         let more = ["--strength", strength, "--threads", &threads];
         let before = cpu_seconds();
         let ended = onestep(folder, &[&words[..], &more].concat()).status().expect("onestep starts");

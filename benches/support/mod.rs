@@ -87,7 +87,7 @@ pub fn configure(home: &Path, model: &str, strength: f32, threads: usize) -> Pat
     let path = home.join("config.toml");
     let text = format!(
         "[watch]\ninput = \"in\"\noutput = \"out\"\n[model]\nname = \"{model}\"\nstrength = {strength:?}\n\
-         [device]\ndevice = \"cpu\"\nthreads = {threads}\n[service]\nstate = \"state\"\n"
+         [device]\ndevice = \"cpu\"\nprecision = \"f32\"\nthreads = {threads}\n[service]\nstate = \"state\"\n"
     );
     std::fs::write(&path, text).expect("writable");
     path

@@ -68,14 +68,23 @@ fn check(model: &mut dyn Model, picture: &Picture, strength: f32) {
     }
 }
 
-/// One test, since a process may load ONNX Runtime once.
 #[test]
 fn tiled_and_untiled_agree() {
+    agree(Wanted::F32);
+}
+
+#[test]
+fn tiled_and_untiled_agree_in_int8() {
+    agree(Wanted::Int8);
+}
+
+/// A process may load ONNX Runtime once, so a test opens one file.
+fn agree(precision: Wanted) {
     let here = repository();
     let library = library::find(None, None, here, here).expect("scripts/fetch-runtime was run");
     let file = model_file::find("sr-x4", None, here, here).expect("models/sr-x4.onnx is there");
     let request =
-        Request { file, strength: Some(1.0), device: Device::Cpu, precision: Wanted::F32, threads: 1 };
+        Request { file, strength: Some(1.0), device: Device::Cpu, precision, threads: 1 };
     let mut opened = open(&library, &request).expect("the shipped model opens");
     assert_eq!(opened.facts.card.role, Role::Sample);
     for name in ["city.jpg", "grass.jpg"] {

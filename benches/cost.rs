@@ -45,7 +45,9 @@ fn main() {
     for (strength, pair) in ["0", "0.5"].iter().zip(costs.chunks_exact(2)) {
         let mut ratios: Vec<f64> = pair[0].iter().zip(&pair[1]).map(|(f32, int8)| f32 / int8).collect();
         let (middle, least, most) = spread(&mut ratios);
-        print(&format!("strength {strength:3}: int8 is {middle:.2}× as fast (least {least:.2}, most {most:.2})"));
+        print(&format!(
+            "strength {strength:3}: int8 is {middle:.2}× as fast (least {least:.2}, most {most:.2})"
+        ));
     }
     let (middle, least, most) = spread(&mut faster);
     print(&format!(

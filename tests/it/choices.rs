@@ -106,6 +106,12 @@ fn precision_chooses_the_file() {
     assert_eq!(runs(&["--precision", "f32"]), Precision::F32);
     let fast = if machine::multiplies_bytes() { Precision::Int8 } else { Precision::F32 };
     assert_eq!(runs(&[]), fast);
+    // One that does not prove itself here is passed over, unless it was asked for by name.
+    let [named, mut wrong] = pair();
+    wrong.golden.expected[3] = 0x8000;
+    let said = once(&world, &[named.clone(), wrong.clone()], &[]);
+    assert!(said.code() == 0 && said.stderr.contains("model tiny-mean on cpu"), "{said:?}");
+    assert_eq!(once(&world, &[named, wrong], &["--precision", "int8"]).code(), 2);
     // Only where it was asked for by name must it be there.
     fs::remove_file(world.root.path().join("small.onnx")).expect("it was there");
     let said = once(&world, &pair()[..1], &[]);

@@ -124,20 +124,19 @@ fn serving(environment: &Environment, file: File, strength: f32) -> Result<File,
     Ok(companion)
 }
 
-/// The file of the same network in the precision that is wanted; `auto` takes int8 where it is fast.
-fn in_precision(environment: &Environment, file: File, wanted: Wanted) -> Result<File, StartError> {
+/// The int8 version of a file, where it is wanted; `auto` wants it where it is fast.
+fn int8_of(environment: &Environment, file: &File, wanted: Wanted) -> Result<Option<File>, StartError> {
     let name = match (wanted, &file.card.int8) {
-        (Wanted::F32, _) => return Ok(file),
-        (Wanted::Auto, None) => return Ok(file),
-        (Wanted::Auto, Some(_)) if !machine::multiplies_bytes() => return Ok(file),
-        (Wanted::Int8, None) if file.card.precision == Precision::Int8 => return Ok(file),
+        (Wanted::F32, _) | (Wanted::Auto, None) => return Ok(None),
+        (Wanted::Auto, Some(_)) if !machine::multiplies_bytes() => return Ok(None),
+        (Wanted::Int8, None) if file.card.precision == Precision::Int8 => return Ok(None),
         (Wanted::Int8, None) => return Err(refusal(&file.path, "names no int8 version of itself")),
         (_, Some(name)) => name,
     };
     let path = file.path.with_file_name(name);
     if wanted == Wanted::Auto && !path.is_file() {
         log::info!("precision auto: f32, since its int8 version is not there: {}", path.display());
-        return Ok(file);
+        return Ok(None);
     }
     let int8 = read(environment, &path)?;
     let ModelCard { role, scale, sources, .. } = &int8.card;
@@ -146,7 +145,7 @@ fn in_precision(environment: &Environment, file: File, wanted: Wanted) -> Result
             format!("is named as its int8 version by {}, but is another model", file.path.display());
         return Err(refusal(&int8.path, &problem));
     }
-    Ok(int8)
+    Ok(Some(int8))
 }
 
 /// What runs where.
@@ -158,7 +157,15 @@ struct Placed {
 
 fn place(environment: &Environment, file: File, request: &Request) -> Result<Placed, StartError> {
     let cpu = |file: File| {
-        let file = in_precision(environment, file, request.precision)?;
+        if let Some(int8) = int8_of(environment, &file, request.precision)? {
+            match on_cpu(environment, &int8, request.threads) {
+                Ok(models) => return Ok(Placed { models, device: Device::Cpu, file: int8 }),
+                Err(error) if request.precision == Wanted::Auto => {
+                    log::warn!("precision auto: f32, since the int8 version does not prove itself: {error}");
+                }
+                Err(error) => return Err(error),
+            }
+        }
         let models = on_cpu(environment, &file, request.threads)?;
         Ok(Placed { models, device: Device::Cpu, file })
     };

@@ -39,7 +39,8 @@ fn main() {
     for ((strength, precision), costs) in kinds.iter().zip(&mut costs) {
         let (middle, least, most) = spread(costs);
         print(&format!(
-            "strength {strength:3} {precision:4}: {middle:.2} CPU-s per input megapixel (least {least:.2}, most {most:.2})"
+            "strength {strength:3} {precision:4}: {middle:.2} CPU-s per input megapixel \
+             (least {least:.2}, most {most:.2})"
         ));
     }
     for (strength, pair) in ["0", "0.5"].iter().zip(costs.chunks_exact(2)) {

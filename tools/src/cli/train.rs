@@ -27,8 +27,8 @@ pub struct TrainExport {
     /// Training time, e.g. 90m or 1h30m; export and evaluation come on top.
     #[arg(long, default_value = "60m", value_parser = parse_budget)]
     budget: Duration,
-    /// Stages of super-resolution that run, sharing the budget (default: all). `mean` alone makes only the
-    /// mean's file; the others continue from --init-from.
+    /// Stages of super-resolution that run, sharing the budget (default: all but energy). `mean` alone makes
+    /// only the mean's file; the others continue from --init-from.
     #[arg(long, value_enum, value_delimiter = ',', num_args = 1, conflicts_with = "steps")]
     stages: Option<Vec<Stage>>,
     /// Steps of the stages instead of a time: exactly repeatable; 0 leaves one out. Super-resolution has five

@@ -78,7 +78,7 @@ fn tiled_and_untiled_agree_in_int8() {
     agree(Wanted::Int8);
 }
 
-/// A process may load ONNX Runtime once, so a test opens one file.
+/// The shipped model, whole and in tiles, in this precision.
 fn agree(precision: Wanted) {
     let here = repository();
     let library = library::find(None, None, here, here).expect("scripts/fetch-runtime was run");

@@ -1,9 +1,9 @@
 //! The agreement between onestep's trainer and its daemon, and nothing else.
 //!
-//! It answers four questions: how is a picture cut into tiles ([`geometry`]), what numbers does a pixel
-//! become ([`pixels`], [`resample`], [`source`]), where does the noise of a pixel come from ([`noise`]), and
-//! what does a model file say about itself ([`card`])? Both sides compute these with this code, so they
-//! cannot drift apart.
+//! It answers five questions: how is a picture cut into tiles ([`geometry`]), what numbers does a pixel
+//! become ([`pixels`], [`resample`]), where does the noise of a pixel come from ([`noise`]), what is a model
+//! told of a picture ([`source`]), and what does a model file say about itself ([`card`], [`golden`])? Both
+//! sides compute these with this code, so they cannot drift apart.
 //!
 //! No I/O, no threads, no clock, no knowledge of ONNX, of configuration or of training.
 

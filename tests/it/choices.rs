@@ -19,19 +19,18 @@ fn once(world: &World, cards: &[ModelCard], words: &[&str]) -> Said {
             .expect("writable");
     }
     let model = world.root.path().join(format!("{}.onnx", cards[0].name));
-    let fixed: [OsString; 8] = [
+    let fixed: [OsString; 6] = [
         "once".into(),
         (&world.input).into(),
         "-o".into(),
         (&world.output).into(),
         "--model".into(),
         model.into(),
-        "--device".into(),
-        "cpu".into(),
     ];
+    let device: &[&str] = if words.contains(&"--device") { &[] } else { &["--device", "cpu"] };
     said(&mut onestep(
         world.root.path(),
-        &[&fixed[..], &words.iter().map(OsString::from).collect::<Vec<_>>()].concat(),
+        &[&fixed[..], &device.iter().chain(words).map(OsString::from).collect::<Vec<_>>()].concat(),
     ))
 }
 
@@ -103,6 +102,7 @@ fn precision_chooses_the_file() {
         if said.stderr.contains("model small on cpu") { Precision::Int8 } else { Precision::F32 }
     };
     assert_eq!(runs(&["--precision", "int8"]), Precision::Int8);
+    assert_eq!(runs(&["--precision", "int8", "--device", "auto"]), Precision::Int8);
     assert_eq!(runs(&["--precision", "f32"]), Precision::F32);
     let fast = if machine::multiplies_bytes() { Precision::Int8 } else { Precision::F32 };
     assert_eq!(runs(&[]), fast);
@@ -130,6 +130,8 @@ fn a_promised_precision_is_kept_or_refused() {
     refusal(&[onnx::mean_card()], "names no int8 version of itself");
     let [named, other] = pair();
     let golden = contract::golden::Golden { expected: vec![0; 3 * 4 * 9], ..other.golden.clone() };
+    let said = once(&world, &pair(), &["--precision", "int8", "--device", "cuda"]);
+    assert!(said.code() == 2 && said.stderr.contains("GPUs run the f32 file"), "{said:?}");
     refusal(&[named, ModelCard { scale: 3, golden, ..other }], "but is another model");
 }
 

@@ -101,44 +101,31 @@ impl OnnxModel {
         Ok(OnnxModel { session, scale, sample, told })
     }
 
-    /// Evaluates N×3×H×W `image` with noise of the same place; gives N×3×sH×sW, not clipped. A mean file
-    /// ignores noise and strength, an older one the source.
-    ///
-    /// # Errors
-    /// ONNX Runtime's words.
-    pub fn run(
-        &mut self,
-        image: &[f32],
-        n: usize,
-        size: Size,
-        noise: &[f32],
-        asked: Asked,
-    ) -> Result<Vec<f32>, OnnxError> {
-        let outputs = self.evaluate(image, n, size, noise, asked)?;
-        Ok(outputs["output"].try_extract_tensor::<f32>()?.1.to_vec())
-    }
-
+    /// Evaluates the part `window` of a picture, mirrored where it leaves it, with noise of the absolute
+    /// place. A mean file is given neither noise nor strength, an older one no source.
     fn evaluate(
         &mut self,
-        image: &[f32],
-        n: usize,
-        size: Size,
-        noise: &[f32],
+        small: &Picture,
+        window: Rect,
         asked: Asked,
     ) -> Result<SessionOutputs<'_>, OnnxError> {
-        let large = size.times(self.scale);
-        let (strengths, sources) = (vec![asked.strength; n], vec![asked.source.value(); n]);
-        let mut inputs: Vec<(&str, SessionInputValue<'_>)> =
-            vec![("image", TensorRef::from_array_view(([n, 3, size.height, size.width], image))?.into())];
+        let (size, large) = (window.size, window.times(self.scale));
+        let mut image = vec![0.0; 3 * size.area()];
+        cut_window(small, [0, 1, 2], window, &mut image);
+        let (mut drawn, strength, source) = (Vec::new(), [asked.strength], [asked.source.value()]);
+        let mut inputs: Vec<(&str, SessionInputValue<'_>)> = vec![(
+            "image",
+            TensorRef::from_array_view(([1, 3, size.height, size.width], &image[..]))?.into(),
+        )];
         if self.sample {
-            inputs.push((
-                "noise",
-                TensorRef::from_array_view(([n, 3, large.height, large.width], noise))?.into(),
-            ));
-            inputs.push(("strength", TensorRef::from_array_view(([n, 1, 1, 1], &strengths[..]))?.into()));
+            drawn.resize(3 * large.size.area(), 0.0);
+            noise::fill(asked.seed, 0, large, &mut drawn);
+            let shape = [1, 3, large.size.height, large.size.width];
+            inputs.push(("noise", TensorRef::from_array_view((shape, &drawn[..]))?.into()));
+            inputs.push(("strength", TensorRef::from_array_view(([1, 1, 1, 1], &strength[..]))?.into()));
         }
         if self.told {
-            inputs.push(("source", TensorRef::from_array_view(([n, 1, 1, 1], &sources[..]))?.into()));
+            inputs.push(("source", TensorRef::from_array_view(([1, 1, 1, 1], &source[..]))?.into()));
         }
         Ok(self.session.run(inputs)?)
     }
@@ -153,34 +140,20 @@ impl OnnxModel {
         asked: Asked,
         see: &mut dyn FnMut(&str, &[f32]),
     ) -> Result<(), OnnxError> {
-        let window = Rect { x: 0, y: 0, size: small.size };
-        let (image, drawn) = self.inputs(small, window, asked.seed);
-        let outputs = self.evaluate(&image, 1, window.size, &drawn, asked)?;
+        let outputs = self.evaluate(small, Rect { x: 0, y: 0, size: small.size }, asked)?;
         for (name, value) in &outputs {
             see(name, value.try_extract_tensor::<f32>()?.1);
         }
         Ok(())
     }
 
-    /// Pixels and noise of a window.
-    fn inputs(&self, small: &Picture, window: Rect, seed: u64) -> (Vec<f32>, Vec<f32>) {
-        let mut image = vec![0.0; 3 * window.size.area()];
-        cut_window(small, [0, 1, 2], window, &mut image);
-        let large = window.times(self.scale);
-        let mut drawn = vec![0.0; if self.sample { 3 * large.size.area() } else { 0 }];
-        if self.sample {
-            noise::fill(seed, 0, large, &mut drawn);
-        }
-        (image, drawn)
-    }
-
-    /// Enlarges the part `window` of a picture, mirrored where it leaves it; noise of the absolute place.
+    /// Enlarges the part `window` of a picture: 3×sH×sW, not clipped.
     ///
     /// # Errors
     /// ONNX Runtime's words.
     pub fn window(&mut self, small: &Picture, window: Rect, asked: Asked) -> Result<Vec<f32>, OnnxError> {
-        let (image, drawn) = self.inputs(small, window, asked.seed);
-        self.run(&image, 1, window.size, &drawn, asked)
+        let outputs = self.evaluate(small, window, asked)?;
+        Ok(outputs["output"].try_extract_tensor::<f32>()?.1.to_vec())
     }
 
     /// Enlarges a whole picture in one evaluation, with `context` mirrored pixels around it.

@@ -171,6 +171,8 @@ fn place(environment: &Environment, file: File, request: &Request) -> Result<Pla
     };
     let number = match request.device {
         Device::Cpu => return cpu(file),
+        // `auto` is free to choose what can do it.
+        Device::Auto if request.precision == Wanted::Int8 => return cpu(file),
         _ if request.precision == Wanted::Int8 => {
             return Err(StartError::usage("precision int8 is for --device cpu: GPUs run the f32 file"));
         }

@@ -138,7 +138,7 @@ impl TrainExport {
         if self.steps.as_ref().is_some_and(|steps| steps.len() != wanted) {
             problems.push(match self.preset {
                 PresetName::SrX4 | PresetName::SrX2 => {
-                    "--steps takes five numbers, e.g. 4000,200,1500,3000,3000".into()
+                    "--steps takes five numbers, e.g. 4000,200,1500,5000,0".into()
                 }
                 PresetName::Cifar10 => "--steps takes two numbers, e.g. 6000,4000".into(),
             });

@@ -66,6 +66,8 @@ pub struct Choice {
     pub seed: Option<u64>,
     /// What the model is told of pictures, or `None`: as their format has it.
     pub source: Option<Source>,
+    /// Samples of an uncertainty map, or `None`: no map.
+    pub uncertainty: Option<u16>,
     /// What the processor computes with.
     pub precision: Wanted,
     /// Cores to use.
@@ -210,6 +212,8 @@ pub struct Inference {
     pub strength: f32,
     /// Output pixels per input pixel along a side.
     pub scale: usize,
+    /// Samples of an uncertainty map.
+    pub uncertainty: Option<u16>,
 }
 
 /// What `encode` needs.
@@ -225,6 +229,8 @@ pub struct Encoding {
     pub model_sha256: String,
     /// For marks: λ.
     pub strength: f32,
+    /// For marks: samples of an uncertainty map.
+    pub uncertainty: Option<u16>,
     /// For marks: what it computes with.
     pub precision: Precision,
     /// For marks: where the network runs.
@@ -243,7 +249,8 @@ impl Plan {
         let encoders = if on_cpu { choice.threads.div_ceil(2) } else { choice.threads };
         let (decoders, workers) = (choice.threads.div_ceil(4), if on_cpu { choice.threads } else { 1 });
         let tiling = Tiling::new(&facts.card, facts.device);
-        let pool = pool_bytes(&facts.card, tiling.largest(), tiles, workers, decoders);
+        let mapped = choice.uncertainty.is_some();
+        let pool = pool_bytes(&facts.card, tiling.largest(), tiles, workers, decoders, mapped);
         let Limits { memory_mb, .. } = choice.limits;
         let left_mb = memory_mb.saturating_sub(pool.div_ceil(1_000_000));
         if left_mb < LEAST_PICTURES_MB {
@@ -263,6 +270,7 @@ impl Plan {
             strength,
             seed: choice.seed,
             telling,
+            uncertainty: choice.uncertainty,
             precision: choice.precision,
         };
         let done = wanted.to_text();
@@ -284,13 +292,14 @@ impl Plan {
             },
             decoding: Decoding { threads: decoders, tiling, seed: choice.seed, telling },
             batching: Batching { tiles, linger: LINGER },
-            inference: Inference { strength, scale: facts.card.scale },
+            inference: Inference { strength, scale: facts.card.scale, uncertainty: choice.uncertainty },
             encoding: Encoding {
                 output: output.clone(),
                 threads: encoders,
                 model: facts.card.name.clone(),
                 model_sha256: sha256,
                 strength,
+                uncertainty: choice.uncertainty,
                 precision: facts.card.precision,
                 device: facts.device.to_string(),
             },
@@ -301,8 +310,16 @@ impl Plan {
 }
 
 /// Memory of all tiles that may exist at once, whatever the pictures: windows waiting and in hand, each
-/// worker's noise, and what is kept of outputs, waiting and in hand.
-fn pool_bytes(card: &ModelCard, window: Size, tiles: usize, workers: usize, decoders: usize) -> u64 {
+/// worker's noise, what is kept of outputs, waiting and in hand, and what a worker keeps of the samples of an
+/// uncertainty map.
+fn pool_bytes(
+    card: &ModelCard,
+    window: Size,
+    tiles: usize,
+    workers: usize,
+    decoders: usize,
+    mapped: bool,
+) -> u64 {
     let input = 12 * window.area();
     let output = window.times(card.scale).area();
     let noise = if card.role == Role::Sample { 12 * output } else { 0 };
@@ -310,7 +327,8 @@ fn pool_bytes(card: &ModelCard, window: Size, tiles: usize, workers: usize, deco
     // each worker has one waiting and one in hand.
     let windows = decoders + tiles * (2 * workers + 1 + 2 * workers);
     let kept = tiles * (2 * workers + 1);
-    (windows * input + workers * tiles * noise + kept * 3 * output) as u64
+    let (channels, moments) = if mapped { (4, 8 * output) } else { (3, 0) };
+    (windows * input + workers * tiles * (noise + moments) + kept * channels * output) as u64
 }
 
 impl Tiling {
@@ -407,6 +425,7 @@ mod tests {
             output: "/out".into(),
             seed: None,
             source: None,
+            uncertainty: None,
             precision: Wanted::Auto,
             threads: 2,
             limits: Limits { memory_mb, ..Limits::default() },

@@ -21,7 +21,7 @@ pub fn open_models(strength: f32, threads: usize) -> Opened {
     let file = model_file::find("sr-x4", None, here(), here()).expect("models/sr-x4.onnx is there");
     let library = library::find(None, None, here(), here()).expect("run scripts/fetch-runtime first");
     let request =
-        Request { file, strength: Some(strength), device: Device::Cpu, precision: Wanted::F32, threads };
+        Request { file, strength: Some(strength), samples: false, device: Device::Cpu, precision: Wanted::F32, threads };
     open(&library, &request).expect("the shipped model opens")
 }
 

@@ -76,6 +76,7 @@ fn plan(order: &Order<'_>) -> Result<(Plan, Opened), StartError> {
     let request = Request {
         file,
         strength: order.strength,
+        samples: order.choice.uncertainty.is_some(),
         device: order.device,
         precision: order.choice.precision,
         threads: order.choice.threads,

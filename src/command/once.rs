@@ -35,6 +35,7 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
             output: absolute(&words.output),
             seed: words.seed,
             source: words.source,
+            uncertainty: words.uncertainty,
             precision: words.precision,
             threads: words.threads.map_or_else(default_threads, usize::from),
             limits: Limits {

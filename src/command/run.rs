@@ -45,6 +45,7 @@ pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<
             output: absolute(&config.output),
             seed: config.seed,
             source: config.source,
+            uncertainty: config.uncertainty,
             precision: config.precision,
             threads: config.threads,
             limits: config.limits,

@@ -17,6 +17,8 @@ pub const DEFAULT_MODEL: &str = "sr-x4";
 /// Room that is left on a disk where none is named: databases and logs on it go on.
 pub const DEFAULT_RESERVE_MB: u64 = 500;
 const DEFAULT_SETTLE_MS: u64 = 2000;
+/// Bounds of the samples of an uncertainty map: one has no spread.
+const UNCERTAINTY: (u64, u64) = (2, 64);
 /// Bounds of whatever is counted in millions.
 const LARGE: (u64, u64) = (1, 1_000_000);
 
@@ -39,6 +41,8 @@ pub struct Config {
     pub seed: Option<u64>,
     /// What the model is told of pictures, or `None`: as their format has it.
     pub source: Option<Source>,
+    /// Samples of an uncertainty map, or `None`: no map.
+    pub uncertainty: Option<u16>,
     /// Where networks run.
     pub device: Device,
     /// What the processor computes with.
@@ -97,6 +101,10 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
         strength: raw.model.strength.map(|strength| check.strength(strength)),
         seed: raw.model.seed.map(|seed| check.number("model.seed", Some(seed), 0, (0, i64::MAX as u64))),
         source: raw.model.source.and_then(|text| check.source(&text)),
+        uncertainty: raw
+            .model
+            .uncertainty
+            .map(|samples| check.number("model.uncertainty", Some(samples), 0, UNCERTAINTY) as u16),
         device: check.device(raw.device.device),
         precision: check.precision(raw.device.precision),
         threads: check.number("device.threads", raw.device.threads, default_threads() as u64, (1, 1024))

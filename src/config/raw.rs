@@ -46,6 +46,8 @@ pub(super) struct Model {
     pub(super) seed: Option<i64>,
     /// What the model is told of pictures.
     pub(super) source: Option<String>,
+    /// Samples of an uncertainty map.
+    pub(super) uncertainty: Option<i64>,
     /// Folder of models.
     pub(super) folder: Option<PathBuf>,
 }

@@ -11,11 +11,13 @@ use crate::job::{Job, Made, Outcome};
 use crate::plan::Encoding;
 use crate::pulse::Pulse;
 use crate::work::mark::Mark;
-use crate::work::naming::text_of;
+use crate::work::naming::{map_of, text_of};
 use contract::card::Precision;
+use contract::pixels::Picture;
 use crossbeam_channel::Receiver;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -53,18 +55,25 @@ fn write(
     finished: Finished,
     trouble: &mut Option<SystemError>,
 ) -> io::Result<Made> {
-    let Finished { opened, canvas } = finished;
+    let Finished { opened, mut canvas } = finished;
     let mark = mark(options, &opened);
     let text = mark_to_text(&mark);
-    let picture = canvas.finish(opened.alpha.as_ref());
-    let mut written = (0, String::new());
-    store::commit(&options.output, &opened.job.errand.target, |writer| {
-        let mut digesting = Digesting::new(Unsettled { job: &opened.job, pulse, writer, trouble });
-        encode(&picture, &text, &mut digesting)?;
-        written = digesting.finish();
-        Ok(())
-    })?;
-    let (output_bytes, output_sha256) = written;
+    let (job, target) = (&opened.job, &opened.job.errand.target);
+    let mut put = |path: &Path, picture: &Picture| -> io::Result<(u64, String)> {
+        let mut written = (0, String::new());
+        store::commit(&options.output, path, |writer| {
+            let mut digesting = Digesting::new(Unsettled { job, pulse, writer, trouble });
+            encode(picture, &text, &mut digesting)?;
+            written = digesting.finish();
+            Ok(())
+        })?;
+        Ok(written)
+    };
+    // The map first: where the result is, all is there.
+    if let Some(map) = canvas.take_map() {
+        put(&map_of(target), &map)?;
+    }
+    let (output_bytes, output_sha256) = put(target, &canvas.finish(opened.alpha.as_ref()))?;
     Ok(Made { mark, output_bytes, output_sha256 })
 }
 
@@ -113,6 +122,7 @@ fn mark(options: &Encoding, opened: &Opened) -> Mark {
         strength: options.strength,
         seed: opened.seed,
         told: opened.told,
+        uncertainty: options.uncertainty,
         int8: options.precision == Precision::Int8,
         device: options.device.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -7,6 +7,7 @@ use crate::error::{End, Fatal, JobError};
 use crate::plan::Inference;
 use crate::pulse::Pulse;
 use crate::work::canvas::Patch;
+use crate::work::spread::Spread;
 use contract::card::Role;
 use contract::noise;
 use crossbeam_channel::{Receiver, Sender};
@@ -54,32 +55,68 @@ fn evaluate(
     batch: &Batch,
     noise: &mut Vec<f32>,
 ) -> Result<Vec<(Arc<Opened>, Patch)>, ModelError> {
-    let tiles = batch.slots.len();
+    let spread = options.uncertainty.map(|samples| spread(options, model, batch, noise, samples));
+    let spread = spread.transpose()?;
     let length = 3 * batch.window.times(options.scale).area();
+    let mut parts = Vec::new();
+    draw(options.scale, model, batch, noise, (options.strength, 0), &mut |output| {
+        parts = cut(options.scale, &batch.slots, output.chunks_exact(length), spread.as_ref());
+    })?;
+    Ok(parts)
+}
+
+/// How far samples of full strength lie apart. Stream 0 of the noise is the result's own.
+fn spread(
+    options: &Inference,
+    model: &mut dyn Model,
+    batch: &Batch,
+    noise: &mut Vec<f32>,
+    samples: u16,
+) -> Result<Spread, ModelError> {
+    let mut spread = Spread::new(batch.slots.len(), batch.window.times(options.scale));
+    for stream in 1..=u32::from(samples) {
+        draw(options.scale, model, batch, noise, (1.0, stream), &mut |output| spread.add(output))?;
+    }
+    Ok(spread)
+}
+
+/// Evaluates the batch at a strength, with noise of a stream where the model wants any, and shows what comes
+/// out if it is whole.
+fn draw(
+    scale: usize,
+    model: &mut dyn Model,
+    batch: &Batch,
+    noise: &mut Vec<f32>,
+    (strength, stream): (f32, u32),
+    see: &mut dyn FnMut(&[f32]),
+) -> Result<(), ModelError> {
+    let tiles = batch.slots.len();
+    let length = 3 * batch.window.times(scale).area();
     if model.card().role == Role::Sample {
         noise.resize(tiles * length, 0.0);
         // λ = 0 multiplies the sample's part away, whatever the noise is.
-        if options.strength != 0.0 {
+        if strength != 0.0 {
+            // Noise belongs to a place in the output picture, so it is the same however the picture is cut.
             for (slot, noise) in batch.slots.iter().zip(noise.chunks_exact_mut(length)) {
-                fill(slot, options.scale, noise);
+                noise::fill(slot.opened.seed, stream, slot.place.window.times(scale), noise);
             }
         }
     }
-    let strength = vec![options.strength; tiles];
+    let strength = vec![strength; tiles];
     let told = batch.slots.iter().map(|slot| slot.opened.told.map_or(0.0, |told| told.source.value()));
     let source: Vec<f32> = told.collect();
     let (window, image) = (batch.window, &batch.image);
     let input = BatchInput { tiles, window, image, noise, strength: &strength, source: &source };
-    let mut parts = Err(ModelError("the network gave nothing".into()));
+    let mut whole = Err(ModelError("the network gave nothing".into()));
     model.run(&input, &mut |output| {
-        let is_whole = output.len() == tiles * length;
-        parts = if is_whole {
-            Ok(cut(options.scale, &batch.slots, output.chunks_exact(length)))
+        whole = if output.len() == tiles * length {
+            see(output);
+            Ok(())
         } else {
             Err(ModelError(format!("the network gave {} values, not {}", output.len(), tiles * length)))
         };
     })?;
-    parts
+    whole
 }
 
 /// What each tile keeps. A picture whose output is not finite fails here.
@@ -87,11 +124,16 @@ fn cut<'a>(
     scale: usize,
     slots: &[Slot],
     outputs: impl Iterator<Item = &'a [f32]>,
+    spread: Option<&Spread>,
 ) -> Vec<(Arc<Opened>, Patch)> {
-    let unsettled = slots.iter().zip(outputs).filter(|(slot, _)| !slot.opened.job.is_settled());
-    let cut = unsettled.filter_map(|(slot, values)| {
+    let slots = slots.iter().enumerate().zip(outputs);
+    let unsettled = slots.filter(|((_, slot), _)| !slot.opened.job.is_settled());
+    let cut = unsettled.filter_map(|((number, slot), values)| {
         match Patch::cut(&slot.place, scale, slot.opened.grey, values) {
-            Ok(patch) => Some((Arc::clone(&slot.opened), patch)),
+            Ok(patch) => {
+                let map = spread.map(|spread| spread.cut(number, &slot.place, scale));
+                Some((Arc::clone(&slot.opened), patch.with_map(map)))
+            }
             Err(_) => {
                 slot.opened.job.fail("infer", JobError::NonFinite);
                 None
@@ -99,11 +141,6 @@ fn cut<'a>(
         }
     });
     cut.collect()
-}
-
-/// Noise belongs to a place in the output picture, so it is the same however the picture is cut.
-fn fill(slot: &Slot, scale: usize, out: &mut [f32]) {
-    noise::fill(slot.opened.seed, 0, slot.place.window.times(scale), out);
 }
 
 /// The device is acquitted if it still gives the golden tile's answer.

@@ -14,6 +14,8 @@ pub struct Patch {
     /// 1 for grey, else 3.
     channels: usize,
     samples: Vec<u8>,
+    /// The uncertainty of its pixels, where that is wanted.
+    map: Option<Vec<u8>>,
 }
 
 /// A tile held NaN or infinity where it matters.
@@ -50,7 +52,13 @@ impl Patch {
                 }
             }
         }
-        Ok(Patch { keep, channels, samples })
+        Ok(Patch { keep, channels, samples, map: None })
+    }
+
+    /// With the uncertainty of its pixels, one sample each.
+    pub fn with_map(mut self, map: Option<Vec<u8>>) -> Patch {
+        self.map = map;
+        self
     }
 }
 
@@ -59,6 +67,7 @@ impl Patch {
 pub struct Canvas {
     scale: usize,
     colour: Picture,
+    map: Option<Picture>,
     missing: usize,
 }
 
@@ -66,16 +75,16 @@ impl Canvas {
     /// An empty canvas for a picture of `size` input pixels that is cut into `tiles` tiles. Grey pictures get
     /// one channel, all others three.
     pub fn new(size: Size, scale: usize, grey: bool, tiles: usize) -> Canvas {
-        Canvas { scale, colour: Picture::new(size.times(scale), if grey { 1 } else { 3 }), missing: tiles }
+        let colour = Picture::new(size.times(scale), if grey { 1 } else { 3 });
+        Canvas { scale, colour, map: None, missing: tiles }
     }
 
     /// Places a patch of this picture.
     pub fn place(&mut self, patch: &Patch) {
-        let stride = self.colour.size.width * self.colour.channels;
-        let (left, width) = (patch.keep.x as usize * patch.channels, patch.keep.size.width * patch.channels);
-        for (row, line) in patch.samples.chunks_exact(width).enumerate() {
-            let begin = (patch.keep.y as usize + row) * stride + left;
-            self.colour.samples[begin..begin + width].copy_from_slice(line);
+        put(&mut self.colour, &patch.keep, &patch.samples);
+        if let Some(samples) = &patch.map {
+            let size = self.colour.size;
+            put(self.map.get_or_insert_with(|| Picture::new(size, 1)), &patch.keep, samples);
         }
         self.missing = self.missing.saturating_sub(1);
     }
@@ -83,6 +92,11 @@ impl Canvas {
     /// Whether every tile was placed.
     pub fn is_complete(&self) -> bool {
         self.missing == 0
+    }
+
+    /// The finished uncertainty map, where one was made.
+    pub fn take_map(&mut self) -> Option<Picture> {
+        self.map.take()
     }
 
     /// The finished picture. `alpha`, one sample an input pixel, is enlarged by itself, so that what the
@@ -99,6 +113,16 @@ impl Canvas {
             pixel[channels] = to_byte(a);
         }
         picture
+    }
+}
+
+/// Puts interleaved samples where they belong.
+fn put(picture: &mut Picture, keep: &Rect, samples: &[u8]) {
+    let (stride, channels) = (picture.size.width * picture.channels, picture.channels);
+    let (left, width) = (keep.x as usize * channels, keep.size.width * channels);
+    for (row, line) in samples.chunks_exact(width).enumerate() {
+        let begin = (keep.y as usize + row) * stride + left;
+        picture.samples[begin..begin + width].copy_from_slice(line);
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Shape {
     pub decoder_bytes: usize,
     /// Output pixels per input pixel along a side.
     pub scale: usize,
+    /// Whether an uncertainty map is made beside the result.
+    pub mapped: bool,
 }
 
 /// Tables, rows, buffers and an embedded profile, whatever the size of the picture.
@@ -42,7 +44,7 @@ pub fn footprint(shape: &Shape) -> u64 {
     // and of both, then the picture with its alpha.
     let alpha = if has_alpha { pixels * (1 + 4) } else { 0 };
     let enlarging = if has_alpha { 4 * pixels * scale + 4 * large + large * channels } else { 0 };
-    let canvas = large * colours;
+    let canvas = large * (colours + u128::from(shape.mapped));
     let tiling = pixels * channels + alpha + canvas;
     let encoding = alpha + canvas + enlarging;
     u64::try_from(decoding.max(tiling).max(encoding)).unwrap_or(u64::MAX).saturating_add(FIXED_BYTES)
@@ -54,13 +56,15 @@ mod tests {
 
     fn shape(side: usize, channels: usize) -> Shape {
         let size = Size::new(side, side);
-        Shape { file_bytes: 0, size, channels, sample_bytes: 1, decoder_bytes: 0, scale: 4 }
+        Shape { file_bytes: 0, size, channels, sample_bytes: 1, decoder_bytes: 0, scale: 4, mapped: false }
     }
 
     #[test]
     fn a_large_canvas_or_a_large_decoder_decides() {
         let megapixel = shape(1000, 3);
         assert_eq!(footprint(&megapixel) - FIXED_BYTES, 3_000_000 + 48_000_000);
+        let mapped = Shape { mapped: true, ..megapixel };
+        assert_eq!(footprint(&mapped) - footprint(&megapixel), 16_000_000);
         let small_result = Shape { scale: 1, sample_bytes: 2, ..megapixel };
         assert_eq!(footprint(&small_result) - FIXED_BYTES, 12_000_000);
         let progressive = Shape { scale: 1, decoder_bytes: 6, file_bytes: 5, ..megapixel };

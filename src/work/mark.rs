@@ -41,6 +41,9 @@ pub struct Mark {
     /// What the model was told of the picture, if it can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
+    /// Samples of the uncertainty map beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncertainty: Option<u16>,
     /// Whether the model's int8 version did it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub int8: bool,
@@ -61,6 +64,8 @@ pub struct Fingerprint {
     pub seed: Option<u64>,
     /// What the model is told of pictures.
     pub telling: Telling,
+    /// Samples of an uncertainty map.
+    pub uncertainty: Option<u16>,
     /// In which precision.
     pub precision: Wanted,
 }
@@ -70,7 +75,8 @@ impl Fingerprint {
     pub fn to_text(&self) -> String {
         let seed = self.seed.map_or_else(|| "content".to_owned(), |seed| seed.to_string());
         let (told, precision) = (self.telling.to_text(), self.precision.to_text());
-        format!("model {} strength {} seed {seed}{told}{precision}", self.model_sha256, self.strength)
+        let map = self.uncertainty.map_or_else(String::new, |samples| format!(" uncertainty {samples}"));
+        format!("model {} strength {} seed {seed}{told}{map}{precision}", self.model_sha256, self.strength)
     }
 }
 
@@ -105,6 +111,7 @@ pub fn answer(standing: &Standing, source: &str, stamp: Stamp, wanted: &Fingerpr
             let same_options = mark.model_sha256 == wanted.model_sha256
                 && mark.strength == wanted.strength
                 && wanted.telling.agrees(mark.told)
+                && mark.uncertainty == wanted.uncertainty
                 && wanted.precision.accepts(if mark.int8 { Precision::Int8 } else { Precision::F32 })
                 && Some(mark.seed) == wanted.seed.or_else(|| seed_of(&mark.sha256));
             if same_file && same_options { Answer::AlreadyThere } else { Answer::Do }
@@ -138,6 +145,7 @@ mod tests {
             strength: 0.25,
             seed: 255,
             told: Some(Told { source: Source::Photo, asked: false }),
+            uncertainty: None,
             int8: true,
             device: "cpu".into(),
             version: "0.1.0".into(),
@@ -150,6 +158,7 @@ mod tests {
             strength: 0.25,
             seed: None,
             telling: Telling::ByFormat,
+            uncertainty: None,
             precision: Wanted::Auto,
         }
     }
@@ -175,6 +184,7 @@ mod tests {
         check("a/b.jpg", (10, -5), &Fingerprint { strength: 0.3, ..wanted() }, false, Answer::Do);
         let telling = Telling::Always(Source::Photo);
         check("a/b.jpg", (10, -5), &Fingerprint { telling, ..wanted() }, false, Answer::Do);
+        check("a/b.jpg", (10, -5), &Fingerprint { uncertainty: Some(4), ..wanted() }, false, Answer::Do);
         let precision = Wanted::F32;
         check("a/b.jpg", (10, -5), &Fingerprint { precision, ..wanted() }, false, Answer::Do);
         let precision = Wanted::Int8;

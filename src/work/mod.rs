@@ -13,5 +13,6 @@ pub mod naming;
 pub mod precision;
 pub mod repeats;
 pub mod settle;
+pub mod spread;
 pub mod stall;
 pub mod told;

@@ -38,6 +38,11 @@ pub fn target(output: &Path, relative: &Path) -> PathBuf {
     output.join(relative.with_file_name(name))
 }
 
+/// Where the uncertainty map of a result goes: beside it.
+pub fn map_of(target: &Path) -> PathBuf {
+    target.with_extension("uncertainty.png")
+}
+
 /// Where it is written why `relative` failed.
 pub fn reason(output: &Path, relative: &Path) -> PathBuf {
     let mut name = relative.file_name().unwrap_or_default().to_owned();
@@ -106,6 +111,7 @@ mod tests {
         let out = Path::new("/out");
         assert_eq!(target(out, Path::new("a/b.c.jpg")), Path::new("/out/a/b.c.png"));
         assert_eq!(target(out, Path::new("b.PNG")), Path::new("/out/b.png"));
+        assert_eq!(map_of(Path::new("/out/a/b.c.png")), Path::new("/out/a/b.c.uncertainty.png"));
         assert_eq!(reason(out, Path::new("a/b.jpg")), Path::new("/out/failed/a/b.jpg.reason.json"));
     }
 

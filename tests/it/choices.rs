@@ -2,7 +2,7 @@
 
 use crate::support::World;
 use crate::support::onnx::{self, TOLD};
-use crate::support::pictures::{jpeg, open, pattern, png};
+use crate::support::pictures::{jpeg, nearest, open, pattern, png};
 use crate::support::process::{Said, onestep, said};
 use contract::card::{ModelCard, Precision};
 use contract::geometry::Size;
@@ -172,4 +172,58 @@ fn models_are_listed_with_what_a_strength_costs() {
     let none = list();
     assert_eq!(none.code(), 2, "{none:?}");
     assert!(none.stderr.contains("there is no model (.onnx) in any of these folders"), "{none:?}");
+}
+
+/// The samples of the tiny model deviate by a tenth in each plane, so their luma by 0.0669, or 17.05 levels.
+#[test]
+fn an_uncertainty_map_tells_how_far_samples_lie_apart() {
+    let world = World::new();
+    let grey = Picture { samples: vec![128; 3 * 40 * 30], ..Picture::new(Size::new(40, 30), 3) };
+    world.put("a.png", png(&grey));
+    let said = once(&world, &[onnx::sample_card(), onnx::mean_card()], &["--strength", "0", "--uncertainty", "32"]);
+    assert_eq!(said.code(), 0, "{said:?}");
+    assert_eq!(open(&world.output.join("a.png")), nearest(&grey, 2), "strength 0 is the mean all the same");
+    let map = open(&world.output.join("a.uncertainty.png"));
+    assert_eq!((map.size, map.channels), (Size::new(80, 60), 1));
+    let mean = map.samples.iter().map(|&v| f64::from(v)).sum::<f64>() / map.samples.len() as f64;
+    assert!((mean / 8.0 - 17.05).abs() < 0.35, "{mean}");
+    // Both are of one picture, and known again; without its map a result is not whole.
+    let words = ["--strength", "0", "--uncertainty", "32"];
+    let again = || once(&world, &[onnx::sample_card(), onnx::mean_card()], &words);
+    assert!(again().stderr.contains("0 done, 1 already there"));
+    fs::remove_file(world.output.join("a.uncertainty.png")).expect("it was there");
+    assert!(again().stderr.contains("1 done, 0 already there"));
+    assert!(open(&world.output.join("a.uncertainty.png")) == map, "the same samples again");
+    let receipts = fs::read_to_string(world.output.join("receipts.jsonl")).expect("there");
+    assert!(receipts.contains("\"uncertainty\":32"), "{receipts}");
+}
+
+#[test]
+fn an_uncertainty_map_takes_no_other_pictures_place() {
+    let world = World::new();
+    for name in ["a.png", "a.uncertainty.png"] {
+        world.put(name, png(&pattern(9, 9, 3)));
+    }
+    let words = ["--uncertainty", "2"];
+    let said = once(&world, &[onnx::sample_card(), onnx::mean_card()], &words);
+    assert_eq!(said.code(), 1, "{said:?}");
+    assert_eq!(said.stderr.matches("output name taken by").count(), 1, "{said:?}");
+    // Nor one that nobody claims now.
+    let world = World::new();
+    world.put("a.png", png(&pattern(9, 9, 3)));
+    fs::create_dir_all(&world.output).expect("writable");
+    fs::write(world.output.join("a.uncertainty.png"), "mine").expect("writable");
+    let said = once(&world, &[onnx::sample_card(), onnx::mean_card()], &words);
+    assert_eq!((said.code(), world.outputs().contains(&"a.png".into())), (1, false), "{said:?}");
+    assert_eq!(fs::read(world.output.join("a.uncertainty.png")).expect("there"), b"mine");
+}
+
+#[test]
+fn a_mean_alone_has_no_uncertainty() {
+    let world = World::new();
+    world.put("a.png", png(&pattern(9, 9, 3)));
+    let said = once(&world, &[onnx::mean_card()], &["--uncertainty", "4"]);
+    assert_eq!(said.code(), 2, "{said:?}");
+    assert!(said.stderr.contains("has no samples to tell uncertainty by"), "{said:?}");
+    assert_eq!(once(&world, &[onnx::sample_card(), onnx::mean_card()], &["--uncertainty", "1"]).code(), 2);
 }

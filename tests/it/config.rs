@@ -46,6 +46,7 @@ fn every_key_is_in_the_shipped_file_and_explained() {
         "strength",
         "seed",
         "source",
+        "uncertainty",
         "folder",
         "device",
         "precision",

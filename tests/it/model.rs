@@ -83,7 +83,7 @@ fn agree(precision: Wanted) {
     let here = repository();
     let library = library::find(None, None, here, here).expect("scripts/fetch-runtime was run");
     let file = model_file::find("sr-x4", None, here, here).expect("models/sr-x4.onnx is there");
-    let request = Request { file, strength: Some(1.0), device: Device::Cpu, precision, threads: 1 };
+    let request = Request { file, strength: Some(1.0), samples: true, device: Device::Cpu, precision, threads: 1 };
     let mut opened = open(&library, &request).expect("the shipped model opens");
     assert_eq!(opened.facts.card.role, Role::Sample);
     for name in ["city.jpg", "grass.jpg"] {

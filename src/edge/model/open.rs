@@ -25,6 +25,8 @@ pub struct Request {
     pub file: PathBuf,
     /// λ, or `None` for the card's default.
     pub strength: Option<f32>,
+    /// Whether samples are wanted whatever the strength, for an uncertainty map.
+    pub samples: bool,
     /// Where.
     pub device: Device,
     /// What the processor computes with.
@@ -69,6 +71,9 @@ struct File {
 pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> {
     let environment = load(library)?;
     let file = read(&environment, &request.file)?;
+    if file.card.role == Role::Mean && request.samples {
+        return Err(refusal(&file.path, "gives the mean alone: it has no samples to tell uncertainty by"));
+    }
     let strength = match (file.card.role, request.strength) {
         (Role::Mean, None) => 0.0,
         (Role::Mean, Some(strength)) if strength > 0.0 => {
@@ -76,7 +81,7 @@ pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> 
         }
         (_, strength) => strength.unwrap_or(file.card.default_strength),
     };
-    let file = serving(&environment, file, strength)?;
+    let file = if request.samples { file } else { serving(&environment, file, strength)? };
     let sha256 = sha256(&file.bytes);
     let Placed { models, device, file } = place(&environment, file, request)?;
     Ok(Opened { models, facts: Facts { card: file.card, sha256, strength, device } })

@@ -2,6 +2,7 @@
 //! sightings; asks no file system.
 
 use crate::job::{Errand, Sighting};
+use crate::work::naming::map_of;
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ pub(super) struct Claims {
     again: VecDeque<Sighting>,
     /// Names are kept to the end of the run.
     keep: bool,
+    /// Each result has an uncertainty map beside it, and both names.
+    mapped: bool,
 }
 
 struct Claim {
@@ -31,12 +34,16 @@ pub(super) enum Answer {
 }
 
 impl Claims {
-    pub(super) fn new(keep: bool) -> Claims {
-        Claims { by_target: HashMap::new(), again: VecDeque::new(), keep }
+    pub(super) fn new(keep: bool, mapped: bool) -> Claims {
+        Claims { by_target: HashMap::new(), again: VecDeque::new(), keep, mapped }
     }
 
-    /// Asks for the name of an errand.
+    /// Asks for the names of an errand.
     pub(super) fn ask(&mut self, errand: &Errand, sighting: &Sighting) -> Answer {
+        let map = self.mapped.then(|| self.by_target.get(&map_of(&errand.target))).flatten();
+        if let Some(claim) = map.filter(|claim| claim.source != errand.source) {
+            return Answer::Taken(claim.source.clone());
+        }
         match self.by_target.get_mut(&errand.target) {
             Some(claim) if claim.source != errand.source => Answer::Taken(claim.source.clone()),
             Some(claim) if claim.in_flight => {
@@ -65,6 +72,9 @@ impl Claims {
         self.again.extend(claim.seen_again.take());
         if !self.keep {
             self.by_target.remove(target);
+            if self.mapped {
+                self.by_target.remove(&map_of(target));
+            }
         }
     }
 
@@ -74,7 +84,10 @@ impl Claims {
     }
 
     fn insert(&mut self, errand: &Errand, in_flight: bool) {
-        let claim = Claim { source: errand.source.clone(), in_flight, seen_again: None };
-        self.by_target.insert(errand.target.clone(), claim);
+        let map = self.mapped.then(|| map_of(&errand.target));
+        for name in std::iter::once(errand.target.clone()).chain(map) {
+            let claim = Claim { source: errand.source.clone(), in_flight, seen_again: None };
+            self.by_target.insert(name, claim);
+        }
     }
 }

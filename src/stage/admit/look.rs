@@ -13,7 +13,7 @@ use crate::plan::{Admission, Limits};
 use crate::work::footprint::{Shape, footprint};
 use crate::work::known::{Known, Recall, State, recall};
 use crate::work::mark::{Answer, Stamp, Standing, answer};
-use crate::work::naming::text_of;
+use crate::work::naming::{map_of, text_of};
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
 use std::path::Path;
@@ -67,7 +67,7 @@ impl Admitting<'_> {
     fn recall(&self, known: Option<&Known>, errand: &Errand) -> Result<bool, Turned> {
         let there = |found| Err(Turned::Away(Outcome::AlreadyThere(found)));
         // Whoever asks for these very pictures wants the results; a daemon's results are often taken away.
-        let is_there = |errand: &Errand| !self.options.once || look(&errand.target, false).is_ok();
+        let is_there = |errand: &Errand| !self.options.once || self.is_whole(errand);
         match recall(known, errand.stamp, &self.options.done, &self.options.failed) {
             Recall::Done if is_there(errand) => there(Found::Known),
             Recall::Compare(sha256) if is_there(errand) => {
@@ -82,20 +82,35 @@ impl Admitting<'_> {
         }
     }
 
-    /// What stands where the result would go.
+    /// Whether the result is there, and its uncertainty map where that is wanted.
+    fn is_whole(&self, errand: &Errand) -> bool {
+        let mapped = self.options.wanted.uncertainty.is_some();
+        look(&errand.target, false).is_ok() && (!mapped || look(&map_of(&errand.target), false).is_ok())
+    }
+
+    /// What stands where the result would go, and its uncertainty map.
     fn stand(
         &self,
         known: Option<&Known>,
         errand: &Errand,
         (root, relative): (&str, &str),
     ) -> Result<(), Turned> {
-        let standing = standing(&errand.target).map_err(|error| failed(JobError::Write(error.into())))?;
+        let look = |path: &Path| standing(path).map_err(|error| failed(JobError::Write(error.into())));
+        let standing = look(&errand.target)?;
         let Admission { wanted, force, .. } = self.options;
+        if wanted.uncertainty.is_some() {
+            let beside = look(&map_of(&errand.target))?;
+            if let Answer::Refuse(error) = answer(&beside, relative, errand.stamp, wanted, *force) {
+                return Err(failed(error));
+            }
+        }
         match answer(&standing, relative, errand.stamp, wanted, *force) {
             Answer::Refuse(error) => return Err(failed(error)),
             // A result that the ledger does not know, of a lost ledger or another machine. What it has as
             // begun was not reported, and what it has as done is of another file, whatever the mark says.
-            Answer::AlreadyThere if known.is_none_or(|known| known.state == State::Failed) => {
+            Answer::AlreadyThere
+                if known.is_none_or(|known| known.state == State::Failed) && self.is_whole(errand) =>
+            {
                 let Standing::Ours(mark) = standing else { return Ok(()) };
                 return Err(Turned::Away(Outcome::AlreadyThere(Found::Marked(mark.sha256))));
             }
@@ -140,6 +155,7 @@ impl Admitting<'_> {
             sample_bytes: header.sample_bytes,
             decoder_bytes: header.decoder_bytes,
             scale: *scale,
+            mapped: self.options.wanted.uncertainty.is_some(),
         };
         let need_mb = footprint(&shape).div_ceil(1_000_000);
         match usize::try_from(need_mb) {

@@ -87,7 +87,7 @@ pub fn run(options: &Admission, pulse: &Pulse, doors: Doors) -> End {
         options,
         doors,
         budget: Budget::new(options.memory_mb),
-        claims: Claims::new(options.once),
+        claims: Claims::new(options.once, options.wanted.uncertainty.is_some()),
         delayed: Delayed::default(),
         ground: Ground::new(&options.output, options.reserve_mb),
         admitted: 0,

@@ -132,6 +132,7 @@ impl Bench {
             output: world.output.clone(),
             seed: None,
             source: None,
+            uncertainty: None,
             precision: Wanted::Auto,
             threads: workers,
             limits: Limits::default(),

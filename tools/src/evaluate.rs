@@ -3,7 +3,7 @@
 
 use crate::export::ModelFiles;
 use crate::inspect::{InspectError, card};
-use crate::measure::{Row, STRENGTHS, TABLE_HEAD, Trial, evaluate};
+use crate::measure::{Foretold, Row, STRENGTHS, TABLE_HEAD, Trial, evaluate, evaluate_uncertainty};
 use crate::onnx::OnnxError;
 use contract::card::{ModelCard, Role};
 use contract::source::Source;
@@ -21,6 +21,9 @@ pub enum EvaluateError {
         /// What is wrong with it.
         source: InspectError,
     },
+    /// A mean alone has no samples.
+    #[error("{}: gives the mean alone: it has no samples to tell uncertainty by", .0.display())]
+    NoSamples(PathBuf),
     /// There is nothing to measure on.
     #[error("no folder with pictures (PNG, JPEG) in {}", .0.display())]
     NoSets(PathBuf),
@@ -38,6 +41,46 @@ pub struct Evaluation {
     pub rows: Vec<Row>,
 }
 
+/// How well the samples of a model foretell the error of its mean.
+#[derive(Debug)]
+pub struct Uncertainty {
+    name: String,
+    samples: u16,
+    damage: Source,
+    rows: Vec<(String, Foretold)>,
+}
+
+/// Compares the spread of `samples` samples with the error of the mean, on every folder of pictures below `sets`.
+///
+/// # Errors
+/// See [`EvaluateError`].
+pub fn uncertainty_of(
+    file: &Path,
+    sets: &Path,
+    damage: Source,
+    samples: u16,
+) -> Result<Uncertainty, EvaluateError> {
+    let (told, files) = files_of(file)?;
+    if told.role == Role::Mean {
+        return Err(EvaluateError::NoSamples(file.to_owned()));
+    }
+    let rows = evaluate_uncertainty(&files, samples, damage, told.scale, told.receptive_field, sets)?;
+    if rows.is_empty() {
+        return Err(EvaluateError::NoSets(sets.to_owned()));
+    }
+    Ok(Uncertainty { name: told.name, samples, damage, rows })
+}
+
+/// A file's card, and the file with its companion, or itself, as its mean.
+fn files_of(file: &Path) -> Result<(ModelCard, ModelFiles), EvaluateError> {
+    let read =
+        |path: &Path| card(path).map_err(|source| EvaluateError::File { path: path.to_owned(), source });
+    let told = read(file)?;
+    let mean = told.companion.as_ref().map_or(file.to_owned(), |name| file.with_file_name(name));
+    read(&mean)?;
+    Ok((told, ModelFiles { sample: file.to_owned(), mean }))
+}
+
 /// Evaluates a model file, with its companion for strength 0 where it names one, on every folder of pictures
 /// below `sets`. Clean pictures: at several strengths; a mean file at 0 alone. Damaged ones: at strength 0,
 /// told in turn all that the model can be told.
@@ -45,18 +88,13 @@ pub struct Evaluation {
 /// # Errors
 /// See [`EvaluateError`].
 pub fn evaluate_file(file: &Path, sets: &Path, damage: Source) -> Result<Evaluation, EvaluateError> {
-    let read =
-        |path: &Path| card(path).map_err(|source| EvaluateError::File { path: path.to_owned(), source });
-    let told = read(file)?;
-    let mean = told.companion.as_ref().map_or(file.to_owned(), |name| file.with_file_name(name));
-    read(&mean)?;
+    let (told, files) = files_of(file)?;
     let trials = match (damage, told.role) {
         (Source::Clean, Role::Sample) => Trial::strengths(&STRENGTHS),
         (Source::Clean, Role::Mean) => Trial::strengths(&STRENGTHS[..1]),
         _ if told.sources.is_empty() => Trial::sources(&[Source::Clean]),
         _ => Trial::sources(&told.sources),
     };
-    let files = ModelFiles { sample: file.to_owned(), mean };
     let rows = evaluate(&files, &trials, damage, told.scale, told.receptive_field, sets)?;
     if rows.is_empty() {
         return Err(EvaluateError::NoSets(sets.to_owned()));
@@ -76,5 +114,20 @@ impl fmt::Display for Evaluation {
             "{name}, ×{scale}, bicubic degradation{damage}, ONNX Runtime on the CPU, seed 1\n\n{TABLE_HEAD}"
         )?;
         self.rows.iter().try_for_each(|row| writeln!(f, "{}", row.to_markdown()))
+    }
+}
+
+impl fmt::Display for Uncertainty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Uncertainty { name, samples, damage, rows } = self;
+        let damage = if *damage == Source::Clean { String::new() } else { format!(", damage {damage}") };
+        writeln!(
+            f,
+            "{name}{damage}: Spearman's ρ of the standard deviation of {samples} samples (seeds 1 to {samples}) and \
+             the mean's error, Y\n\n| set | pixels | blocks of 8×8 |\n|---|---|---|"
+        )?;
+        rows.iter().try_for_each(|(set, found)| {
+            writeln!(f, "| {set} | {:.3} | {:.3} |", found.pixels, found.blocks)
+        })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tools::cli::{Cli, Command, Edit, Evaluate, Quantize, Sample, TrainClassifier, TrainExport, Training};
 use tools::edit::edit_pictures;
-use tools::evaluate::evaluate_file;
+use tools::evaluate::{evaluate_file, uncertainty_of};
 use tools::evaluate_generator::evaluate_generator;
 use tools::inspect::inspect;
 use tools::quantize::quantize;
@@ -67,6 +67,15 @@ fn measure(arguments: &Evaluate) -> ExitCode {
         };
     }
     let sets = arguments.eval.as_ref().expect("clap requires --eval without --classifier");
+    if let Some(samples) = arguments.uncertainty {
+        return match uncertainty_of(&arguments.file, sets, arguments.damage.into(), samples) {
+            Ok(uncertainty) => {
+                write!(std::io::stdout(), "{uncertainty}").ok();
+                ExitCode::SUCCESS
+            }
+            Err(failure) => failed(&failure),
+        };
+    }
     let evaluation = match evaluate_file(&arguments.file, sets, arguments.damage.into()) {
         Ok(evaluation) => evaluation,
         Err(failure) => return failed(&failure),

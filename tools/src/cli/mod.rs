@@ -104,6 +104,10 @@ pub struct Evaluate {
     /// told.
     #[arg(long, value_enum, default_value = "clean", conflicts_with = "classifier")]
     pub damage: DamageName,
+    /// Instead: how well the spread of so many samples foretells the mean's error.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(2..=64),
+          conflicts_with_all = ["classifier", "json"])]
+    pub uncertainty: Option<u16>,
     /// Also write the table as JSON.
     #[arg(long, value_name = "FILE", conflicts_with = "classifier")]
     pub json: Option<PathBuf>,

@@ -115,6 +115,7 @@ fn reckoned_mb(path: &Path, scale: usize) -> f64 {
         sample_bytes: header.sample_bytes,
         decoder_bytes: header.decoder_bytes,
         scale,
+        mapped: false,
     };
     footprint(&shape) as f64 / 1e6
 }

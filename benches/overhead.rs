@@ -80,19 +80,19 @@ fn ratio(folder: &Path, set: &str, strength: &str, round: usize) -> f64 {
 /// CPU seconds of the work on all pictures, by as many threads as the run has.
 fn alone_seconds(folder: &Path, strength: f32) -> f64 {
     let opened = open_models(strength, THREADS);
-    let tiling = Tiling::new(&opened.facts.card, Device::Cpu);
+    let tiling = Tiling::new(&opened.facts[0].card, Device::Cpu);
     let entries = std::fs::read_dir(folder).expect("readable").flatten();
     let pictures: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let hands: Vec<_> = opened
-            .models
+            .workers
             .into_iter()
-            .map(|mut model| {
+            .map(|mut models| {
                 let (pictures, next, tiling) = (&pictures, &next, &tiling);
                 scope.spawn(move || {
                     let mine = || pictures.get(next.fetch_add(1, Ordering::SeqCst));
-                    let work = |picture: &PathBuf| work(model.as_mut(), picture, tiling, strength);
+                    let work = |picture: &PathBuf| work(models[0].as_mut(), picture, tiling, strength);
                     std::iter::from_fn(mine).map(work).sum::<f64>()
                 })
             })

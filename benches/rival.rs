@@ -23,7 +23,7 @@ fn main() {
         print(&format!("no {}: see the head of benches/rival.rs", python.display()));
         return;
     }
-    let halo = open_model(0.0).facts.card.halo.to_string();
+    let halo = open_model(0.0).facts[0].card.halo.to_string();
     let small: Vec<Vec<u8>> =
         samples().iter().cycle().take(48).map(|path| std::fs::read(path).expect("a sample")).collect();
     let mut large = Vec::new();

@@ -18,7 +18,7 @@ fn main() {
     // ONNX Runtime is loaded once in a process, so a process measures one file.
     let strength = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(0.5);
     let mut opened = open_model(strength);
-    let (model, card) = (opened.models[0].as_mut(), opened.facts.card.clone());
+    let (model, card) = (opened.workers[0][0].as_mut(), opened.facts[0].card.clone());
     print(&format!("{} (halo {}), CPU-s per megapixel of picture", card.name, card.halo));
     for side in [96, 128, 160, 192, 256, 320, 384, 512, 640] {
         let core = side - 2 * card.halo;

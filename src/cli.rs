@@ -71,8 +71,8 @@ pub struct Once {
     /// JPEG) or heavy (blurred, noisy, saved badly). Default: photo for JPEG, clean for PNG.
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<Source>,
-    /// Also write NAME.uncertainty.png: how far so many samples lie apart, as grey levels, eight for each 8-bit
-    /// level of standard deviation. Costs as many further evaluations.
+    /// Also write NAME.uncertainty.png: how far so many samples lie apart, as grey levels, eight for each
+    /// 8-bit level of standard deviation. Costs as many further evaluations.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(2..=64))]
     pub uncertainty: Option<u16>,
     /// auto, cpu, cuda or cuda:N. A device that is named is used, or nothing is done (exit code 78).

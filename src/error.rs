@@ -113,6 +113,16 @@ pub enum JobError {
         /// The limit that it passes.
         limit_mpx: u64,
     },
+    /// Fewer or more pixels than its pipeline takes.
+    #[error("picture has {size} pixels ({:.1} Mpx), its pipeline takes {least} to {most} Mpx", mpx(*.size))]
+    NotForThisPipeline {
+        /// Size in the header.
+        size: Size,
+        /// At least this.
+        least: f64,
+        /// At most this.
+        most: f64,
+    },
     /// It would take more memory than all pictures together may.
     #[error("would take {need_mb} MB of memory ({size} pixels, ×{scale}), pictures may take {limit_mb} MB")]
     NeedsMemory {
@@ -175,6 +185,7 @@ impl JobError {
             | JobError::InputTooLarge { .. }
             | JobError::OutputTooLarge { .. }
             | JobError::NeedsMemory { .. } => "too-large",
+            JobError::NotForThisPipeline { .. } => "not-taken",
             JobError::NotAPicture => "not-a-picture",
             JobError::Empty | JobError::Damaged(_) => "damaged",
             JobError::Changed => "changed",
@@ -197,6 +208,7 @@ impl JobError {
             | JobError::InputTooLarge { .. }
             | JobError::OutputTooLarge { .. }
             | JobError::NeedsMemory { .. }
+            | JobError::NotForThisPipeline { .. }
             | JobError::NotAPicture
             | JobError::Damaged(_)
             | JobError::NonFinite

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 /// A path where a picture may be: a hint, which may be lost, repeated or out of date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sighting {
+    /// The number of the line that takes it.
+    pub line: usize,
     /// The input folder, or the folder of a picture that was named by itself.
     pub root: Arc<Path>,
     /// The path as we open it.
@@ -35,6 +37,8 @@ pub struct Sighting {
 /// Which picture, and where it goes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Errand {
+    /// The number of the line that does it.
+    pub line: usize,
     /// The input folder, or the folder of a picture that was named by itself.
     pub root: Arc<Path>,
     /// The picture, as we open it.
@@ -55,6 +59,7 @@ impl Errand {
     /// The same picture, to be looked at once more.
     pub fn again(&self) -> Sighting {
         Sighting {
+            line: self.line,
             root: Arc::clone(&self.root),
             source: self.source.clone(),
             relative: self.relative.clone(),

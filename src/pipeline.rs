@@ -24,14 +24,14 @@ const ENDED: usize = 64;
 pub enum Intake {
     /// These, then the end.
     List(Box<dyn Iterator<Item = Sighting> + Send>),
-    /// Whatever comes into a folder, until the stop.
-    Folder(Watching),
+    /// Whatever comes into these folders, until the stop.
+    Folders(Vec<Watching>),
 }
 
 /// What the pipeline works with.
 pub struct Edges<'a> {
-    /// One for each `infer` thread.
-    pub models: Vec<Box<dyn Model>>,
+    /// The networks of each `infer` thread, in the order that lines count them.
+    pub workers: Vec<Vec<Box<dyn Model>>>,
     /// Where pictures come from.
     pub intake: Intake,
     /// Three connections to one ledger: for what is about to be done, for what became of it, and for facts of
@@ -45,11 +45,11 @@ pub struct Edges<'a> {
 
 /// Runs to the end of the intake, the stop, or a fatal error; all threads are joined when it returns.
 pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop) -> (Summary, End) {
-    let Edges { models, intake, ledgers: [intents, ends, facts], mut observe, trap } = edges;
+    let Edges { workers: networks, intake, ledgers: [intents, ends, facts], mut observe, trap } = edges;
     let (mut summary, flight) = (Summary::default(), Flight::default());
     let end = std::thread::scope(|scope| {
-        let (workers, tiles) = (models.len(), plan.batching.tiles);
-        let (decoders, encoders) = (plan.decoding.threads.max(1), plan.encoding.threads.max(1));
+        let (workers, tiles, lines) = (networks.len(), plan.batching.tiles, plan.lines.as_slice());
+        let (decoders, encoders) = (plan.decoders.max(1), plan.encoders.max(1));
         let (sighting_tx, sighting_rx) = bounded::<Sighting>(SIGHTINGS);
         let (job_tx, job_rx) = bounded::<Arc<Job>>(decoders); // one ready for each decoder
         let (tile_tx, tile_rx) = bounded::<Tile>(2 * tiles * workers); // two batches for each worker
@@ -60,11 +60,20 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         let (alive, over) = bounded::<Never>(0); // closes when `record`, the last of all, ends
         let mut crew = Crew::new(scope, stop_handle.clone(), trap);
 
-        let watch_stop = stop.clone();
-        crew.spawn("watch", move |pulse| match intake {
-            Intake::List(list) => stage::watch::list(list, &sighting_tx, &watch_stop),
-            Intake::Folder(watching) => stage::watch::folder(&watching, pulse, &sighting_tx, &watch_stop),
-        });
+        match intake {
+            Intake::List(list) => {
+                let stop = stop.clone();
+                crew.spawn("watch", move |_| stage::watch::list(list, &sighting_tx, &stop));
+            }
+            Intake::Folders(watchings) => {
+                for (n, watching) in watchings.into_iter().enumerate() {
+                    let (outbox, stop) = (sighting_tx.clone(), stop.clone());
+                    let name = format!("watch-{n}");
+                    crew.spawn(&name, move |pulse| stage::watch::folder(&watching, pulse, &outbox, &stop));
+                }
+                drop(sighting_tx);
+            }
+        }
         let doors = admit::Doors {
             inbox: sighting_rx,
             outbox: job_tx,
@@ -73,32 +82,31 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
             flight: flight.clone(),
             stop: stop.clone(),
         };
-        crew.spawn("admit", move |pulse| admit::run(&plan.admission, pulse, doors));
+        crew.spawn("admit", move |pulse| admit::run(&plan.admission, lines, pulse, doors));
         for n in 0..decoders {
             let (inbox, outbox) = (job_rx.clone(), tile_tx.clone());
             let name = format!("decode-{n}");
-            crew.spawn(&name, move |pulse| stage::decode::run(&plan.decoding, pulse, inbox, outbox));
+            crew.spawn(&name, move |pulse| stage::decode::run(lines, pulse, inbox, outbox));
         }
         drop((job_rx, tile_tx));
         crew.spawn("batch", move |pulse| stage::batch::run(&plan.batching, pulse, &tile_rx, &batch_tx));
-        for (n, model) in models.into_iter().enumerate() {
+        for (n, models) in networks.into_iter().enumerate() {
             let (inbox, outbox) = (batch_rx.clone(), inferred_tx.clone());
             let name = format!("infer-{n}");
-            crew.spawn(&name, move |pulse| stage::infer::run(&plan.inference, pulse, model, inbox, outbox));
+            crew.spawn(&name, move |pulse| stage::infer::run(lines, pulse, models, inbox, outbox));
         }
         drop((batch_rx, inferred_tx));
-        let blending = &plan.inference;
-        crew.spawn("blend", move |pulse| stage::blend::run(blending, pulse, inferred_rx, finished_tx));
+        crew.spawn("blend", move |pulse| stage::blend::run(lines, pulse, inferred_rx, finished_tx));
         for n in 0..encoders {
             let inbox = finished_rx.clone();
             let name = format!("encode-{n}");
-            crew.spawn(&name, move |pulse| stage::encode::run(&plan.encoding, pulse, inbox));
+            crew.spawn(&name, move |pulse| stage::encode::run(lines, pulse, inbox));
         }
         drop(finished_rx);
         let (summary, observe) = (&mut summary, observe.as_mut());
         crew.spawn("record", move |pulse| {
             let _alive = alive;
-            stage::record::run(&plan.recording, pulse, &ended_rx, ends, summary, observe)
+            stage::record::run(&plan.recording, lines, pulse, &ended_rx, ends, summary, observe)
         });
         let (pulses, flight) = (crew.pulses(), flight.clone());
         crew.spawn("supervise", move |_| {

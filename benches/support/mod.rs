@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
-use onestep::edge::model::{Device, Opened, Request, open};
+use onestep::edge::model::{Asked, Device, Opened, Request, open};
 use onestep::edge::{library, model_file};
 use onestep::work::precision::Wanted;
 use std::io::Write;
@@ -20,8 +20,8 @@ pub fn open_model(strength: f32) -> Opened {
 pub fn open_models(strength: f32, threads: usize) -> Opened {
     let file = model_file::find("sr-x4", None, here(), here()).expect("models/sr-x4.onnx is there");
     let library = library::find(None, None, here(), here()).expect("run scripts/fetch-runtime first");
-    let request =
-        Request { file, strength: Some(strength), samples: false, device: Device::Cpu, precision: Wanted::F32, threads };
+    let models = vec![Asked { file, strength: Some(strength), samples: false }];
+    let request = Request { models, device: Device::Cpu, precision: Wanted::F32, threads };
     open(&library, &request).expect("the shipped model opens")
 }
 
@@ -86,7 +86,7 @@ pub fn configure(home: &Path, model: &str, strength: f32, threads: usize) -> Pat
     }
     let path = home.join("config.toml");
     let text = format!(
-        "[watch]\ninput = \"in\"\noutput = \"out\"\n[model]\nname = \"{model}\"\nstrength = {strength:?}\n\
+        "[[pipeline]]\ninput = \"in\"\noutput = \"out\"\nmodel = \"{model}\"\nstrength = {strength:?}\n\
          [device]\ndevice = \"cpu\"\nprecision = \"f32\"\nthreads = {threads}\n[service]\nstate = \"state\"\n"
     );
     std::fs::write(&path, text).expect("writable");

@@ -60,5 +60,5 @@ pub(super) fn desks(asked: &Asked) -> Result<Vec<Desk>, CommandError> {
 
 fn of_config(file: &Path) -> Result<PathBuf, StartError> {
     let config = config::load(file)?;
-    books::place(config.state.as_deref(), &config.output)
+    books::place(config.state.as_deref(), &config.pipelines[0].output)
 }

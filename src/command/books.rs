@@ -34,12 +34,15 @@ pub(super) fn place(asked: Option<&Path>, output: &Path) -> Result<PathBuf, Star
 impl Books {
     /// Takes the state folder, tells how the run before ended, and has a ledger at the end, whatever became
     /// of the last one.
-    pub(super) fn open(asked: Option<&Path>, output: &Path) -> Result<Books, StartError> {
-        let folder = StateFolder::take(&place(asked, output)?)?;
+    ///
+    /// # Panics
+    /// If there is no output folder.
+    pub(super) fn open(asked: Option<&Path>, outputs: &[&Path]) -> Result<Books, StartError> {
+        let folder = StateFolder::take(&place(asked, outputs[0])?)?;
         let path = folder.path().to_owned();
         let refused = |reason: SystemError| StartError::State { reason, folder: path.clone() };
         let words = crash::last_words(&folder.last_words());
-        let receipts = Beside(output.join(RECEIPTS));
+        let receipts = Beside(outputs.iter().map(|output| output.join(RECEIPTS)).collect());
         let (ledger, found) =
             Ledger::open(folder.path(), &machine::present(), words, &receipts).map_err(refused)?;
         // Only now, when they are in the ledger.
@@ -68,7 +71,7 @@ impl Books {
     }
 }
 
-fn tell(found: &Found, receipts: &Path) {
+fn tell(found: &Found, receipts: &[PathBuf]) {
     let pictures = if found.in_flight.is_empty() { "nothing".into() } else { found.in_flight.join(", ") };
     match &found.death {
         None | Some(Death::Clean) => {}
@@ -87,22 +90,26 @@ fn tell(found: &Found, receipts: &Path) {
     }
     match found.filled {
         Some(count) if count > 0 || found.aside.is_some() => {
-            log::warn!("the ledger is made anew from {count} receipts: {}", receipts.display());
+            let files: Vec<String> = receipts.iter().map(|file| file.display().to_string()).collect();
+            log::warn!("the ledger is made anew from {count} receipts: {}", files.join(", "));
         }
         _ => {}
     }
 }
 
-/// The file of receipts beside the results.
-struct Beside(PathBuf);
+/// The files of receipts beside the results.
+struct Beside(Vec<PathBuf>);
 
 impl Receipts for Beside {
     fn all(&self) -> Said<Box<dyn Iterator<Item = Said<Entry>> + '_>> {
-        let file = match File::open(&self.0) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Box::new(std::iter::empty())),
-            file => file?,
-        };
-        let lines = BufReader::new(file).split(b'\n');
+        let mut files = Vec::new();
+        for path in &self.0 {
+            match File::open(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                file => files.push(file?),
+            }
+        }
+        let lines = files.into_iter().flat_map(|file| BufReader::new(file).split(b'\n'));
         // Lines that a crash has torn are passed over.
         Ok(Box::new(lines.filter_map(|line| match line {
             Ok(line) => receipt(&line).map(|receipt| Ok(entry(receipt))),
@@ -111,15 +118,20 @@ impl Receipts for Beside {
     }
 
     fn of_run(&self, name: &str) -> Vec<Entry> {
-        let Ok(mut file) = File::open(&self.0) else { return Vec::new() };
-        let length = file.metadata().map_or(0, |metadata| metadata.len());
-        if file.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES))).is_err() {
-            return Vec::new();
-        }
-        // What cannot be read confirms nothing: then it is done again.
-        let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
-        lines.filter_map(|line| receipt(&line)).filter(|receipt| receipt.run == name).map(entry).collect()
+        let receipts = self.0.iter().flat_map(|path| last(path)).filter(|receipt| receipt.run == name);
+        receipts.map(entry).collect()
     }
+}
+
+/// The last receipts of a file. What cannot be read confirms nothing: then it is done again.
+fn last(path: &Path) -> Vec<Receipt> {
+    let Ok(mut file) = File::open(path) else { return Vec::new() };
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    if file.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES))).is_err() {
+        return Vec::new();
+    }
+    let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
+    lines.filter_map(|line| receipt(&line)).collect()
 }
 
 fn receipt(line: &[u8]) -> Option<Receipt> {

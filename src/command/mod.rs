@@ -2,6 +2,7 @@
 
 mod asked;
 mod books;
+mod folders;
 mod models;
 mod once;
 mod retry;
@@ -12,13 +13,13 @@ mod why;
 
 use crate::cli::{Cli, Command};
 use crate::crew::Crew;
-use crate::edge::model::{self, Device, Opened, Request};
+use crate::edge::model::{self, Asked, Device, Opened, Request};
 use crate::edge::progress::Progress;
 use crate::edge::{library, logging, model_file, signals, store};
 use crate::error::{CommandError, End, Exit, Fatal, StartError};
 use crate::job::Settled;
 use crate::pipeline::{self, Edges, Intake};
-use crate::plan::{Choice, Plan};
+use crate::plan::{Choice, Plan, Wish};
 use crate::stage::record::Summary;
 use crate::stop::{Stop, StopHandle, is_stopped, stop_pair};
 use books::Books;
@@ -55,42 +56,59 @@ pub fn main(cli: Cli) -> Exit {
     })
 }
 
-/// What a pipeline is made from.
+/// What the threads are made from.
 struct Order<'a> {
     library: Option<&'a Path>,
-    model: &'a str,
+    lines: Vec<Ordered<'a>>,
     model_folder: Option<&'a Path>,
-    strength: Option<f32>,
     device: Device,
     state: Option<&'a Path>,
     choice: Choice,
 }
 
-/// Finds and opens the model, and plans with it.
+/// What is done to the pictures of one input.
+struct Ordered<'a> {
+    model: &'a str,
+    strength: Option<f32>,
+    wish: Wish,
+}
+
+impl Order<'_> {
+    fn outputs(&self) -> Vec<&Path> {
+        self.lines.iter().map(|line| line.wish.output.as_path()).collect()
+    }
+}
+
+/// Finds and opens the models, and plans with them.
 fn plan(order: &Order<'_>) -> Result<(Plan, Opened), StartError> {
     let executable = std::env::current_exe().unwrap_or_default();
     let working = std::env::current_dir().unwrap_or_default();
     let variable = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let file = model_file::find(order.model, order.model_folder, &executable, &working)?;
+    let find = |line: &Ordered<'_>| {
+        let file = model_file::find(line.model, order.model_folder, &executable, &working)?;
+        Ok(Asked { file, strength: line.strength, samples: line.wish.uncertainty.is_some() })
+    };
+    let models = order.lines.iter().map(find).collect::<Result<Vec<_>, StartError>>()?;
     let library = library::find(order.library, variable.as_deref(), &executable, &working)?;
     let request = Request {
-        file,
-        strength: order.strength,
-        samples: order.choice.uncertainty.is_some(),
+        models,
         device: order.device,
         precision: order.choice.precision,
         threads: order.choice.threads,
     };
     let opened = model::open(&library, &request)?;
-    let plan = Plan::new(&order.choice, &opened.facts)?;
-    log::info!(
-        "model {} on {}, strength {}, threads {}, memory {} MB",
-        opened.facts.card.name,
-        opened.facts.device,
-        opened.facts.strength,
-        order.choice.threads,
-        order.choice.limits.memory_mb
-    );
+    let wishes = order.lines.iter().map(|line| line.wish.clone()).zip(opened.facts.iter().cloned());
+    let plan = Plan::new(&order.choice, &wishes.collect::<Vec<_>>())?;
+    for facts in &opened.facts {
+        log::info!(
+            "model {} on {}, strength {}, threads {}, memory {} MB",
+            facts.card.name,
+            facts.device,
+            facts.strength,
+            order.choice.threads,
+            order.choice.limits.memory_mb
+        );
+    }
     Ok((plan, opened))
 }
 
@@ -130,7 +148,7 @@ fn work(
 ) -> Result<Summary, CommandError> {
     // The books first: where another onestep is at work, nothing else is touched. And last, whatever
     // happened.
-    let books = Books::open(order.state, &order.choice.output)?;
+    let books = Books::open(order.state, &order.outputs())?;
     let end = under_books(order, intake, observe, handle, stop, &books);
     books.close(&end);
     end
@@ -145,9 +163,9 @@ fn under_books(
     books: &Books,
 ) -> Result<Summary, CommandError> {
     let (plan, opened) = plan(order)?;
-    clear(&order.choice.output)?;
-    let (models, ledgers) = (opened.models, books.ledgers()?);
-    let edges = Edges { models, intake, ledgers, observe: Box::new(observe), trap: None };
+    order.outputs().into_iter().try_for_each(clear)?;
+    let (workers, ledgers) = (opened.workers, books.ledgers()?);
+    let edges = Edges { workers, intake, ledgers, observe: Box::new(observe), trap: None };
     let (summary, end) = pipeline::run(&plan, edges, handle, stop);
     end.inspect_err(|_| log::info!("until then: {summary}"))?;
     Ok(summary)
@@ -190,45 +208,5 @@ fn resolved(path: &Path) -> PathBuf {
             }
             _ => return path,
         }
-    }
-}
-
-/// Results that land among the pictures would be taken for pictures.
-fn must_lie_apart(input: &Path, output: &Path) -> Result<(), StartError> {
-    let (a, b) = (resolved(input), resolved(output));
-    let relation = if a == b {
-        "is"
-    } else if b.starts_with(&a) {
-        "lies inside"
-    } else if a.starts_with(&b) {
-        "contains"
-    } else {
-        return Ok(());
-    };
-    let sentence =
-        format!("the output folder {} {relation} the input folder {}", output.display(), input.display());
-    Err(StartError::usage(format!("{sentence}: choose one outside of it")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    #[test]
-    fn folders_are_compared_without_links_also_where_they_do_not_exist_yet() {
-        let root = tempfile::tempdir().expect("a temp folder");
-        let input = root.path().join("in");
-        std::fs::create_dir(&input).expect("writable");
-        symlink(&input, root.path().join("link")).expect("writable");
-        let refused = |output: &str| must_lie_apart(&input, &root.path().join(output)).is_err();
-        assert!(
-            refused("in")
-                && refused("in/new/deep")
-                && refused("link/new")
-                && refused("")
-                && refused("in/../in")
-        );
-        assert!(!refused("out") && !refused("in2") && !refused("new/in"));
     }
 }

@@ -1,6 +1,7 @@
 //! `onestep once`: these pictures and folders, then the end.
 
-use super::{Order, absolute, must_lie_apart, serve};
+use super::folders::relation;
+use super::{Order, Ordered, absolute, serve};
 use crate::cli;
 use crate::config::default_memory_mb;
 use crate::edge::progress::Progress;
@@ -8,7 +9,7 @@ use crate::edge::scan::{scan, sighting};
 use crate::error::{CommandError, Exit, StartError};
 use crate::job::{Outcome, Settled, Sighting};
 use crate::pipeline::Intake;
-use crate::plan::{Choice, Limits, Supervision, default_threads};
+use crate::plan::{Choice, Limits, Megapixels, Supervision, Wish, default_threads};
 use crate::work::naming::text_of;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -26,16 +27,21 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
     progress.expect(count);
     let order = Order {
         library: words.ort_lib.as_deref(),
-        model: &words.model,
+        lines: vec![Ordered {
+            model: &words.model,
+            strength: words.strength,
+            wish: Wish {
+                output: absolute(&words.output),
+                seed: words.seed,
+                source: words.source,
+                uncertainty: words.uncertainty,
+                megapixels: Megapixels::default(),
+            },
+        }],
         model_folder: None,
-        strength: words.strength,
         device: words.device,
         state: words.state.as_deref(),
         choice: Choice {
-            output: absolute(&words.output),
-            seed: words.seed,
-            source: words.source,
-            uncertainty: words.uncertainty,
             precision: words.precision,
             threads: words.threads.map_or_else(default_threads, usize::from),
             limits: Limits {
@@ -71,7 +77,13 @@ fn check(inputs: &[PathBuf], output: &Path) -> Result<(), StartError> {
     let mut problems: Vec<String> =
         missing.map(|(path, error)| format!("cannot be read: {error}: {}", path.display())).collect();
     for folder in inputs.iter().filter(|path| path.is_dir()) {
-        problems.extend(must_lie_apart(folder, output).err().map(|error| error.to_string()));
+        // Results that land among the pictures would be taken for pictures.
+        problems.extend(relation(output, folder).map(|relation| {
+            let (output, input) = (output.display(), folder.display());
+            format!(
+                "the output folder {output} {relation} the input folder {input}: choose one outside of it"
+            )
+        }));
     }
     if output.exists() && !output.is_dir() {
         problems.push(format!("the output is not a folder: {}", output.display()));

@@ -1,7 +1,7 @@
 //! `onestep validate`: would `run` start? Opens the model on its device and looks at every folder; makes and
 //! changes nothing, so that it may be asked while the daemon runs.
 
-use super::{absolute, books, plan, run};
+use super::{absolute, books, folders, plan, run};
 use crate::cli;
 use crate::config;
 use crate::edge::store;
@@ -13,12 +13,20 @@ use std::path::Path;
 pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
     let config = config::load(&words.config)?;
     let library = words.ort_lib.or_else(|| config.library.clone());
-    let mut problems = run::folders(&words.config, &config);
-    let state = books::place(config.state.as_deref(), &config.output);
-    for folder in [Ok(config.output.clone()), state.clone()].into_iter().flatten() {
+    let wrong = folders::problems(&words.config, &config);
+    let mut problems = Vec::new();
+    if !wrong.is_empty() {
+        problems.push(StartError::Config { file: words.config.clone(), problems: wrong });
+    }
+    let outputs: Vec<&Path> = config.pipelines.iter().map(|pipeline| pipeline.output.as_path()).collect();
+    let state = books::place(config.state.as_deref(), outputs[0]);
+    let folders = outputs.iter().map(|output| output.to_path_buf());
+    for folder in folders.chain(state.as_ref().ok().cloned()) {
         problems.extend(unusable(&folder, store::probe));
     }
-    problems.extend(unusable(&config.output.join(RECEIPTS), store::probe_append));
+    for output in &outputs {
+        problems.extend(unusable(&output.join(RECEIPTS), store::probe_append));
+    }
     let order = run::order(&config, library.as_deref());
     let planned = plan(&order);
     let (state, planned) = match (state, planned) {
@@ -29,17 +37,22 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
             return Ok(tell(&problems));
         }
     };
-    let facts = &planned.1.facts;
+    let lines = config.pipelines.iter().zip(&planned.1.facts).map(|(pipeline, facts)| {
+        format!(
+            "{}\n  input   {}\n  output  {}\n  model   {} on {}, strength {}\n",
+            pipeline.name,
+            absolute(&pipeline.input).display(),
+            absolute(&pipeline.output).display(),
+            facts.card.name,
+            facts.device,
+            facts.strength
+        )
+    });
     let text = format!(
-        "{} is well\ninput   {}\noutput  {}\nstate   {}\nmodel   {} on {}, strength {}\n\
-         memory  {} MB, {} for pictures\n",
+        "{} is well\n{}state     {}\nmemory    {} MB, {} for pictures\n",
         words.config.display(),
-        absolute(&config.input).display(),
-        absolute(&config.output).display(),
+        lines.collect::<String>(),
         state.display(),
-        facts.card.name,
-        facts.device,
-        facts.strength,
         config.limits.memory_mb,
         planned.0.admission.memory_mb
     );

@@ -6,7 +6,7 @@ mod raw;
 use crate::edge::machine;
 use crate::edge::model::Device;
 use crate::error::StartError;
-use crate::plan::{Limits, MAX_STRENGTH, Supervision, default_threads};
+use crate::plan::{Limits, MAX_STRENGTH, Megapixels, Supervision, default_threads};
 use crate::work::precision::Wanted;
 use contract::source::Source;
 use std::path::{Path, PathBuf};
@@ -25,24 +25,10 @@ const LARGE: (u64, u64) = (1, 1_000_000);
 /// What `run` was told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Folder that pictures land in.
-    pub input: PathBuf,
-    /// Folder for results.
-    pub output: PathBuf,
-    /// How long a file that nobody closes must stay the same.
-    pub settle: Duration,
-    /// Name or path of the model.
-    pub model: String,
+    /// At least one.
+    pub pipelines: Vec<Pipeline>,
     /// Where models are looked for by name, or `None` for the usual places.
     pub model_folder: Option<PathBuf>,
-    /// λ, or `None` for the card's default.
-    pub strength: Option<f32>,
-    /// A fixed seed, or `None`: from the content.
-    pub seed: Option<u64>,
-    /// What the model is told of pictures, or `None`: as their format has it.
-    pub source: Option<Source>,
-    /// Samples of an uncertainty map, or `None`: no map.
-    pub uncertainty: Option<u16>,
     /// Where networks run.
     pub device: Device,
     /// What the processor computes with.
@@ -51,7 +37,7 @@ pub struct Config {
     pub threads: usize,
     /// Limits.
     pub limits: Limits,
-    /// Room on the output's disk that is never filled.
+    /// Room on the outputs' disks that is never filled.
     pub reserve_mb: u64,
     /// Folder of ledger and lock, or `None` for the usual place.
     pub state: Option<PathBuf>,
@@ -59,6 +45,31 @@ pub struct Config {
     pub supervision: Supervision,
     /// ONNX Runtime's shared library, or `None` for the usual places.
     pub library: Option<PathBuf>,
+}
+
+/// One input folder, and what is done to its pictures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// What it is called in messages.
+    pub name: String,
+    /// Folder that pictures land in.
+    pub input: PathBuf,
+    /// Folder for results.
+    pub output: PathBuf,
+    /// How long a file that nobody closes must stay the same.
+    pub settle: Duration,
+    /// Name or path of the model.
+    pub model: String,
+    /// λ, or `None` for the card's default.
+    pub strength: Option<f32>,
+    /// A fixed seed, or `None`: from the content.
+    pub seed: Option<u64>,
+    /// What the model is told of pictures, or `None`: as their format has it.
+    pub source: Option<Source>,
+    /// Samples of an uncertainty map, or `None`: no map.
+    pub uncertainty: Option<u16>,
+    /// How large its pictures are.
+    pub megapixels: Megapixels,
 }
 
 /// Memory where none is named: half of what the machine, or our control group, has.
@@ -87,24 +98,15 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
     let mut check = Check { problems: Vec::new() };
     let (limits, patience) = (Limits::default(), Supervision::default());
     let path = |path: PathBuf| folder.join(path);
+    if raw.pipeline.is_empty() {
+        check
+            .problems
+            .push("there is no [[pipeline]]: one names an input folder and an output folder".into());
+    }
+    let pipelines = raw.pipeline.into_iter().enumerate();
     let config = Config {
-        input: check.present("watch.input", raw.watch.input).map(path).unwrap_or_default(),
-        output: check.present("watch.output", raw.watch.output).map(path).unwrap_or_default(),
-        settle: Duration::from_millis(check.number(
-            "watch.settle_ms",
-            raw.watch.settle_ms,
-            DEFAULT_SETTLE_MS,
-            (100, 3_600_000),
-        )),
-        model: check.model(raw.model.name, folder),
-        model_folder: raw.model.folder.map(path),
-        strength: raw.model.strength.map(|strength| check.strength(strength)),
-        seed: raw.model.seed.map(|seed| check.number("model.seed", Some(seed), 0, (0, i64::MAX as u64))),
-        source: raw.model.source.and_then(|text| check.source(&text)),
-        uncertainty: raw
-            .model
-            .uncertainty
-            .map(|samples| check.number("model.uncertainty", Some(samples), 0, UNCERTAINTY) as u16),
+        pipelines: pipelines.map(|(index, raw)| check.pipeline(index + 1, raw, folder)).collect(),
+        model_folder: raw.models.folder.map(path),
         device: check.device(raw.device.device),
         precision: check.precision(raw.device.precision),
         threads: check.number("device.threads", raw.device.threads, default_threads() as u64, (1, 1024))
@@ -174,15 +176,51 @@ impl Check {
         Duration::from_secs(self.number(key, value, default.as_secs(), (1, 86_400)))
     }
 
-    fn strength(&mut self, strength: f64) -> f32 {
+    /// The pipeline of this number, counted from 1.
+    fn pipeline(&mut self, number: usize, raw: raw::Pipeline, folder: &Path) -> Pipeline {
+        let name = raw.name.unwrap_or_else(|| format!("pipeline {number}"));
+        let key = |key: &str| format!("{name}: {key}");
+        let path = |path: PathBuf| folder.join(path);
+        Pipeline {
+            input: self.present(&key("input"), raw.input).map(path).unwrap_or_default(),
+            output: self.present(&key("output"), raw.output).map(path).unwrap_or_default(),
+            settle: Duration::from_millis(self.number(
+                &key("settle_ms"),
+                raw.settle_ms,
+                DEFAULT_SETTLE_MS,
+                (100, 3_600_000),
+            )),
+            model: self.model(&key("model"), raw.model, folder),
+            strength: raw.strength.map(|strength| self.strength(&key("strength"), strength)),
+            seed: raw.seed.map(|seed| self.number(&key("seed"), Some(seed), 0, (0, i64::MAX as u64))),
+            source: raw.source.and_then(|text| self.source(&key("source"), &text)),
+            uncertainty: raw
+                .uncertainty
+                .map(|samples| self.number(&key("uncertainty"), Some(samples), 0, UNCERTAINTY) as u16),
+            megapixels: self.megapixels(&name, raw.min_mpx, raw.max_mpx),
+            name,
+        }
+    }
+
+    fn megapixels(&mut self, name: &str, least: Option<f64>, most: Option<f64>) -> Megapixels {
+        let all = Megapixels::default();
+        let megapixels = Megapixels { least: least.unwrap_or(all.least), most: most.unwrap_or(all.most) };
+        let Megapixels { least, most } = megapixels;
+        if !(0.0 <= least && least <= most) {
+            self.problems.push(format!("{name}: min_mpx {least} to max_mpx {most} takes no picture"));
+        }
+        megapixels
+    }
+
+    fn strength(&mut self, key: &str, strength: f64) -> f32 {
         if !(0.0..=f64::from(MAX_STRENGTH)).contains(&strength) {
-            self.problems.push(format!("model.strength is {strength}, not 0 to {MAX_STRENGTH}"));
+            self.problems.push(format!("{key} is {strength}, not 0 to {MAX_STRENGTH}"));
         }
         strength as f32
     }
 
-    fn source(&mut self, text: &str) -> Option<Source> {
-        text.parse().map_err(|problem| self.problems.push(format!("model.source: {problem}"))).ok()
+    fn source(&mut self, key: &str, text: &str) -> Option<Source> {
+        text.parse().map_err(|problem| self.problems.push(format!("{key}: {problem}"))).ok()
     }
 
     fn precision(&mut self, text: Option<String>) -> Wanted {
@@ -200,10 +238,10 @@ impl Check {
     }
 
     /// A name stays a name; a path is resolved like all others.
-    fn model(&mut self, name: Option<String>, folder: &Path) -> String {
+    fn model(&mut self, key: &str, name: Option<String>, folder: &Path) -> String {
         let name = name.unwrap_or_else(|| DEFAULT_MODEL.to_owned());
         if name.is_empty() {
-            self.problems.push("model.name is empty".into());
+            self.problems.push(format!("{key} is empty"));
         }
         if !name.contains('/') && !name.ends_with(".onnx") {
             return name;

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Raw {
-    /// `[watch]`
-    pub(super) watch: Watch,
-    /// `[model]`
-    pub(super) model: Model,
+    /// `[[pipeline]]`
+    pub(super) pipeline: Vec<Pipeline>,
+    /// `[models]`
+    pub(super) models: Models,
     /// `[device]`
     pub(super) device: Device,
     /// `[limits]`
@@ -22,24 +22,20 @@ pub(super) struct Raw {
     pub(super) runtime: Runtime,
 }
 
-/// `[watch]`
+/// `[[pipeline]]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Watch {
+pub(super) struct Pipeline {
+    /// What it is called in messages.
+    pub(super) name: Option<String>,
     /// Folder that pictures land in.
     pub(super) input: Option<PathBuf>,
     /// Folder for results.
     pub(super) output: Option<PathBuf>,
     /// How long a file that nobody closes must stay the same.
     pub(super) settle_ms: Option<i64>,
-}
-
-/// `[model]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Model {
     /// Name or path.
-    pub(super) name: Option<String>,
+    pub(super) model: Option<String>,
     /// λ.
     pub(super) strength: Option<f64>,
     /// Seed of the noise.
@@ -48,6 +44,16 @@ pub(super) struct Model {
     pub(super) source: Option<String>,
     /// Samples of an uncertainty map.
     pub(super) uncertainty: Option<i64>,
+    /// Smaller pictures are refused.
+    pub(super) min_mpx: Option<f64>,
+    /// Larger pictures are refused.
+    pub(super) max_mpx: Option<f64>,
+}
+
+/// `[models]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Models {
     /// Folder of models.
     pub(super) folder: Option<PathBuf>,
 }

@@ -176,6 +176,7 @@ mod tests {
     #[test]
     fn a_reason_reads_well_and_knows_its_picture() {
         let errand = Errand {
+            line: 0,
             root: Path::new("/in").into(),
             source: "/in/a.jpg".into(),
             relative: "a.jpg".into(),

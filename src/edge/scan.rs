@@ -42,14 +42,14 @@ pub fn scan_beating(root: &Arc<Path>, folder: &Path, mut beat: impl FnMut()) -> 
     found
 }
 
-/// A sighting of one path below `root`.
+/// A sighting of one path below `root`, for the first line.
 pub fn sighting(root: &Arc<Path>, path: &Path, named: bool) -> Sighting {
     // The root itself has no place below itself, and a stranger none at all: then the name alone serves. A
     // place that is absolute would lead out of the output folder.
     let name = path.file_name().unwrap_or_default();
     let relative = path.strip_prefix(&**root).unwrap_or(Path::new(""));
     let (root, source) = (Arc::clone(root), path.to_owned());
-    Sighting { root, source, relative: relative.with_file_name(name), named, attempt: 0 }
+    Sighting { line: 0, root, source, relative: relative.with_file_name(name), named, attempt: 0 }
 }
 
 /// Kind and times of a path. A link is looked through only where the user named it.

@@ -17,7 +17,10 @@ pub fn run(options: &Batching, pulse: &Pulse, inbox: &Receiver<Tile>, outbox: &S
             None => inbox.recv().map_err(RecvTimeoutError::from),
         };
         let (leaving, closing): (Vec<(Vec<Tile>, Reason)>, bool) = match tile {
-            Ok(tile) => (batcher.push(tile.place.window.size, tile, Instant::now()).collect(), false),
+            Ok(tile) => {
+                let kind = (tile.opened.job.errand.line, tile.place.window.size);
+                (batcher.push(kind, tile, Instant::now()).collect(), false)
+            }
             Err(RecvTimeoutError::Timeout) => (batcher.take(Reason::Linger).into_iter().collect(), false),
             Err(RecvTimeoutError::Disconnected) => (batcher.take(Reason::Drain).into_iter().collect(), true),
         };
@@ -35,7 +38,7 @@ pub fn run(options: &Batching, pulse: &Pulse, inbox: &Receiver<Tile>, outbox: &S
 
 /// One tensor out of many; the first one's memory is used again, and for a batch of one nothing is copied.
 fn join(tiles: Vec<Tile>) -> Batch {
-    let window = tiles[0].place.window.size;
+    let (line, window) = (tiles[0].opened.job.errand.line, tiles[0].place.window.size);
     let (mut slots, mut image) = (Vec::with_capacity(tiles.len()), Vec::new());
     for tile in tiles {
         if image.is_empty() {
@@ -45,5 +48,5 @@ fn join(tiles: Vec<Tile>) -> Batch {
         }
         slots.push(Slot { opened: tile.opened, place: tile.place });
     }
-    Batch { window, slots, image }
+    Batch { line, window, slots, image }
 }

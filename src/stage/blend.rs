@@ -3,17 +3,17 @@
 
 use super::{Finished, Inferred, Opened};
 use crate::error::End;
-use crate::plan::Inference;
+use crate::plan::Line;
 use crate::pulse::Pulse;
 use crate::work::canvas::{Canvas, Patch};
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::PoisonError;
 
 /// Runs until results end or nobody takes pictures any more.
-pub fn run(options: &Inference, pulse: &Pulse, inbox: Receiver<Inferred>, outbox: Sender<Finished>) -> End {
+pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Inferred>, outbox: Sender<Finished>) -> End {
     for inferred in inbox {
         for (opened, patch) in inferred.parts {
-            let complete = pulse.work(|| place(options.scale, &opened, &patch));
+            let complete = pulse.work(|| place(lines[opened.job.errand.line].scale, &opened, &patch));
             if let Some(canvas) = complete
                 && outbox.send(Finished { opened, canvas }).is_err()
             {

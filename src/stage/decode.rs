@@ -8,7 +8,7 @@ use crate::edge::digest::sha256;
 use crate::edge::scan::{look, stamp_of};
 use crate::error::{End, JobError};
 use crate::job::{Errand, Job};
-use crate::plan::Decoding;
+use crate::plan::Line;
 use crate::pulse::Pulse;
 use crate::work::mark::seed_of;
 use contract::pixels::{Picture, cut_window};
@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// Runs until jobs end or nobody takes tiles any more.
-pub fn run(options: &Decoding, pulse: &Pulse, inbox: Receiver<Arc<Job>>, outbox: Sender<Tile>) -> End {
+pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Arc<Job>>, outbox: Sender<Tile>) -> End {
     for job in inbox {
         job.begin();
         if job.is_settled() {
@@ -31,7 +31,9 @@ pub fn run(options: &Decoding, pulse: &Pulse, inbox: Receiver<Arc<Job>>, outbox:
         let begin = Instant::now();
         // Reading is no work of ours: it may hang with its disk.
         let result = match read(&job.errand) {
-            Ok(bytes) => pulse.work(|| catch_unwind(AssertUnwindSafe(|| open(options, &job, bytes)))),
+            Ok(bytes) => {
+                pulse.work(|| catch_unwind(AssertUnwindSafe(|| open(&lines[job.errand.line], &job, bytes))))
+            }
             Err(error) => Ok(Err(error)),
         };
         job.spent.decoding.add_since(begin);
@@ -55,7 +57,7 @@ pub(super) fn words(panic: &(dyn Any + Send)) -> String {
 }
 
 /// The picture without its alpha, and what its tiles will share.
-fn open(options: &Decoding, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opened>, Picture), JobError> {
+fn open(line: &Line, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opened>, Picture), JobError> {
     let sha256 = sha256(&bytes);
     let decoded = decode(&bytes, &job.header)?;
     drop(bytes);
@@ -64,9 +66,9 @@ fn open(options: &Decoding, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opene
     }
     let picture = decoded.picture;
     let grid =
-        options.tiling.grid(picture.size).ok_or_else(|| JobError::Inference("no tile has a core".into()))?;
-    let seed = options.seed.or_else(|| seed_of(&sha256)).expect("a SHA-256 has eight bytes");
-    let told = options.telling.of(job.header.kind.is_lossy());
+        line.tiling.grid(picture.size).ok_or_else(|| JobError::Inference("no tile has a core".into()))?;
+    let seed = line.wanted.seed.or_else(|| seed_of(&sha256)).expect("a SHA-256 has eight bytes");
+    let told = line.wanted.telling.of(job.header.kind.is_lossy());
     let grey = picture.channels < 3;
     let alpha = alpha_of(&picture);
     let (job, canvas) = (Arc::clone(job), Mutex::new(None));

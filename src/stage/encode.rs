@@ -8,7 +8,7 @@ use crate::edge::record::mark_to_text;
 use crate::edge::store;
 use crate::error::{End, JobError, SystemError};
 use crate::job::{Job, Made, Outcome};
-use crate::plan::Encoding;
+use crate::plan::Line;
 use crate::pulse::Pulse;
 use crate::work::mark::Mark;
 use crate::work::naming::{map_of, text_of};
@@ -22,16 +22,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Runs until pictures end.
-pub fn run(options: &Encoding, pulse: &Pulse, inbox: Receiver<Finished>) -> End {
+pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Finished>) -> End {
     for finished in inbox {
         let (opened, begin) = (Arc::clone(&finished.opened), Instant::now());
+        let line = &lines[opened.job.errand.line];
         if opened.job.is_settled() {
             continue;
         }
         // A panic leaves a temp file at worst, which the next start sweeps.
         let mut trouble = None;
         let result =
-            pulse.work(|| catch_unwind(AssertUnwindSafe(|| write(options, pulse, finished, &mut trouble))));
+            pulse.work(|| catch_unwind(AssertUnwindSafe(|| write(line, pulse, finished, &mut trouble))));
         opened.job.spent.encoding.add_since(begin);
         match result {
             Ok(Ok(made)) => {
@@ -40,7 +41,7 @@ pub fn run(options: &Encoding, pulse: &Pulse, inbox: Receiver<Finished>) -> End 
             // Encoders wrap what the system said into words of their own.
             Ok(Err(error)) => {
                 let error = trouble.unwrap_or_else(|| error.into());
-                opened.job.fail("encode", JobError::Write(blamed(options, error)));
+                opened.job.fail("encode", JobError::Write(blamed(line, error)));
             }
             Err(panic) => opened.job.fail("encode", JobError::Panicked(words(panic.as_ref()))),
         }
@@ -50,18 +51,18 @@ pub fn run(options: &Encoding, pulse: &Pulse, inbox: Receiver<Finished>) -> End 
 
 /// Writes the result. What the system said first, if it did, is in `trouble`.
 fn write(
-    options: &Encoding,
+    line: &Line,
     pulse: &Pulse,
     finished: Finished,
     trouble: &mut Option<SystemError>,
 ) -> io::Result<Made> {
     let Finished { opened, mut canvas } = finished;
-    let mark = mark(options, &opened);
+    let mark = mark(line, &opened);
     let text = mark_to_text(&mark);
     let (job, target) = (&opened.job, &opened.job.errand.target);
     let mut put = |path: &Path, picture: &Picture| -> io::Result<(u64, String)> {
         let mut written = (0, String::new());
-        store::commit(&options.output, path, |writer| {
+        store::commit(&line.output, path, |writer| {
             let mut digesting = Digesting::new(Unsettled { job, pulse, writer, trouble });
             encode(picture, &text, &mut digesting)?;
             written = digesting.finish();
@@ -78,8 +79,8 @@ fn write(
 }
 
 /// Where nothing at all can be written, it is not this picture's fault, and will pass.
-fn blamed(options: &Encoding, mut error: SystemError) -> SystemError {
-    error.transient |= store::probe(&options.output).is_err();
+fn blamed(line: &Line, mut error: SystemError) -> SystemError {
+    error.transient |= store::probe(&line.output).is_err();
     error
 }
 
@@ -110,21 +111,21 @@ impl Write for Unsettled<'_> {
     }
 }
 
-fn mark(options: &Encoding, opened: &Opened) -> Mark {
+fn mark(line: &Line, opened: &Opened) -> Mark {
     let errand = &opened.job.errand;
     Mark {
         source: text_of(&errand.relative),
         bytes: errand.stamp.bytes,
         modified_ns: errand.stamp.modified_ns,
         sha256: opened.sha256.clone(),
-        model: options.model.clone(),
-        model_sha256: options.model_sha256.clone(),
-        strength: options.strength,
+        model: line.model_name.clone(),
+        model_sha256: line.wanted.model_sha256.clone(),
+        strength: line.wanted.strength,
         seed: opened.seed,
         told: opened.told,
-        uncertainty: options.uncertainty,
-        int8: options.precision == Precision::Int8,
-        device: options.device.clone(),
+        uncertainty: line.wanted.uncertainty,
+        int8: line.precision == Precision::Int8,
+        device: line.device.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -4,7 +4,7 @@
 use super::{Batch, Inferred, Opened, Slot};
 use crate::edge::model::{BatchInput, Model, ModelError, golden_error};
 use crate::error::{End, Fatal, JobError};
-use crate::plan::Inference;
+use crate::plan::Line;
 use crate::pulse::Pulse;
 use crate::work::canvas::Patch;
 use crate::work::spread::Spread;
@@ -16,9 +16,9 @@ use std::time::Instant;
 
 /// Runs until batches end or nobody takes results any more.
 pub fn run(
-    options: &Inference,
+    lines: &[Line],
     pulse: &Pulse,
-    mut model: Box<dyn Model>,
+    mut models: Vec<Box<dyn Model>>,
     inbox: Receiver<Batch>,
     outbox: Sender<Inferred>,
 ) -> End {
@@ -27,8 +27,9 @@ pub fn run(
         if batch.slots.iter().all(|slot| slot.opened.job.is_settled()) {
             continue;
         }
-        let begin = Instant::now();
-        let result = pulse.work(|| evaluate(options, model.as_mut(), &batch, &mut noise));
+        let (line, begin) = (&lines[batch.line], Instant::now());
+        let model = models[line.model].as_mut();
+        let result = pulse.work(|| evaluate(line, model, &batch, &mut noise));
         for slot in &batch.slots {
             slot.opened.job.spent.inferring.add_since(begin);
         }
@@ -39,7 +40,7 @@ pub fn run(
                 }
             }
             Err(error) => {
-                pulse.work(|| acquit(model.as_mut(), &error))?;
+                pulse.work(|| acquit(model, &error))?;
                 for slot in &batch.slots {
                     slot.opened.job.fail("infer", JobError::Inference(error.to_string()));
                 }
@@ -50,32 +51,32 @@ pub fn run(
 }
 
 fn evaluate(
-    options: &Inference,
+    line: &Line,
     model: &mut dyn Model,
     batch: &Batch,
     noise: &mut Vec<f32>,
 ) -> Result<Vec<(Arc<Opened>, Patch)>, ModelError> {
-    let spread = options.uncertainty.map(|samples| spread(options, model, batch, noise, samples));
+    let spread = line.wanted.uncertainty.map(|samples| spread(line, model, batch, noise, samples));
     let spread = spread.transpose()?;
-    let length = 3 * batch.window.times(options.scale).area();
+    let length = 3 * batch.window.times(line.scale).area();
     let mut parts = Vec::new();
-    draw(options.scale, model, batch, noise, (options.strength, 0), &mut |output| {
-        parts = cut(options.scale, &batch.slots, output.chunks_exact(length), spread.as_ref());
+    draw(line.scale, model, batch, noise, (line.wanted.strength, 0), &mut |output| {
+        parts = cut(line.scale, &batch.slots, output.chunks_exact(length), spread.as_ref());
     })?;
     Ok(parts)
 }
 
 /// How far samples of full strength lie apart. Stream 0 of the noise is the result's own.
 fn spread(
-    options: &Inference,
+    line: &Line,
     model: &mut dyn Model,
     batch: &Batch,
     noise: &mut Vec<f32>,
     samples: u16,
 ) -> Result<Spread, ModelError> {
-    let mut spread = Spread::new(batch.slots.len(), batch.window.times(options.scale));
+    let mut spread = Spread::new(batch.slots.len(), batch.window.times(line.scale));
     for stream in 1..=u32::from(samples) {
-        draw(options.scale, model, batch, noise, (1.0, stream), &mut |output| spread.add(output))?;
+        draw(line.scale, model, batch, noise, (1.0, stream), &mut |output| spread.add(output))?;
     }
     Ok(spread)
 }

@@ -71,9 +71,11 @@ pub struct Slot {
     pub place: geometry::Tile,
 }
 
-/// Tiles of one window size, for one evaluation.
+/// Tiles of one line and one window size, for one evaluation.
 #[derive(Debug)]
 pub struct Batch {
+    /// The number of the line.
+    pub line: usize,
     /// The size of their windows.
     pub window: Size,
     /// Whose they are.

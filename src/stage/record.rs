@@ -7,7 +7,7 @@ use crate::edge::record::{Reason, Receipt};
 use crate::edge::store;
 use crate::error::{End, JobError, SystemError};
 use crate::job::{Ended, Errand, Found, Outcome, Settled, Times};
-use crate::plan::Recording;
+use crate::plan::{Line, Recording};
 use crate::pulse::Pulse;
 use crate::work::known::State;
 use crate::work::naming::{RECEIPTS, reason, text_of};
@@ -65,6 +65,7 @@ struct Waiting {
 /// Runs until the last job is dropped. `observe` sees each end after it was recorded.
 pub fn run(
     options: &Recording,
+    lines: &[Line],
     pulse: &Pulse,
     inbox: &Receiver<Ended>,
     mut ledger: Ledger,
@@ -81,7 +82,7 @@ pub fn run(
         let closed = matches!(next, Err(RecvTimeoutError::Disconnected));
         let new = next.into_iter().chain(inbox.try_iter().take(TOGETHER - 1));
         waiting.extend(new.map(|end| Waiting { end, filed: false, untold: false, receipted: false }));
-        match pulse.work(|| write(options, &mut waiting, &mut ledger)) {
+        match pulse.work(|| write((options, lines), &mut waiting, &mut ledger)) {
             Ok(()) => {}
             Err(error) if error.transient && !closed => {
                 // Nothing is told or free again before it is written down, so `admit` comes to a halt by
@@ -106,14 +107,15 @@ pub fn run(
 
 /// Files, receipts, rows: in this order, since from receipts the ledger can be made again, and not the other
 /// way round. What is written is not written again. Only the ledger's own errors can be lasting ones.
-fn write(options: &Recording, waiting: &mut [Waiting], ledger: &mut Ledger) -> Said<()> {
+fn write((options, lines): (&Recording, &[Line]), waiting: &mut [Waiting], ledger: &mut Ledger) -> Said<()> {
     let not_yet =
         |what: &str, error: SystemError| SystemError { text: format!("{what}: {error}"), transient: true };
     for waiting in waiting.iter_mut().filter(|waiting| !waiting.filed) {
-        if let Err(error) = file(options, &waiting.end.settled) {
+        let line = &lines[waiting.end.settled.errand.line];
+        if let Err(error) = file(options, line, &waiting.end.settled) {
             // Is it this one place, or the whole folder? One picture never stops the others.
             let error = SystemError::from(error);
-            if error.transient || store::probe(&options.output).is_err() {
+            if error.transient || store::probe(&line.output).is_err() {
                 return Err(not_yet("reason file", error));
             }
             let source = waiting.end.settled.errand.source.display();
@@ -122,45 +124,48 @@ fn write(options: &Recording, waiting: &mut [Waiting], ledger: &mut Ledger) -> S
         }
         waiting.filed = true;
     }
-    let lines: String = waiting
-        .iter()
-        .filter(|waiting| !waiting.receipted)
-        .filter_map(|waiting| receipt(options, ledger.run_name(), &waiting.end.settled))
-        .collect();
-    if !lines.is_empty() {
-        store::append(&options.output.join(RECEIPTS), &lines)
-            .map_err(|error| not_yet(RECEIPTS, error.into()))?;
+    for (number, line) in lines.iter().enumerate() {
+        let new = |waiting: &&mut Waiting| waiting.end.settled.errand.line == number && !waiting.receipted;
+        let mut of_line: Vec<&mut Waiting> = waiting.iter_mut().filter(new).collect();
+        let text: String = of_line
+            .iter()
+            .filter_map(|waiting| receipt(line, ledger.run_name(), &waiting.end.settled))
+            .collect();
+        if !text.is_empty() {
+            store::append(&line.output.join(RECEIPTS), &text)
+                .map_err(|error| not_yet(RECEIPTS, error.into()))?;
+        }
+        of_line.iter_mut().for_each(|waiting| waiting.receipted = true);
     }
-    waiting.iter_mut().for_each(|waiting| waiting.receipted = true);
-    let rows: Vec<Entry> = waiting.iter().filter_map(|waiting| row(options, waiting)).collect();
+    let rows: Vec<Entry> = waiting.iter().filter_map(|w| row(&lines[w.end.settled.errand.line], w)).collect();
     if rows.is_empty() { Ok(()) } else { ledger.settle(&rows) }
 }
 
 /// A reason file for what failed; none for what did not.
-fn file(options: &Recording, end: &Settled) -> std::io::Result<()> {
+fn file(options: &Recording, line: &Line, end: &Settled) -> std::io::Result<()> {
     match &end.outcome {
         Outcome::Done(_) | Outcome::AlreadyThere(Found::Touched(_) | Found::Marked(_)) => {
-            forgive(options, &end.errand)
+            forgive(line, &end.errand)
         }
-        Outcome::Failed { stage, error } => blame(options, &end.errand, stage, error),
+        Outcome::Failed { stage, error } => blame(options, line, &end.errand, stage, error),
         _ => Ok(()),
     }
 }
 
 /// The picture's row in the ledger, where there is news.
-fn row(options: &Recording, waiting: &Waiting) -> Option<Entry> {
+fn row(line: &Line, waiting: &Waiting) -> Option<Entry> {
     let Settled { errand, outcome, .. } = &waiting.end.settled;
     match outcome {
-        Outcome::Done(made) => Some(entry(options, errand, State::Done, &made.mark.sha256, String::new())),
+        Outcome::Done(made) => Some(entry(line, errand, State::Done, &made.mark.sha256, String::new())),
         Outcome::AlreadyThere(Found::Touched(sha256) | Found::Marked(sha256)) => {
-            Some(entry(options, errand, State::Done, sha256, String::new()))
+            Some(entry(line, errand, State::Done, sha256, String::new()))
         }
         Outcome::Failed { error, .. } => {
-            let mut entry = entry(options, errand, State::Failed, "", format!("{}: {error}", error.class()));
+            let mut entry = entry(line, errand, State::Failed, "", format!("{}: {error}", error.class()));
             // What may succeed when something else has changed is not remembered against it, nor what was not
             // told.
             let is_known = error.is_lasting() && !waiting.untold;
-            entry.fingerprint = if is_known { options.failed.clone() } else { String::new() };
+            entry.fingerprint = if is_known { line.failed.clone() } else { String::new() };
             Some(entry)
         }
         Outcome::AlreadyThere(Found::Known)
@@ -171,7 +176,7 @@ fn row(options: &Recording, waiting: &Waiting) -> Option<Entry> {
     }
 }
 
-fn entry(options: &Recording, errand: &Errand, state: State, sha256: &str, reason: String) -> Entry {
+fn entry(line: &Line, errand: &Errand, state: State, sha256: &str, reason: String) -> Entry {
     Entry {
         root: text_of(&errand.root),
         relative: text_of(&errand.relative),
@@ -179,13 +184,13 @@ fn entry(options: &Recording, errand: &Errand, state: State, sha256: &str, reaso
         state,
         stamp: errand.stamp,
         sha256: sha256.to_owned(),
-        fingerprint: options.done.clone(),
+        fingerprint: line.done.clone(),
         reason,
     }
 }
 
 /// The receipt of a result that was made, as a line.
-fn receipt(options: &Recording, run: &str, end: &Settled) -> Option<String> {
+fn receipt(line: &Line, run: &str, end: &Settled) -> Option<String> {
     let Outcome::Done(made) = &end.outcome else { return None };
     let receipt = Receipt {
         at: now_text(),
@@ -194,7 +199,7 @@ fn receipt(options: &Recording, run: &str, end: &Settled) -> Option<String> {
         target: text_of(&end.errand.target),
         mark: made.mark.clone(),
         changed_ns: end.errand.stamp.changed_ns,
-        fingerprint: options.done.clone(),
+        fingerprint: line.done.clone(),
         attempts: end.errand.attempt + 1,
         output_bytes: made.output_bytes,
         output_sha256: made.output_sha256.clone(),
@@ -246,14 +251,20 @@ fn tell(end: &Settled) {
 }
 
 /// Takes the reason file away, if it is about this picture: two pictures of one name may share its place.
-fn forgive(options: &Recording, errand: &Errand) -> std::io::Result<()> {
-    let path = reason(&options.output, &errand.relative);
+fn forgive(line: &Line, errand: &Errand) -> std::io::Result<()> {
+    let path = reason(&line.output, &errand.relative);
     let about_it = std::fs::read_to_string(&path).is_ok_and(|text| Reason::is_for(&text, &errand.source));
     if about_it { store::remove(&path) } else { Ok(()) }
 }
 
-fn blame(options: &Recording, errand: &Errand, stage: &str, error: &JobError) -> std::io::Result<()> {
-    let path = reason(&options.output, &errand.relative);
+fn blame(
+    options: &Recording,
+    line: &Line,
+    errand: &Errand,
+    stage: &str,
+    error: &JobError,
+) -> std::io::Result<()> {
+    let path = reason(&line.output, &errand.relative);
     let text = Reason::new(errand, stage, error, options.limits).to_text();
-    store::commit(&options.output, &path, |writer| writer.write_all(text.as_bytes()))
+    store::commit(&line.output, &path, |writer| writer.write_all(text.as_bytes()))
 }

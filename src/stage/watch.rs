@@ -29,6 +29,8 @@ const RESCAN: Duration = Duration::from_secs(600);
 /// A folder to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watching {
+    /// The line that takes what lands in it.
+    pub line: usize,
     /// The input folder.
     pub input: PathBuf,
     /// How long a file that nobody closes must stay the same.
@@ -84,6 +86,7 @@ pub fn folder(options: &Watching, pulse: &Pulse, outbox: &Sender<Sighting>, stop
 /// What sees: the watched folder, what may still be in writing, and what is whole.
 struct Eyes<'a> {
     pulse: &'a Pulse,
+    line: usize,
     root: Arc<Path>,
     watch: FolderWatch,
     hints: Receiver<Hint>,
@@ -98,6 +101,7 @@ impl Eyes<'_> {
         let (watch, hints) = watch(&options.input)?;
         Ok(Eyes {
             pulse,
+            line: options.line,
             root: options.input.as_path().into(),
             watch,
             hints,
@@ -208,7 +212,8 @@ impl Eyes<'_> {
                 self.settler.looked(&path, None, now);
                 self.rescan(&path);
             } else if self.settler.looked(&path, metadata.as_ref().map(stamp_of), now) {
-                self.ready.push_back(sighting(&self.root, &path, false));
+                let line = self.line;
+                self.ready.push_back(Sighting { line, ..sighting(&self.root, &path, false) });
             }
         }
     }

@@ -1,7 +1,6 @@
-//! Which tiles share a network evaluation: those of one window size, until there are enough of them, or the
-//! first has waited long enough, or no more will come. Knows neither channels nor what is in a tile.
+//! Which tiles share a network evaluation: those of one kind, until there are enough of them, or the
+//! first has waited long enough, or no more will come. Knows neither channels nor what a kind is.
 
-use contract::geometry::Size;
 use std::time::{Duration, Instant};
 
 /// Why a batch left.
@@ -9,28 +8,28 @@ use std::time::{Duration, Instant};
 pub enum Reason {
     /// It had as many tiles as an evaluation takes.
     Full,
-    /// The next tile had another window.
-    Shape,
+    /// The next tile was of another kind.
+    Kind,
     /// Its first tile had waited long enough.
     Linger,
     /// No more tiles will come.
     Drain,
 }
 
-/// Tiles of one window size, waiting for company.
+/// Tiles of one kind `K`, waiting for company.
 #[derive(Debug)]
-pub struct Batcher<T> {
+pub struct Batcher<K, T> {
     capacity: usize,
     linger: Duration,
-    window: Option<Size>,
+    kind: Option<K>,
     due: Option<Instant>,
     waiting: Vec<T>,
 }
 
-impl<T> Batcher<T> {
+impl<K: PartialEq, T> Batcher<K, T> {
     /// Batches of at most `capacity` tiles, whose first waits at most `linger`.
-    pub fn new(capacity: usize, linger: Duration) -> Batcher<T> {
-        Batcher { capacity: capacity.max(1), linger, window: None, due: None, waiting: Vec::new() }
+    pub fn new(capacity: usize, linger: Duration) -> Batcher<K, T> {
+        Batcher { capacity: capacity.max(1), linger, kind: None, due: None, waiting: Vec::new() }
     }
 
     /// When what waits must leave.
@@ -41,12 +40,13 @@ impl<T> Batcher<T> {
     /// Adds a tile. Gives the batches that leave because of it, at most two.
     pub fn push(
         &mut self,
-        window: Size,
+        kind: K,
         tile: T,
         now: Instant,
-    ) -> impl Iterator<Item = (Vec<T>, Reason)> + use<T> {
-        let other = if self.window.is_some_and(|w| w != window) { self.take(Reason::Shape) } else { None };
-        self.window = Some(window);
+    ) -> impl Iterator<Item = (Vec<T>, Reason)> + use<K, T> {
+        let differs = self.kind.as_ref().is_some_and(|waiting| *waiting != kind);
+        let other = if differs { self.take(Reason::Kind) } else { None };
+        self.kind = Some(kind);
         self.due.get_or_insert(now + self.linger);
         self.waiting.push(tile);
         let full = if self.waiting.len() >= self.capacity { self.take(Reason::Full) } else { None };
@@ -55,7 +55,7 @@ impl<T> Batcher<T> {
 
     /// Everything that waits, for the given reason.
     pub fn take(&mut self, reason: Reason) -> Option<(Vec<T>, Reason)> {
-        (self.window, self.due) = (None, None);
+        (self.kind, self.due) = (None, None);
         let tiles = std::mem::take(&mut self.waiting);
         (!tiles.is_empty()).then_some((tiles, reason))
     }
@@ -65,8 +65,8 @@ impl<T> Batcher<T> {
 mod tests {
     use super::*;
 
-    const A: Size = Size::new(4, 4);
-    const B: Size = Size::new(4, 5);
+    const A: (usize, usize) = (4, 4);
+    const B: (usize, usize) = (4, 5);
 
     #[test]
     fn batches_leave_full_by_shape_or_by_time() {
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(batcher.push(A, 2, start + linger).collect::<Vec<_>>(), [(vec![1, 2], Reason::Full)]);
         assert_eq!((batcher.due(), batcher.take(Reason::Linger)), (None, None));
         assert_eq!(batcher.push(A, 3, start).count(), 0);
-        assert_eq!(batcher.push(B, 4, start).collect::<Vec<_>>(), [(vec![3], Reason::Shape)]);
+        assert_eq!(batcher.push(B, 4, start).collect::<Vec<_>>(), [(vec![3], Reason::Kind)]);
         assert_eq!(batcher.take(Reason::Drain), Some((vec![4], Reason::Drain)));
     }
 

@@ -1,5 +1,5 @@
-//! How far the samples of one batch lie apart, pixel by pixel: a running mean and sum of squares of their luma
-//! (Welford 1962), which keeps small spreads of bright pixels. Knows no model and no noise.
+//! How far the samples of one batch lie apart, pixel by pixel: a running mean and sum of squares of their
+//! luma (Welford 1962), which keeps small spreads of bright pixels. Knows no model and no noise.
 
 use contract::geometry::{Size, Tile};
 

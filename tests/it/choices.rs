@@ -180,7 +180,8 @@ fn an_uncertainty_map_tells_how_far_samples_lie_apart() {
     let world = World::new();
     let grey = Picture { samples: vec![128; 3 * 40 * 30], ..Picture::new(Size::new(40, 30), 3) };
     world.put("a.png", png(&grey));
-    let said = once(&world, &[onnx::sample_card(), onnx::mean_card()], &["--strength", "0", "--uncertainty", "32"]);
+    let said =
+        once(&world, &[onnx::sample_card(), onnx::mean_card()], &["--strength", "0", "--uncertainty", "32"]);
     assert_eq!(said.code(), 0, "{said:?}");
     assert_eq!(open(&world.output.join("a.png")), nearest(&grey, 2), "strength 0 is the mean all the same");
     let map = open(&world.output.join("a.uncertainty.png"));

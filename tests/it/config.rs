@@ -1,14 +1,14 @@
 //! The configuration: the shipped file is whole and means the defaults, and mistakes are told in full.
 
 use crate::support::process::repository;
-use onestep::config::{Config, DEFAULT_RESERVE_MB, default_memory_mb, read};
+use onestep::config::{Config, DEFAULT_RESERVE_MB, Pipeline, default_memory_mb, read};
 use onestep::edge::model::Device;
-use onestep::plan::{Limits, Supervision};
+use onestep::plan::{Limits, Megapixels, Supervision};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-const LEAST: &str = "[watch]\ninput = 'in'\noutput = 'out'\n";
+const LEAST: &str = "[[pipeline]]\ninput = 'in'\noutput = 'out'\n";
 
 #[track_caller]
 fn check(text: &str, problems: &[&str]) {
@@ -23,14 +23,17 @@ fn shipped() -> String {
 fn the_shipped_file_means_the_defaults() {
     let shipped = read(&shipped(), Path::new("/etc")).expect("whole");
     let least = read(LEAST, Path::new("/etc")).expect("whole");
-    assert_eq!(shipped, Config { input: "/etc/inbox".into(), output: "/etc/outbox".into(), ..least.clone() });
-    assert_eq!((least.input.as_path(), least.settle), (Path::new("/etc/in"), Duration::from_secs(2)));
+    let only = &least.pipelines[0];
+    let pipelines =
+        vec![Pipeline { input: "/etc/inbox".into(), output: "/etc/outbox".into(), ..only.clone() }];
+    assert_eq!(shipped, Config { pipelines, ..least.clone() });
+    assert_eq!((only.input.as_path(), only.settle), (Path::new("/etc/in"), Duration::from_secs(2)));
     assert_eq!(
-        (least.model.as_str(), least.device, least.limits),
+        (only.model.as_str(), least.device, least.limits),
         ("sr-x4", Device::Auto, Limits { memory_mb: default_memory_mb(), ..Limits::default() })
     );
     assert_eq!((least.reserve_mb, least.supervision), (DEFAULT_RESERVE_MB, Supervision::default()));
-    assert_eq!((least.strength, least.seed, least.library, least.model_folder), (None, None, None, None));
+    assert_eq!((only.strength, only.seed, least.library, least.model_folder), (None, None, None, None));
 }
 
 /// Every key there is stands in the shipped file, in use or commented out, below a comment.
@@ -43,6 +46,9 @@ fn every_key_is_in_the_shipped_file_and_explained() {
         "output",
         "settle_ms",
         "name",
+        "model",
+        "min_mpx",
+        "max_mpx",
         "strength",
         "seed",
         "source",
@@ -71,14 +77,17 @@ fn every_key_is_in_the_shipped_file_and_explained() {
     });
     let all: String = in_use.flat_map(|line| [line, "\n"]).collect();
     let config = read(&all, Path::new("/etc")).expect("the commented keys are keys too");
-    assert_eq!((config.strength, config.seed, config.threads), (Some(0.25), Some(1), 4));
+    let only = &config.pipelines[0];
+    assert_eq!((only.strength, only.seed, config.threads), (Some(0.25), Some(1), 4));
+    assert_eq!((only.name.as_str(), only.megapixels), ("photos", Megapixels { least: 0.01, most: 4.0 }));
 }
 
 #[test]
 fn an_unknown_key_or_a_wrong_kind_is_told_with_its_place() {
     check(
         &format!("{LEAST}settle = 5\n"),
-        &["line 4, column 1: unknown field `settle`, expected one of `input`, `output`, `settle_ms`"],
+        &["line 4, column 1: unknown field `settle`, expected one of `name`, `input`, `output`, \
+              `settle_ms`, `model`, `strength`, `seed`, `source`, `uncertainty`, `min_mpx`, `max_mpx`"],
     );
     check(
         &format!("{LEAST}[device]\nthreads = \"two\"\n"),
@@ -89,25 +98,32 @@ fn an_unknown_key_or_a_wrong_kind_is_told_with_its_place() {
 #[test]
 fn all_problems_of_range_are_told_at_once() {
     check(
-        "[watch]\nsettle_ms = 0\n[model]\nstrength = 3.0\nseed = -1\n[device]\ndevice = \"gpu\"\n\
+        "[[pipeline]]\nsettle_ms = 0\nstrength = 3.0\nseed = -1\n[device]\ndevice = \"gpu\"\n\
          threads = 0\n[limits]\nmax_file_mb = -5\n",
         &[
-            "watch.input is missing",
-            "watch.output is missing",
-            "watch.settle_ms is 0, not 100 to 3600000",
-            "model.strength is 3, not 0 to 1.2",
-            "model.seed is -1, not 0 to 9223372036854775807",
+            "pipeline 1: input is missing",
+            "pipeline 1: output is missing",
+            "pipeline 1: settle_ms is 0, not 100 to 3600000",
+            "pipeline 1: strength is 3, not 0 to 1.2",
+            "pipeline 1: seed is -1, not 0 to 9223372036854775807",
             "device.device: a device is auto, cpu, cuda or cuda:N",
             "device.threads is 0, not 1 to 1024",
             "limits.max_file_mb is -5, not 1 to 1000000",
         ],
+    );
+    check("", &["there is no [[pipeline]]: one names an input folder and an output folder"]);
+    check(
+        &format!("{LEAST}name = 'small'\nmin_mpx = 2.0\nmax_mpx = 1.0\n{LEAST}uncertainty = 1\n"),
+        &["small: min_mpx 2 to max_mpx 1 takes no picture", "pipeline 2: uncertainty is 1, not 2 to 64"],
     );
 }
 
 #[test]
 fn paths_are_relative_to_the_file_and_names_are_not_paths() {
     let model = |name: &str| {
-        read(&format!("{LEAST}[model]\nname = \"{name}\"\n"), Path::new("/etc")).expect("whole").model
+        read(&format!("{LEAST}model = \"{name}\"\n"), Path::new("/etc")).expect("whole").pipelines[0]
+            .model
+            .clone()
     };
     assert_eq!(model("sr-x2"), "sr-x2");
     assert_eq!(model("mine.onnx"), "/etc/mine.onnx");

@@ -156,8 +156,8 @@ fn a_folder_that_is_mounted_anew_is_watched_anew() {
     world.put("a.png", png(&pattern(9, 8, 3)));
     onnx::tiny(&world.root.path().join("models"));
     let config = world.root.path().join("config.toml");
-    let text = "[watch]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = 100\n\
-                [model]\nname = \"tiny\"\nfolder = \"models\"\nstrength = 0.0\n\
+    let text = "[[pipeline]]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = 100\n\
+                model = \"tiny\"\nstrength = 0.0\n[models]\nfolder = \"models\"\n\
                 [device]\ndevice = \"cpu\"\nthreads = 1\n";
     fs::write(&config, text).expect("writable");
     let child =

@@ -93,7 +93,7 @@ fn a_daemon_remembers_a_failure_until_the_picture_or_the_limits_change() {
         bench.plan.admission.once = false;
         bench.plan.admission.limits.max_input_mpx = limit;
         let failed = format!("limit {limit}");
-        (bench.plan.admission.failed, bench.plan.recording.failed) = (failed.clone(), failed);
+        bench.plan.lines[0].failed = failed;
         bench.run().summary
     };
     assert_eq!((tried(1).failed, tried(1).known_bad), (1, 1));

@@ -4,7 +4,7 @@ use crate::support::process::repository;
 use contract::geometry::{Rect, Size, TileGrid};
 use contract::pixels::{Picture, cut_window, to_byte};
 use contract::{card::ModelCard, card::Role, noise};
-use onestep::edge::model::{BatchInput, Device, Model, Request, open};
+use onestep::edge::model::{Asked, BatchInput, Device, Model, Request, open};
 use onestep::edge::{library, model_file};
 use onestep::work::precision::Wanted;
 
@@ -83,16 +83,17 @@ fn agree(precision: Wanted) {
     let here = repository();
     let library = library::find(None, None, here, here).expect("scripts/fetch-runtime was run");
     let file = model_file::find("sr-x4", None, here, here).expect("models/sr-x4.onnx is there");
-    let request = Request { file, strength: Some(1.0), samples: true, device: Device::Cpu, precision, threads: 1 };
+    let models = vec![Asked { file, strength: Some(1.0), samples: true }];
+    let request = Request { models, device: Device::Cpu, precision, threads: 1 };
     let mut opened = open(&library, &request).expect("the shipped model opens");
-    assert_eq!(opened.facts.card.role, Role::Sample);
+    assert_eq!(opened.facts[0].card.role, Role::Sample);
     for name in ["city.jpg", "grass.jpg"] {
         let rgb = image::open(here.join("samples").join(name)).expect("a sample").into_rgb8();
         // A part of it: as many seams for half the time.
         let rgb = image::imageops::crop_imm(&rgb, 30, 40, 170, 150).to_image();
         let picture = Picture { size: Size::new(170, 150), channels: 3, samples: rgb.into_raw() };
         for strength in [0.0, 1.0] {
-            check(opened.models[0].as_mut(), &picture, strength);
+            check(opened.workers[0][0].as_mut(), &picture, strength);
         }
     }
 }

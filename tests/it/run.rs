@@ -3,6 +3,8 @@
 use crate::support::pictures::{nearest, open, pattern, png};
 use crate::support::process::{Process, onestep, said, start, until};
 use crate::support::{World, onnx};
+use contract::card::ModelCard;
+use contract::golden::Golden;
 use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -13,8 +15,8 @@ pub fn configure(world: &World, settle_ms: u32) -> PathBuf {
     onnx::tiny(&world.root.path().join("models"));
     let path = world.root.path().join("config.toml");
     let text = format!(
-        "[watch]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = {settle_ms}\n\
-         [model]\nname = \"tiny\"\nfolder = \"models\"\nstrength = 0.0\n\
+        "[[pipeline]]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = {settle_ms}\n\
+         model = \"tiny\"\nstrength = 0.0\n[models]\nfolder = \"models\"\n\
          [device]\ndevice = \"cpu\"\nthreads = 2\n"
     );
     fs::write(&path, text).expect("writable");
@@ -122,6 +124,82 @@ fn a_configuration_may_be_named_from_where_it_lies() {
     assert_eq!(world.outputs(), ["sub/early.png", "sub/late.png"]);
 }
 
+/// The configuration of `configure`, with a second pipeline: another folder, another model, another rule.
+fn configure_two(world: &World, more: &str) -> PathBuf {
+    let config = configure(world, 100);
+    fs::create_dir_all(world.root.path().join("in2")).expect("writable");
+    let text = fs::read_to_string(&config).expect("there");
+    let second = "[[pipeline]]\nname = \"second\"\ninput = \"in2\"\noutput = \"out2\"\nmodel = \"triple\"\n";
+    let golden = Golden { expected: vec![0; 3 * 4 * 9], ..onnx::mean_card().golden };
+    let card = ModelCard { name: "triple".into(), scale: 3, golden, ..onnx::mean_card() };
+    fs::write(world.root.path().join("models/triple.onnx"), onnx::model(&card)).expect("writable");
+    fs::write(&config, format!("{second}{more}{text}")).expect("writable");
+    config
+}
+
+#[test]
+fn several_pipelines_share_one_daemon_and_mix_nothing_up() {
+    let world = World::new();
+    let config = configure_two(&world, "max_mpx = 0.001\n");
+    let (first, second) = (world.root.path().join("in"), world.root.path().join("in2"));
+    for n in 0..20 {
+        fs::write(first.join(format!("{n}.png")), png(&pattern(9 + n, 8, 3))).expect("writable");
+        fs::write(second.join(format!("{n}.png")), png(&pattern(9 + n, 7, 3))).expect("writable");
+    }
+    fs::write(second.join("large.png"), png(&pattern(50, 40, 3))).expect("writable");
+    let child = daemon(&world, &config);
+    let there = |place: &str| world.root.path().join(place).exists();
+    for n in 0..20 {
+        until("all results", || there(&format!("out/{n}.png")) && there(&format!("out2/{n}.png")));
+        let result = |folder: &str| open(&world.root.path().join(folder).join(format!("{n}.png")));
+        assert_eq!(result("out"), nearest(&pattern(9 + n, 8, 3), 2));
+        assert_eq!(result("out2"), nearest(&pattern(9 + n, 7, 3), 3));
+    }
+    until("a reason", || there("out2/failed/large.png.reason.json"));
+    child.signal("TERM");
+    let said = child.wait();
+    assert!(said.code() == 0 && said.stderr.contains("40 done, 0 already there, 1 failed"), "{said:?}");
+    assert!(said.stderr.contains("its pipeline takes 0 to 0.001 Mpx"), "{said:?}");
+    let receipts = |folder: &str| {
+        let text = fs::read_to_string(world.root.path().join(folder).join("receipts.jsonl")).expect("there");
+        (text.lines().count(), text.contains("\"model\":\"triple\""))
+    };
+    assert_eq!((receipts("out"), receipts("out2")), ((20, false), (20, true)));
+    // And it knows all of them, also from receipts alone.
+    fs::remove_dir_all(world.root.path().join(".local")).expect("it was there");
+    let child = daemon(&world, &config);
+    until("the scan", || child.stderr().matches("watching: ").count() == 2);
+    assert!(child.stderr().contains("the ledger is made anew from 40 receipts"), "{}", child.stderr());
+    child.signal("TERM");
+    let said = child.wait();
+    assert!(said.stderr.contains(" 0 done"), "{said:?}");
+}
+
+#[test]
+fn pipelines_whose_folders_do_not_go_together_are_refused_all_at_once() {
+    let world = World::new();
+    let config = configure_two(&world, "");
+    let text = fs::read_to_string(&config).expect("there");
+    let wrong = text
+        .replace("input = \"in2\"", "input = \"in/deep\"")
+        .replace("output = \"out2\"", "output = \"out\"")
+        .replace("folder = \"models\"", "folder = \"in/models\"");
+    fs::create_dir_all(world.root.path().join("in/deep")).expect("writable");
+    fs::write(&config, wrong).expect("writable");
+    let words = ["validate".as_ref(), "--config".as_ref(), config.as_os_str()];
+    let told = said(&mut onestep(world.root.path(), &words));
+    assert_eq!(told.code(), 2, "{told:?}");
+    for sentence in [
+        "pipeline 2: the input folder ",
+        " contains the input folder of second ",
+        "pipeline 2: the output folder ",
+        " is the output folder of second ",
+        "pipeline 2: the folder of models lies inside the input folder, where whoever drops pictures can",
+    ] {
+        assert!(told.stderr.contains(sentence), "{sentence}\n{}", told.stderr);
+    }
+}
+
 #[test]
 fn folders_that_make_no_sense_are_refused() {
     let world = World::new();
@@ -136,10 +214,12 @@ fn folders_that_make_no_sense_are_refused() {
     };
     assert!(told("output = \"out\"", "output = \"in/out\"").contains("lies inside the input folder"));
     assert!(
-        told("input = \"in\"", "input = \"nowhere\"").contains("config.toml: watch.input is not a folder: ")
+        told("input = \"in\"", "input = \"nowhere\"")
+            .contains("config.toml: pipeline 1: input is not a folder: ")
     );
     assert!(
-        told("settle_ms = 100", "settle_ms = 1").contains("config.toml: watch.settle_ms is 1, not 100 to")
+        told("settle_ms = 100", "settle_ms = 1")
+            .contains("config.toml: pipeline 1: settle_ms is 1, not 100 to")
     );
     fs::remove_file(&config).expect("ours");
     let words = ["run".as_ref(), "--config".as_ref(), config.as_os_str()];

@@ -12,8 +12,8 @@ use std::time::Duration;
 fn configure(world: &World) -> PathBuf {
     onnx::tiny(&world.root.path().join("models"));
     let path = world.root.path().join("config.toml");
-    let text = "[watch]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = 100\n\
-                [model]\nname = \"tiny\"\nfolder = \"models\"\nstrength = 0.0\n\
+    let text = "[[pipeline]]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = 100\n\
+                model = \"tiny\"\nstrength = 0.0\n[models]\nfolder = \"models\"\n\
                 [device]\ndevice = \"cpu\"\nthreads = 1\n[service]\nstate = \"state\"\n";
     fs::write(&path, text).expect("writable");
     path
@@ -92,7 +92,7 @@ fn a_configuration_can_be_checked_while_the_daemon_runs() {
     fs::write(&config, bad).expect("ours");
     let told = validate();
     assert_eq!(told.code(), 2, "{told:?}");
-    assert!(told.stderr.contains("watch.input is not a folder: "), "{told:?}");
+    assert!(told.stderr.contains("pipeline 1: input is not a folder: "), "{told:?}");
     assert!(told.stderr.contains("model other: other.onnx is in none of these folders"), "{told:?}");
     fs::write(&config, text.replace("\"cpu\"", "\"cuda:99\"")).expect("ours");
     assert_eq!(validate().code(), 78);

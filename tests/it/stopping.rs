@@ -200,7 +200,7 @@ fn what_does_not_drain_in_time_is_given_up_and_done_by_the_next_run() {
     world.put("large.png", png(&pattern(400, 400, 3)));
     let mut bench = bench(&world, Fault::None);
     bench.plan.admission.memory_mb = 1000;
-    bench.plan.decoding.tiling = Tiling::Fitted { max_side: 10, halo: 1, multiple: 1 };
+    bench.plan.lines[0].tiling = Tiling::Fitted { max_side: 10, halo: 1, multiple: 1 };
     bench.plan.supervision.drain = Duration::from_millis(50);
     // Some thousand tiles, each of which takes so long that all of them would take longer than the deadline.
     let (handle, evaluations) = (bench.stop.0.clone(), Arc::new(AtomicUsize::new(0)));

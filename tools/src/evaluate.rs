@@ -50,7 +50,8 @@ pub struct Uncertainty {
     rows: Vec<(String, Foretold)>,
 }
 
-/// Compares the spread of `samples` samples with the error of the mean, on every folder of pictures below `sets`.
+/// Compares the spread of `samples` samples with the error of the mean, on every folder of pictures below
+/// `sets`.
 ///
 /// # Errors
 /// See [`EvaluateError`].
@@ -123,11 +124,10 @@ impl fmt::Display for Uncertainty {
         let damage = if *damage == Source::Clean { String::new() } else { format!(", damage {damage}") };
         writeln!(
             f,
-            "{name}{damage}: Spearman's ρ of the standard deviation of {samples} samples (seeds 1 to {samples}) and \
-             the mean's error, Y\n\n| set | pixels | blocks of 8×8 |\n|---|---|---|"
+            "{name}{damage}: Spearman's ρ of the standard deviation of {samples} samples (seeds 1 to \
+             {samples}) and the mean's error, Y\n\n| set | pixels | blocks of 8×8 |\n|---|---|---|"
         )?;
-        rows.iter().try_for_each(|(set, found)| {
-            writeln!(f, "| {set} | {:.3} | {:.3} |", found.pixels, found.blocks)
-        })
+        rows.iter()
+            .try_for_each(|(set, found)| writeln!(f, "| {set} | {:.3} | {:.3} |", found.pixels, found.blocks))
     }
 }

@@ -5,7 +5,7 @@
 mod onnx;
 mod open;
 
-pub use open::{Facts, Opened, Request, cards, open};
+pub use open::{Asked, Facts, Opened, Request, cards, open};
 
 use contract::card::{ModelCard, Role};
 use contract::geometry::Size;

@@ -18,21 +18,28 @@ use std::path::{Path, PathBuf};
 const REMEDY: &str = "--device cpu runs without it; CUDA needs an ONNX Runtime built for it \
                       (ORT_DYLIB_PATH), with its provider libraries beside it, and a working driver";
 
-/// What to open.
+/// What to open, and where.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// The models, one for each line.
+    pub models: Vec<Asked>,
+    /// Where all of them run.
+    pub device: Device,
+    /// What the processor computes with.
+    pub precision: Wanted,
+    /// Sessions on the CPU: one a worker thread and file.
+    pub threads: usize,
+}
+
+/// One model.
+#[derive(Debug, Clone)]
+pub struct Asked {
     /// The model file.
     pub file: PathBuf,
     /// λ, or `None` for the card's default.
     pub strength: Option<f32>,
     /// Whether samples are wanted whatever the strength, for an uncertainty map.
     pub samples: bool,
-    /// Where.
-    pub device: Device,
-    /// What the processor computes with.
-    pub precision: Wanted,
-    /// Sessions on the CPU: one a worker thread.
-    pub threads: usize,
 }
 
 /// Facts about what was opened, for plans and marks.
@@ -47,14 +54,17 @@ pub struct Facts {
     pub strength: f32,
     /// Where it really runs; never [`Device::Auto`].
     pub device: Device,
+    /// Its place among a worker's networks.
+    pub model: usize,
 }
 
-/// Networks that have proven themselves, one a worker thread.
+/// Networks that have proven themselves.
 pub struct Opened {
-    /// One on a GPU, one a thread on the CPU.
-    pub models: Vec<Box<dyn Model>>,
-    /// What they are.
-    pub facts: Facts,
+    /// The networks of each worker thread: one worker on a GPU, one a thread on the CPU. Lines that run the
+    /// same file share its network.
+    pub workers: Vec<Vec<Box<dyn Model>>>,
+    /// What they are, in the order of what was asked for.
+    pub facts: Vec<Facts>,
 }
 
 /// A model file in memory, so that what is hashed is what runs.
@@ -64,27 +74,45 @@ struct File {
     card: ModelCard,
 }
 
-/// Opens a model.
+/// Opens models.
 ///
 /// # Errors
-/// Where the library, the file, its card or a promised device is not what it should be.
+/// Where the library, a file, its card or a promised device is not what it should be.
 pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> {
     let environment = load(library)?;
-    let file = read(&environment, &request.file)?;
-    if file.card.role == Role::Mean && request.samples {
+    let (mut files, mut chosen): (Vec<File>, Vec<(usize, f32)>) = (Vec::new(), Vec::new());
+    for asked in &request.models {
+        let (file, strength) = choose(&environment, asked)?;
+        let known = files.iter().position(|known| known.path == file.path);
+        chosen.push((known.unwrap_or(files.len()), strength));
+        if known.is_none() {
+            files.push(file);
+        }
+    }
+    let sha256: Vec<String> = files.iter().map(|file| sha256(&file.bytes)).collect();
+    let Placed { workers, device, cards } = place(&environment, &files, request)?;
+    let facts = chosen.into_iter().map(|(model, strength)| {
+        let (card, sha256) = (cards[model].clone(), sha256[model].clone());
+        Facts { card, sha256, strength, device, model }
+    });
+    Ok(Opened { workers, facts: facts.collect() })
+}
+
+/// The file that serves what is asked for, and λ.
+fn choose(environment: &Environment, asked: &Asked) -> Result<(File, f32), StartError> {
+    let file = read(environment, &asked.file)?;
+    if file.card.role == Role::Mean && asked.samples {
         return Err(refusal(&file.path, "gives the mean alone: it has no samples to tell uncertainty by"));
     }
-    let strength = match (file.card.role, request.strength) {
+    let strength = match (file.card.role, asked.strength) {
         (Role::Mean, None) => 0.0,
         (Role::Mean, Some(strength)) if strength > 0.0 => {
             return Err(refusal(&file.path, "gives the mean alone: its strength can only be 0"));
         }
         (_, strength) => strength.unwrap_or(file.card.default_strength),
     };
-    let file = if request.samples { file } else { serving(&environment, file, strength)? };
-    let sha256 = sha256(&file.bytes);
-    let Placed { models, device, file } = place(&environment, file, request)?;
-    Ok(Opened { models, facts: Facts { card: file.card, sha256, strength, device } })
+    let file = if asked.samples { file } else { serving(environment, file, strength)? };
+    Ok((file, strength))
 }
 
 /// The cards of files, or what is wrong with each, in order. Opens nothing on a device.
@@ -153,48 +181,68 @@ fn int8_of(environment: &Environment, file: &File, wanted: Wanted) -> Result<Opt
     Ok(Some(int8))
 }
 
-/// What runs where.
+/// What runs where: the networks of each worker, and the card of each network.
 struct Placed {
-    models: Vec<Box<dyn Model>>,
+    workers: Vec<Vec<Box<dyn Model>>>,
     device: Device,
-    file: File,
+    cards: Vec<ModelCard>,
 }
 
-fn place(environment: &Environment, file: File, request: &Request) -> Result<Placed, StartError> {
-    let cpu = |file: File| {
-        if let Some(int8) = int8_of(environment, &file, request.precision)? {
-            match on_cpu(environment, &int8, request.threads) {
-                Ok(models) => return Ok(Placed { models, device: Device::Cpu, file: int8 }),
-                Err(error) if request.precision == Wanted::Auto => {
-                    log::warn!("precision auto: f32, since the int8 version does not prove itself: {error}");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let models = on_cpu(environment, &file, request.threads)?;
-        Ok(Placed { models, device: Device::Cpu, file })
-    };
+fn place(environment: &Environment, files: &[File], request: &Request) -> Result<Placed, StartError> {
     let number = match request.device {
-        Device::Cpu => return cpu(file),
+        Device::Cpu => return all_on_cpu(environment, files, request),
         // `auto` is free to choose what can do it.
-        Device::Auto if request.precision == Wanted::Int8 => return cpu(file),
+        Device::Auto if request.precision == Wanted::Int8 => return all_on_cpu(environment, files, request),
         _ if request.precision == Wanted::Int8 => {
             return Err(StartError::usage("precision int8 is for --device cpu: GPUs run the f32 file"));
         }
         Device::Cuda(number) => number,
         Device::Auto => 0,
     };
-    match on_cuda(environment, &file, number) {
-        Ok(model) => Ok(Placed { models: vec![model], device: Device::Cuda(number), file }),
+    let networks = files.iter().map(|file| on_cuda(environment, file, number));
+    match networks.collect::<Result<Vec<_>, String>>() {
+        Ok(networks) => {
+            let cards = files.iter().map(|file| file.card.clone()).collect();
+            Ok(Placed { workers: vec![networks], device: Device::Cuda(number), cards })
+        }
         Err(reason) if request.device == Device::Auto => {
             log::info!("device auto: running on the CPU, since CUDA is not usable: {reason}");
-            cpu(file)
+            all_on_cpu(environment, files, request)
         }
         Err(reason) => {
             let (device, remedy) = (request.device.to_string(), REMEDY.to_owned());
             Err(StartError::Device { device, reason, remedy })
         }
     }
+}
+
+fn all_on_cpu(environment: &Environment, files: &[File], request: &Request) -> Result<Placed, StartError> {
+    let mut workers: Vec<Vec<Box<dyn Model>>> = (0..request.threads.max(1)).map(|_| Vec::new()).collect();
+    let mut cards = Vec::new();
+    for file in files {
+        let (networks, card) = in_precision(environment, file, request)?;
+        workers.iter_mut().zip(networks).for_each(|(worker, network)| worker.push(network));
+        cards.push(card);
+    }
+    Ok(Placed { workers, device: Device::Cpu, cards })
+}
+
+/// A file, or its int8 version, for each thread; and the card of what it is.
+fn in_precision(
+    environment: &Environment,
+    file: &File,
+    request: &Request,
+) -> Result<(Vec<Box<dyn Model>>, ModelCard), StartError> {
+    if let Some(int8) = int8_of(environment, file, request.precision)? {
+        match on_cpu(environment, &int8, request.threads) {
+            Ok(networks) => return Ok((networks, int8.card)),
+            Err(error) if request.precision == Wanted::Auto => {
+                log::warn!("precision auto: f32, since the int8 version does not prove itself: {error}");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((on_cpu(environment, file, request.threads)?, file.card.clone()))
 }
 
 /// One session a thread, each on one core: that is the fastest arrangement, and nothing spins while it waits.

@@ -13,12 +13,12 @@ pub(super) struct Claims {
     again: VecDeque<Sighting>,
     /// Names are kept to the end of the run.
     keep: bool,
-    /// Each result has an uncertainty map beside it, and both names.
-    mapped: bool,
 }
 
 struct Claim {
     source: PathBuf,
+    /// The result has an uncertainty map beside it, and this is one of two names.
+    mapped: bool,
     in_flight: bool,
     seen_again: Option<Sighting>,
 }
@@ -34,13 +34,13 @@ pub(super) enum Answer {
 }
 
 impl Claims {
-    pub(super) fn new(keep: bool, mapped: bool) -> Claims {
-        Claims { by_target: HashMap::new(), again: VecDeque::new(), keep, mapped }
+    pub(super) fn new(keep: bool) -> Claims {
+        Claims { by_target: HashMap::new(), again: VecDeque::new(), keep }
     }
 
-    /// Asks for the names of an errand.
-    pub(super) fn ask(&mut self, errand: &Errand, sighting: &Sighting) -> Answer {
-        let map = self.mapped.then(|| self.by_target.get(&map_of(&errand.target))).flatten();
+    /// Asks for the names of an errand: of its result, and of its map where it is `mapped`.
+    pub(super) fn ask(&mut self, errand: &Errand, sighting: &Sighting, mapped: bool) -> Answer {
+        let map = mapped.then(|| self.by_target.get(&map_of(&errand.target))).flatten();
         if let Some(claim) = map.filter(|claim| claim.source != errand.source) {
             return Answer::Taken(claim.source.clone());
         }
@@ -53,7 +53,7 @@ impl Claims {
             Some(_) => Answer::Yours,
             None => {
                 if self.keep {
-                    self.insert(errand, false);
+                    self.insert(errand, mapped, false);
                 }
                 Answer::Yours
             }
@@ -61,8 +61,8 @@ impl Claims {
     }
 
     /// The errand is in flight.
-    pub(super) fn fly(&mut self, errand: &Errand) {
-        self.insert(errand, true);
+    pub(super) fn fly(&mut self, errand: &Errand, mapped: bool) {
+        self.insert(errand, mapped, true);
     }
 
     /// What had this name in flight has landed.
@@ -70,9 +70,10 @@ impl Claims {
         let Some(claim) = self.by_target.get_mut(target) else { return };
         claim.in_flight = false;
         self.again.extend(claim.seen_again.take());
+        let mapped = claim.mapped;
         if !self.keep {
             self.by_target.remove(target);
-            if self.mapped {
+            if mapped {
                 self.by_target.remove(&map_of(target));
             }
         }
@@ -83,10 +84,10 @@ impl Claims {
         self.again.pop_front()
     }
 
-    fn insert(&mut self, errand: &Errand, in_flight: bool) {
-        let map = self.mapped.then(|| map_of(&errand.target));
+    fn insert(&mut self, errand: &Errand, mapped: bool, in_flight: bool) {
+        let map = mapped.then(|| map_of(&errand.target));
         for name in std::iter::once(errand.target.clone()).chain(map) {
-            let claim = Claim { source: errand.source.clone(), in_flight, seen_again: None };
+            let claim = Claim { source: errand.source.clone(), mapped, in_flight, seen_again: None };
             self.by_target.insert(name, claim);
         }
     }

@@ -1,4 +1,4 @@
-//! What every picture stands on: its input folder on the file system it was on, an output folder that can be
+//! What every picture stands on: its input folder on the file system it was on, its output folder that can be
 //! written, and room on its disk. Says what is amiss; waiting is not its business.
 
 use crate::edge::disk::{Place, free_bytes, place};
@@ -9,30 +9,33 @@ use std::sync::Arc;
 
 /// The folders, and what they were.
 pub(super) struct Ground {
-    output: PathBuf,
     reserve_mb: u64,
     /// Where each input folder was when it was first seen.
     roots: HashMap<Arc<Path>, Place>,
-    /// Where the output folder was when it was first seen.
-    output_place: Option<Place>,
-    /// Something failed that may be the output folder's fault.
+    outputs: HashMap<PathBuf, Output>,
+}
+
+/// An output folder.
+struct Output {
+    /// Where it was when it was first seen.
+    place: Place,
+    /// Something failed that may be its fault.
     doubtful: bool,
 }
 
 impl Ground {
-    pub(super) fn new(output: &Path, reserve_mb: u64) -> Ground {
-        let roots = HashMap::new();
-        Ground { output: output.to_owned(), reserve_mb, roots, output_place: None, doubtful: false }
+    pub(super) fn new(reserve_mb: u64) -> Ground {
+        Ground { reserve_mb, roots: HashMap::new(), outputs: HashMap::new() }
     }
 
-    /// The next look tries to write.
+    /// The next look at each output folder tries to write.
     pub(super) fn doubt(&mut self) {
-        self.doubtful = true;
+        self.outputs.values_mut().for_each(|output| output.doubtful = true);
     }
 
-    /// What is amiss with the input folder or the output folder, as the beginning of a sentence.
-    pub(super) fn obstacle(&mut self, root: &Arc<Path>) -> Option<String> {
-        self.input(root).or_else(|| self.output())
+    /// What is amiss with an input folder or an output folder, as the beginning of a sentence.
+    pub(super) fn obstacle(&mut self, root: &Arc<Path>, output: &Path) -> Option<String> {
+        self.input(root).or_else(|| self.output(output))
     }
 
     /// What is amiss with an input folder: then its pictures are neither gone nor changed, only out of sight.
@@ -54,14 +57,17 @@ impl Ground {
         }
     }
 
-    fn output(&mut self) -> Option<String> {
-        let folder = self.output.display();
-        let (now, free_bytes) = match place(&self.output).and_then(|now| Ok((now, free_bytes(&self.output)?)))
-        {
+    fn output(&mut self, path: &Path) -> Option<String> {
+        let folder = path.display();
+        let (now, free_bytes) = match place(path).and_then(|now| Ok((now, free_bytes(path)?))) {
             Ok(answers) => answers,
             Err(error) => return Some(format!("the output folder is gone ({error}): {folder}")),
         };
-        if !now.is_on_that_of(*self.output_place.get_or_insert(now)) {
+        if !self.outputs.contains_key(path) {
+            self.outputs.insert(path.to_owned(), Output { place: now, doubtful: false });
+        }
+        let known = self.outputs.get_mut(path)?;
+        if !now.is_on_that_of(known.place) {
             return Some(format!(
                 "another file system is mounted where the output folder was: put the former one \
                  back, or start anew to take this one: {folder}"
@@ -74,11 +80,11 @@ impl Ground {
                 "the disk is full but for {free_mb} MB, {reserve} MB are kept free: {folder}"
             ));
         }
-        if self.doubtful {
-            if let Err(error) = store::probe(&self.output) {
+        if known.doubtful {
+            if let Err(error) = store::probe(path) {
                 return Some(format!("the output folder cannot be written ({error}): {folder}"));
             }
-            self.doubtful = false;
+            known.doubtful = false;
         }
         None
     }
@@ -94,24 +100,29 @@ mod tests {
         let root = tempfile::tempdir().expect("a temp folder");
         let (input, output): (Arc<Path>, _) = (root.path().join("in").into(), root.path().join("out"));
         std::fs::create_dir(&input).and_then(|()| std::fs::create_dir(&output)).expect("writable");
-        let mut ground = Ground::new(&output, 0);
+        let mut ground = Ground::new(0);
+        assert_eq!(ground.obstacle(&input, &output), None);
         ground.doubt();
-        assert_eq!((ground.obstacle(&input), ground.doubtful), (None, false));
+        assert_eq!((ground.obstacle(&input, &output), ground.outputs[&output].doubtful), (None, false));
         ground.roots.insert(Arc::clone(&input), place(Path::new("/proc")).expect("Linux"));
-        let told = ground.obstacle(&input).expect("replaced");
+        let told = ground.obstacle(&input, &output).expect("replaced");
         assert!(told.starts_with("another file system is mounted where the input folder was"), "{told}");
         std::fs::remove_dir(&input).expect("ours");
-        assert!(ground.obstacle(&input).expect("gone").starts_with("the input folder is gone ("));
-        let mut full = Ground::new(&output, u64::MAX);
-        assert!(full.output().expect("full").starts_with("the disk is full but for "));
-        ground.output_place = Some(place(Path::new("/proc")).expect("Linux"));
+        assert!(ground.obstacle(&input, &output).expect("gone").starts_with("the input folder is gone ("));
+        let mut full = Ground::new(u64::MAX);
+        assert!(full.output(&output).expect("full").starts_with("the disk is full but for "));
+        let elsewhere = Output { place: place(Path::new("/proc")).expect("Linux"), doubtful: false };
+        ground.outputs.insert(output.clone(), elsewhere);
         assert!(
-            ground.output().expect("replaced").starts_with("another file system is mounted where the output")
+            ground
+                .output(&output)
+                .expect("replaced")
+                .starts_with("another file system is mounted where the output")
         );
-        ground.output_place = None;
+        ground.outputs.clear();
         std::fs::remove_dir(&output).expect("ours");
-        assert!(ground.output().expect("gone").starts_with("the output folder is gone ("));
+        assert!(ground.output(&output).expect("gone").starts_with("the output folder is gone ("));
         std::fs::write(&output, "").expect("ours");
-        assert!(ground.output().expect("a file").starts_with("the output folder is gone ("));
+        assert!(ground.output(&output).expect("a file").starts_with("the output folder is gone ("));
     }
 }

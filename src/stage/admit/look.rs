@@ -9,7 +9,7 @@ use crate::edge::record::mark_from_text;
 use crate::edge::scan::{look, stamp_of};
 use crate::error::JobError;
 use crate::job::{Errand, Found, Outcome, Sighting};
-use crate::plan::{Admission, Limits};
+use crate::plan::{Limits, Line, Megapixels};
 use crate::work::footprint::{Shape, footprint};
 use crate::work::known::{Known, Recall, State, recall};
 use crate::work::mark::{Answer, Stamp, Standing, answer};
@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
 use std::path::Path;
 
-impl Admitting<'_> {
+impl<'a> Admitting<'a> {
     /// Whether a picture may be let in. Writes into `errand` what it finds out on the way.
     pub(super) fn look(&mut self, sighting: &Sighting, errand: &mut Errand) -> Result<Candidate, Turned> {
         errand.stamp = self.stamp(sighting)?;
@@ -29,6 +29,10 @@ impl Admitting<'_> {
         self.stand(known.as_ref(), errand, (&root, &relative))?;
         let (header, need) = self.header(errand)?;
         Ok(Candidate { header, need, alone })
+    }
+
+    fn line(&self, errand: &Errand) -> &'a Line {
+        &self.lines[errand.line]
     }
 
     /// Length and times of what was sighted, if it is our business.
@@ -56,7 +60,8 @@ impl Admitting<'_> {
         if is_same_file(&errand.source, &errand.target) {
             return Err(failed(JobError::OverItself));
         }
-        match self.claims.ask(errand, sighting) {
+        let mapped = self.line(errand).wanted.uncertainty.is_some();
+        match self.claims.ask(errand, sighting, mapped) {
             Claimed::Yours => Ok(()),
             Claimed::InFlight => Err(Turned::Later),
             Claimed::Taken(by) => Err(failed(JobError::NameTaken { by: text_of(&by) })),
@@ -68,7 +73,8 @@ impl Admitting<'_> {
         let there = |found| Err(Turned::Away(Outcome::AlreadyThere(found)));
         // Whoever asks for these very pictures wants the results; a daemon's results are often taken away.
         let is_there = |errand: &Errand| !self.options.once || self.is_whole(errand);
-        match recall(known, errand.stamp, &self.options.done, &self.options.failed) {
+        let line = self.line(errand);
+        match recall(known, errand.stamp, &line.done, &line.failed) {
             Recall::Done if is_there(errand) => there(Found::Known),
             Recall::Compare(sha256) if is_there(errand) => {
                 let now = File::open(&errand.source).and_then(sha256_of).map_err(unreadable)?;
@@ -84,7 +90,7 @@ impl Admitting<'_> {
 
     /// Whether the result is there, and its uncertainty map where that is wanted.
     fn is_whole(&self, errand: &Errand) -> bool {
-        let mapped = self.options.wanted.uncertainty.is_some();
+        let mapped = self.line(errand).wanted.uncertainty.is_some();
         look(&errand.target, false).is_ok() && (!mapped || look(&map_of(&errand.target), false).is_ok())
     }
 
@@ -97,14 +103,14 @@ impl Admitting<'_> {
     ) -> Result<(), Turned> {
         let look = |path: &Path| standing(path).map_err(|error| failed(JobError::Write(error.into())));
         let standing = look(&errand.target)?;
-        let Admission { wanted, force, .. } = self.options;
+        let (wanted, force) = (&self.line(errand).wanted, self.options.force);
         if wanted.uncertainty.is_some() {
             let beside = look(&map_of(&errand.target))?;
-            if let Answer::Refuse(error) = answer(&beside, relative, errand.stamp, wanted, *force) {
+            if let Answer::Refuse(error) = answer(&beside, relative, errand.stamp, wanted, force) {
                 return Err(failed(error));
             }
         }
-        match answer(&standing, relative, errand.stamp, wanted, *force) {
+        match answer(&standing, relative, errand.stamp, wanted, force) {
             Answer::Refuse(error) => return Err(failed(error)),
             // A result that the ledger does not know, of a lost ledger or another machine. What it has as
             // begun was not reported, and what it has as done is of another file, whatever the mark says.
@@ -118,7 +124,7 @@ impl Admitting<'_> {
         }
         // What failed has no place of its own.
         let is_ours = known.is_some_and(|known| known.state != State::Failed);
-        if is_ours || standing == Standing::Free || *force {
+        if is_ours || standing == Standing::Free || force {
             return Ok(());
         }
         // The mark tells the place in the tree, the ledger in which tree.
@@ -137,7 +143,9 @@ impl Admitting<'_> {
     /// The picture's header and the memory it needs in MB, if it is within limits: nothing was allocated for
     /// its pixels yet.
     fn header(&self, errand: &Errand) -> Result<(Header, usize), Turned> {
-        let Admission { limits, scale, memory_mb, .. } = self.options;
+        let (limits, memory_mb) = (&self.options.limits, self.options.memory_mb);
+        let line = self.line(errand);
+        let scale = line.scale;
         let bytes = errand.stamp.bytes;
         if bytes == 0 {
             return Err(failed(JobError::Empty));
@@ -147,32 +155,37 @@ impl Admitting<'_> {
         }
         let file = File::open(&errand.source).map_err(unreadable)?;
         let header = probe(&mut BufReader::new(file)).map_err(failed)?;
-        within(&header, limits, *scale).map_err(failed)?;
+        within(&header, limits, line).map_err(failed)?;
         let shape = Shape {
             file_bytes: bytes,
             size: header.size,
             channels: header.channels,
             sample_bytes: header.sample_bytes,
             decoder_bytes: header.decoder_bytes,
-            scale: *scale,
-            mapped: self.options.wanted.uncertainty.is_some(),
+            scale,
+            mapped: line.wanted.uncertainty.is_some(),
         };
         let need_mb = footprint(&shape).div_ceil(1_000_000);
         match usize::try_from(need_mb) {
-            Ok(need) if need <= *memory_mb => Ok((header, need)),
+            Ok(need) if need <= memory_mb => Ok((header, need)),
             _ => {
-                let limit_mb = *memory_mb as u64;
-                Err(failed(JobError::NeedsMemory { need_mb, limit_mb, size: header.size, scale: *scale }))
+                let limit_mb = memory_mb as u64;
+                Err(failed(JobError::NeedsMemory { need_mb, limit_mb, size: header.size, scale }))
             }
         }
     }
 }
 
-fn within(header: &Header, limits: &Limits, scale: usize) -> Result<(), JobError> {
+fn within(header: &Header, limits: &Limits, line: &Line) -> Result<(), JobError> {
+    let scale = line.scale;
     let over = |pixels: u128, limit_mpx: u64| pixels > u128::from(limit_mpx) * 1_000_000;
     let pixels = header.size.width as u128 * header.size.height as u128;
     if over(pixels, limits.max_input_mpx) {
         return Err(JobError::InputTooLarge { size: header.size, limit_mpx: limits.max_input_mpx });
+    }
+    let (size, Megapixels { least, most }) = (header.size, line.megapixels);
+    if !(least..=most).contains(&(pixels as f64 / 1e6)) {
+        return Err(JobError::NotForThisPipeline { size, least, most });
     }
     if over(pixels * (scale * scale) as u128, limits.max_output_mpx) {
         let size = header.size.times(scale);

@@ -13,7 +13,7 @@ use crate::edge::supervisor;
 use crate::error::{End, Fatal, JobError, SystemError};
 use crate::flight::Flight;
 use crate::job::{Ended, Errand, Job, Outcome, Settled, Sighting, Times};
-use crate::plan::Admission;
+use crate::plan::{Admission, Line};
 use crate::pulse::Pulse;
 use crate::stop::{Stop, is_stopped};
 use crate::work::backoff::Delayed;
@@ -49,6 +49,7 @@ pub struct Doors {
 
 struct Admitting<'a> {
     options: &'a Admission,
+    lines: &'a [Line],
     doors: Doors,
     budget: Budget,
     claims: Claims,
@@ -82,14 +83,15 @@ struct Candidate {
 }
 
 /// Runs until sightings end and all that was let in is home, the stop, or nobody takes jobs any more.
-pub fn run(options: &Admission, pulse: &Pulse, doors: Doors) -> End {
+pub fn run(options: &Admission, lines: &[Line], pulse: &Pulse, doors: Doors) -> End {
     let mut admitting = Admitting {
         options,
+        lines,
         doors,
         budget: Budget::new(options.memory_mb),
-        claims: Claims::new(options.once, options.wanted.uncertainty.is_some()),
+        claims: Claims::new(options.once),
         delayed: Delayed::default(),
-        ground: Ground::new(&options.output, options.reserve_mb),
+        ground: Ground::new(options.reserve_mb),
         admitted: 0,
         closed: false,
     };
@@ -143,23 +145,24 @@ impl Admitting<'_> {
     /// Looks until the picture is let in or turned away, or the pipeline ends.
     fn admit(&mut self, pulse: &Pulse, sighting: &Sighting) -> Result<(), Turned> {
         loop {
-            let mut errand = errand(&self.options.output, sighting);
+            let mut errand = errand(&self.lines[sighting.line].output, sighting);
             let looked = pulse.work(|| self.look(sighting, &mut errand));
             match looked.and_then(|candidate| self.let_in(pulse, &errand, candidate)) {
-                Err(Turned::Away(outcome)) => match self.amiss(&outcome, &sighting.root) {
-                    Some(obstacle) => self.wait(obstacle, &sighting.root)?,
+                Err(Turned::Away(outcome)) => match self.amiss(&outcome, sighting) {
+                    Some(obstacle) => self.wait(obstacle, sighting)?,
                     None => return self.turn_away(errand, outcome),
                 },
-                Err(Turned::Blocked(obstacle)) => self.wait(obstacle, &sighting.root)?,
+                Err(Turned::Blocked(obstacle)) => self.wait(obstacle, sighting)?,
                 other => return other,
             }
         }
     }
 
     /// Whether a bad end may be the ground's fault and not the picture's, or could not be written down.
-    fn amiss(&mut self, outcome: &Outcome, root: &Arc<Path>) -> Option<String> {
+    fn amiss(&mut self, outcome: &Outcome, sighting: &Sighting) -> Option<String> {
         let is_bad = matches!(outcome, Outcome::Failed { .. } | Outcome::PassedOver);
-        is_bad.then(|| self.ground.obstacle(root)).flatten()
+        let output = &self.lines[sighting.line].output;
+        is_bad.then(|| self.ground.obstacle(&sighting.root, output)).flatten()
     }
 
     fn turn_away(&mut self, errand: Errand, outcome: Outcome) -> Result<(), Turned> {
@@ -180,7 +183,8 @@ impl Admitting<'_> {
     /// Waits for room, writes down what is about to be done, and sends the job on its way.
     fn let_in(&mut self, pulse: &Pulse, errand: &Errand, candidate: Candidate) -> Result<(), Turned> {
         let Candidate { header, need, alone } = candidate;
-        if let Some(obstacle) = self.ground.obstacle(&errand.root) {
+        let line = &self.lines[errand.line];
+        if let Some(obstacle) = self.ground.obstacle(&errand.root, &line.output) {
             return Err(Turned::Blocked(obstacle));
         }
         if alone {
@@ -190,10 +194,8 @@ impl Admitting<'_> {
         let home = |release| welcome(claims, delayed, ground, release);
         let want = if alone { self.budget.whole() } else { need };
         let permit = self.budget.take(want, &errand.target, &self.doors.stop, home).ok_or(Turned::Closed)?;
-        pulse
-            .work(|| self.doors.ledger.intend(&intent(self.options, errand)))
-            .map_err(|e| self.ledger_error(e))?;
-        self.claims.fly(errand);
+        pulse.work(|| self.doors.ledger.intend(&intent(line, errand))).map_err(|e| self.ledger_error(e))?;
+        self.claims.fly(errand, line.wanted.uncertainty.is_some());
         let (ends, flight) = (self.doors.ends.clone(), self.doors.flight.clone());
         let backoff = self.options.backoff;
         let job = Job::new(self.admitted, errand.clone(), header, permit, ends, flight, backoff);
@@ -203,7 +205,8 @@ impl Admitting<'_> {
 
     /// One alarm, then patience: what is in flight lands, nothing new begins, and when the obstacle is gone
     /// it goes on by itself.
-    fn wait(&mut self, obstacle: String, root: &Arc<Path>) -> Result<(), Turned> {
+    fn wait(&mut self, obstacle: String, sighting: &Sighting) -> Result<(), Turned> {
+        let output = &self.lines[sighting.line].output;
         let begin = Instant::now();
         log::error!("paused: {obstacle}");
         supervisor::status(&format!("paused: {obstacle}"));
@@ -219,8 +222,8 @@ impl Admitting<'_> {
                 recv(after(pause)) -> _ => {},
                 recv(self.doors.stop) -> _ => return Err(Turned::Closed),
             }
-            let still =
-                self.ground.obstacle(root).or_else(|| self.doors.ledger.probe().err().map(state_obstacle));
+            let ground = self.ground.obstacle(&sighting.root, output);
+            let still = ground.or_else(|| self.doors.ledger.probe().err().map(state_obstacle));
             if still.is_none() {
                 log::warn!("going on after a pause of {:.0} s", begin.elapsed().as_secs_f64());
                 supervisor::status("going on");
@@ -254,6 +257,7 @@ fn welcome(claims: &mut Claims, delayed: &mut Delayed<Sighting>, ground: &mut Gr
 
 fn errand(output: &Path, sighting: &Sighting) -> Errand {
     Errand {
+        line: sighting.line,
         root: Arc::clone(&sighting.root),
         source: sighting.source.clone(),
         relative: sighting.relative.clone(),
@@ -264,7 +268,7 @@ fn errand(output: &Path, sighting: &Sighting) -> Errand {
     }
 }
 
-fn intent(options: &Admission, errand: &Errand) -> Entry {
+fn intent(line: &Line, errand: &Errand) -> Entry {
     Entry {
         root: text_of(&errand.root),
         relative: text_of(&errand.relative),
@@ -272,7 +276,7 @@ fn intent(options: &Admission, errand: &Errand) -> Entry {
         state: State::Started,
         stamp: errand.stamp,
         sha256: String::new(),
-        fingerprint: options.wanted.to_text(),
+        fingerprint: line.done.clone(),
         reason: String::new(),
     }
 }

@@ -15,7 +15,7 @@ use onestep::edge::scan::scan;
 use onestep::error::End;
 use onestep::job::{Outcome, Settled, Sighting};
 use onestep::pipeline::{Edges, Intake, run};
-use onestep::plan::{Choice, Limits, Plan, Supervision};
+use onestep::plan::{Choice, Limits, Megapixels, Plan, Supervision, Wish};
 use onestep::pulse::Trap;
 use onestep::stage::record::Summary;
 use onestep::stop::{Stop, StopHandle, stop_pair};
@@ -108,7 +108,7 @@ pub fn files_below(root: &Path) -> Vec<String> {
 pub struct Bench {
     pub ledger: Ledger,
     pub plan: Plan,
-    pub models: Vec<Box<dyn Model>>,
+    pub workers: Vec<Vec<Box<dyn Model>>>,
     pub intake: Intake,
     pub observe: Box<dyn FnMut(&Settled) + Send>,
     pub stop: (StopHandle, Stop),
@@ -129,10 +129,6 @@ impl Bench {
     /// Everything below the world's input folder, through `workers` copies of a fake network on the "CPU".
     pub fn new(world: &World, fake: &Fake, workers: usize) -> Bench {
         let choice = Choice {
-            output: world.output.clone(),
-            seed: None,
-            source: None,
-            uncertainty: None,
             precision: Wanted::Auto,
             threads: workers,
             limits: Limits::default(),
@@ -146,16 +142,24 @@ impl Bench {
             sha256: "feed".repeat(16),
             strength: fake.card.default_strength,
             device: Device::Cpu,
+            model: 0,
+        };
+        let wish = Wish {
+            output: world.output.clone(),
+            seed: None,
+            source: None,
+            uncertainty: None,
+            megapixels: Megapixels::default(),
         };
         let sightings = world.scan();
         let (ledger, _) =
             Ledger::open(&world.state(), &machine::present(), None, &NoReceipts).expect("a ledger");
-        let mut plan = Plan::new(&choice, &facts).expect("enough memory");
+        let mut plan = Plan::new(&choice, &[(wish, facts)]).expect("enough memory");
         plan.admission.backoff.first = Duration::from_millis(1);
         Bench {
             ledger,
             plan,
-            models: (0..workers).map(|_| Box::new(fake.clone()) as Box<dyn Model>).collect(),
+            workers: (0..workers).map(|_| vec![Box::new(fake.clone()) as Box<dyn Model>]).collect(),
             intake: Intake::List(Box::new(sightings.into_iter())),
             observe: Box::new(|_| ()),
             stop: stop_pair(),
@@ -165,10 +169,9 @@ impl Bench {
 
     /// With a fixed seed.
     pub fn with_seed(mut self, seed: u64) -> Bench {
-        self.plan.decoding.seed = Some(seed);
-        self.plan.admission.wanted.seed = Some(seed);
-        let done = self.plan.admission.wanted.to_text();
-        (self.plan.admission.done, self.plan.recording.done) = (done.clone(), done);
+        let line = &mut self.plan.lines[0];
+        line.wanted.seed = Some(seed);
+        line.done = line.wanted.to_text();
         self
     }
 
@@ -182,15 +185,16 @@ impl Bench {
 
     /// Runs to the end; a run that hangs aborts the process, since its threads cannot be joined.
     pub fn run(self) -> Ran {
-        let Bench { ledger, plan, models, intake, mut observe, stop: (handle, stop), trap } = self;
+        let Bench { ledger, plan, workers, intake, mut observe, stop: (handle, stop), trap } = self;
         let ledgers = [(); 3].map(|()| ledger.second().expect("a connection"));
         let (settled_sender, settled) = bounded(100_000);
         let observe = Box::new(move |end: &Settled| {
             settled_sender.send(end.clone()).expect("the test listens");
             observe(end);
         });
-        let (summary, end) =
-            within(DEADLINE, || run(&plan, Edges { models, intake, ledgers, observe, trap }, &handle, &stop));
+        let (summary, end) = within(DEADLINE, || {
+            run(&plan, Edges { workers, intake, ledgers, observe, trap }, &handle, &stop)
+        });
         ledger.end("ended").expect("written");
         let started = ledger.count(State::Started).expect("read");
         Ran { summary, end, settled: settled.try_iter().collect(), started }

@@ -165,7 +165,7 @@ mod tests {
             minutes: 12.34,
             device: "a device".into(),
             training_seed: 7,
-            sets_seed: SETS_SEED,
+            sets_seed: crate::measure::SETS_SEED,
             parameters: [1, 2, 3],
             parity: 1e-6,
             rows,

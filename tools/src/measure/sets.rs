@@ -1,5 +1,5 @@
-//! The public sets through ONNX files as they ship: a row for a set and a method. Decides what is measured of a
-//! picture; the figures themselves are its neighbours'.
+//! The public sets through ONNX files as they ship: a row for a set and a method. Decides what is measured of
+//! a picture; the figures themselves are its neighbours'.
 
 use super::figures::{luma_inside, psnr_y, ssim_y};
 use super::spectrum::spectrum_error;
@@ -123,8 +123,8 @@ pub fn evaluate(
     Ok(rows)
 }
 
-/// How well the spread of `samples` samples (seeds 1 to that many) foretells the mean's error on each set: the
-/// figures of its pictures, averaged.
+/// How well the spread of `samples` samples (seeds 1 to that many) foretells the mean's error on each set:
+/// the figures of its pictures, averaged.
 ///
 /// # Errors
 /// If a file cannot be opened or used.

@@ -1,11 +1,11 @@
-//! Whether samples lie apart where the mean is wrong: the rank correlation of an uncertainty map with the error
-//! it claims to foretell.
+//! Whether samples lie apart where the mean is wrong: the rank correlation of an uncertainty map with the
+//! error it claims to foretell.
 
 /// Side of the blocks of the second figure: where a reader of the map looks, rather than pixel by pixel.
 const BLOCK: usize = 8;
 
-/// Spearman's ρ of the samples' standard deviation and the mean's absolute error, over the pixels of one picture
-/// and over the means of blocks of 8×8.
+/// Spearman's ρ of the samples' standard deviation and the mean's absolute error, over the pixels of one
+/// picture and over the means of blocks of 8×8.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Foretold {
     /// Pixel by pixel.

@@ -1,0 +1,92 @@
+//! Whether the folders of a configuration can go together. Looks at paths, writes nothing.
+
+use super::resolved;
+use crate::config::Config;
+use std::path::{Path, PathBuf};
+
+/// Everything that is wrong with the folders of a configuration, which lies in `file`.
+pub(super) fn problems(file: &Path, config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    let pipelines = &config.pipelines;
+    for pipeline in pipelines.iter().filter(|pipeline| !pipeline.input.is_dir()) {
+        problems.push(format!("{}: input is not a folder: {}", pipeline.name, pipeline.input.display()));
+    }
+    for a in pipelines {
+        for b in pipelines {
+            problems.extend(apart((&a.name, "output", &a.output), (&b.name, "input", &b.input)));
+        }
+    }
+    for (number, a) in pipelines.iter().enumerate() {
+        for b in &pipelines[..number] {
+            problems.extend(apart((&a.name, "input", &a.input), (&b.name, "input", &b.input)));
+            problems.extend(apart((&a.name, "output", &a.output), (&b.name, "output", &b.output)));
+            if a.name == b.name {
+                problems.push(format!("two pipelines are called {:?}", a.name));
+            }
+        }
+        // Who may drop pictures must not decide what is done with them.
+        let models = config.model_folder.as_deref().map(|folder| ("folder of models", folder));
+        let state = config.state.as_deref().map(|folder| ("state folder", folder));
+        for (what, path) in [("configuration", file)].into_iter().chain(models).chain(state) {
+            if resolved(path).starts_with(resolved(&a.input)) {
+                problems.push(format!(
+                    "{}: the {what} lies inside the input folder, where whoever drops pictures can change \
+                     it: {}",
+                    a.name,
+                    path.display()
+                ));
+            }
+        }
+    }
+    problems
+}
+
+/// Whose folder, which, and where.
+type Named<'a> = (&'a str, &'a str, &'a PathBuf);
+
+/// A problem, unless two folders lie apart.
+fn apart((a_name, a_kind, a): Named<'_>, (b_name, b_kind, b): Named<'_>) -> Option<String> {
+    let relation = relation(a, b)?;
+    let other = if a_name == b_name { String::new() } else { format!(" of {b_name}") };
+    Some(format!(
+        "{a_name}: the {a_kind} folder {} {relation} the {b_kind} folder{other} {}: choose one outside of it",
+        a.display(),
+        b.display()
+    ))
+}
+
+/// How two folders lie that do not lie apart, links followed as far as the folders exist.
+pub(super) fn relation(a: &Path, b: &Path) -> Option<&'static str> {
+    let (a, b) = (resolved(a), resolved(b));
+    if a == b {
+        Some("is")
+    } else if a.starts_with(&b) {
+        Some("lies inside")
+    } else if b.starts_with(&a) {
+        Some("contains")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn folders_are_compared_without_links_also_where_they_do_not_exist_yet() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let input = root.path().join("in");
+        std::fs::create_dir(&input).expect("writable");
+        symlink(&input, root.path().join("link")).expect("writable");
+        let related = |output: &str| relation(&root.path().join(output), &input);
+        assert_eq!(
+            (related("in"), related("in/../in"), related("link")),
+            (Some("is"), Some("is"), Some("is"))
+        );
+        assert_eq!((related("in/new/deep"), related("link/new")), (Some("lies inside"), Some("lies inside")));
+        assert_eq!(related(""), Some("contains"));
+        assert_eq!((related("out"), related("in2"), related("new/in")), (None, None, None));
+    }
+}

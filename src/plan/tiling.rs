@@ -1,0 +1,158 @@
+//! How pictures are cut for a model on a device, and the memory of all tiles that may exist at once.
+//! Arithmetic only.
+
+use crate::edge::model::Device;
+use contract::card::{ModelCard, Role};
+use contract::geometry::{Size, TileGrid};
+
+/// Largest side of a window on the CPU, halo included. Cost there is linear in pixels, so large windows only
+/// save halo: against 256 this one costs 5 % less, 512 would save 10 % for twice the activations
+/// (`benches/window.rs`).
+pub const CPU_WINDOW_SIDE_PX: usize = 384;
+/// Side of every window on a GPU, halo included: one fixed shape, so that nothing is searched or built anew.
+pub const CUDA_WINDOW_SIDE_PX: usize = 192;
+/// A window keeps at least this much, however large the halo.
+const LEAST_CORE_PX: usize = 64;
+/// How pictures are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tiling {
+    /// Windows shrink to the picture, up to a side.
+    Fitted {
+        /// Largest side, halo included.
+        max_side: usize,
+        /// Context in input pixels.
+        halo: usize,
+        /// Sides are multiples of this.
+        multiple: usize,
+    },
+    /// Every window has one size.
+    Fixed {
+        /// That size, halo included.
+        window: Size,
+        /// Context in input pixels.
+        halo: usize,
+    },
+}
+
+impl Tiling {
+    /// How pictures are cut for a model on a device. There is always a core: a large halo makes a larger
+    /// window.
+    pub fn new(card: &ModelCard, device: Device) -> Tiling {
+        let (halo, multiple) = (card.halo, card.multiple);
+        let side = |wanted: usize| {
+            let side = wanted / multiple * multiple;
+            if side >= 2 * halo + LEAST_CORE_PX {
+                side
+            } else {
+                (2 * halo + LEAST_CORE_PX).next_multiple_of(multiple)
+            }
+        };
+        if device == Device::Cpu {
+            return Tiling::Fitted { max_side: side(CPU_WINDOW_SIDE_PX), halo, multiple };
+        }
+        let side = side(CUDA_WINDOW_SIDE_PX);
+        Tiling::Fixed { window: Size::new(side, side), halo }
+    }
+
+    /// The largest window.
+    pub fn largest(&self) -> Size {
+        match *self {
+            Tiling::Fitted { max_side, .. } => Size::new(max_side, max_side),
+            Tiling::Fixed { window, .. } => window,
+        }
+    }
+
+    /// The grid of a picture that has pixels. `None` where windows have no core, which [`Tiling::new`] never
+    /// makes.
+    pub fn grid(&self, picture: Size) -> Option<TileGrid> {
+        match *self {
+            Tiling::Fitted { max_side, halo, multiple } => {
+                TileGrid::fitted(picture, max_side, halo, multiple)
+            }
+            Tiling::Fixed { window, halo } => TileGrid::fixed(picture, window, halo),
+        }
+    }
+}
+
+/// Memory of all tiles that may exist at once, whatever the pictures: windows waiting and in hand, each
+/// worker's noise, what is kept of outputs, waiting and in hand, and what a worker keeps of the samples of an
+/// uncertainty map.
+pub(super) fn pool_bytes(
+    card: &ModelCard,
+    window: Size,
+    tiles: usize,
+    workers: usize,
+    decoders: usize,
+    mapped: bool,
+) -> u64 {
+    let input = 12 * window.area();
+    let output = window.times(card.scale).area();
+    let noise = if card.role == Role::Sample { 12 * output } else { 0 };
+    // Decoders each hold a tile, two batches for each worker wait as tiles, the batcher holds one batch, and
+    // each worker has one waiting and one in hand.
+    let windows = decoders + tiles * (2 * workers + 1 + 2 * workers);
+    let kept = tiles * (2 * workers + 1);
+    let (channels, moments) = if mapped { (4, 8 * output) } else { (3, 0) };
+    (windows * input + workers * tiles * (noise + moments) + kept * channels * output) as u64
+}
+
+/// A card as tests want one.
+#[cfg(test)]
+pub(super) fn card(halo: usize, multiple: usize) -> ModelCard {
+    use contract::card::{Precision, Task};
+    use contract::golden::Golden;
+    use contract::pixels::Picture;
+    let image = Picture::new(Size::new(1, 1), 3);
+    ModelCard {
+        name: "test".into(),
+        task: Task::SuperResolution,
+        role: Role::Mean,
+        scale: 4,
+        receptive_field: halo,
+        halo,
+        multiple,
+        sources: vec![],
+        companion: None,
+        precision: Precision::F32,
+        int8: None,
+        default_strength: 0.0,
+        residual_rms: 0.1,
+        sigma_max: 1.0,
+        licence: "CC0-1.0".into(),
+        facts: [].into(),
+        golden: Golden { image, seed: 0, middle: 1, expected: vec![0; 48] },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every card that the contract allows can be served.
+    #[test]
+    fn there_is_always_a_core_and_windows_honour_the_multiple() {
+        for halo in [0, 1, 12, 96, 127, 128, 512] {
+            for multiple in [1, 2, 7, 8, 64, 256] {
+                for device in [Device::Cpu, Device::Cuda(0)] {
+                    let tiling = Tiling::new(&card(halo, multiple), device);
+                    for picture in [Size::new(1, 1), Size::new(1000, 3)] {
+                        let grid = tiling.grid(picture).unwrap_or_else(|| panic!("{tiling:?} has no core"));
+                        let window = grid.window();
+                        assert_eq!((window.width % multiple, window.height % multiple), (0, 0), "{tiling:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn usual_windows_are_the_named_ones() {
+        let side = CPU_WINDOW_SIDE_PX;
+        assert_eq!(
+            Tiling::new(&card(12, 1), Device::Cpu),
+            Tiling::Fitted { max_side: side, halo: 12, multiple: 1 }
+        );
+        let window = Size::new(CUDA_WINDOW_SIDE_PX, CUDA_WINDOW_SIDE_PX);
+        assert_eq!(Tiling::new(&card(12, 8), Device::Cuda(1)), Tiling::Fixed { window, halo: 12 });
+    }
+}

@@ -5,7 +5,7 @@ use crate::edge::ledger::Ledger;
 use crate::edge::model::Model;
 use crate::error::End;
 use crate::flight::Flight;
-use crate::job::{Ended, Job, Settled, Sighting};
+use crate::job::{Ended, Errand, Job, Settled, Sighting};
 use crate::plan::Plan;
 use crate::pulse::Trap;
 use crate::stage::record::Summary;
@@ -57,7 +57,8 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         let (inferred_tx, inferred_rx) = bounded::<Inferred>(workers); // one from each worker
         let (finished_tx, finished_rx) = bounded::<Finished>(encoders); // one ready for each encoder
         let (ended_tx, ended_rx) = bounded::<Ended>(ENDED);
-        let (alive, over) = bounded::<Never>(0); // closes when `record`, the last of all, ends
+        let (landed_tx, landed_rx) = bounded::<Errand>(ENDED); // as `record` tells them
+        let (alive, over) = bounded::<Never>(0); // closes when `originals`, the last of all, ends
         let mut crew = Crew::new(scope, stop_handle.clone(), trap);
 
         match intake {
@@ -105,8 +106,12 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         drop(finished_rx);
         let (summary, observe) = (&mut summary, observe.as_mut());
         crew.spawn("record", move |pulse| {
+            let doors = (&ended_rx, landed_tx);
+            stage::record::run(&plan.recording, lines, pulse, doors, ends, summary, observe)
+        });
+        crew.spawn("originals", move |pulse| {
             let _alive = alive;
-            stage::record::run(&plan.recording, lines, pulse, &ended_rx, ends, summary, observe)
+            stage::originals::run(lines, pulse, &landed_rx)
         });
         let (pulses, flight) = (crew.pulses(), flight.clone());
         crew.spawn("supervise", move |_| {

@@ -2,6 +2,7 @@
 
 use super::resolved;
 use crate::config::Config;
+use crate::edge::originals::Originals;
 use std::path::{Path, PathBuf};
 
 /// Everything that is wrong with the folders of a configuration, which lies in `file`.
@@ -14,6 +15,13 @@ pub(super) fn problems(file: &Path, config: &Config) -> Vec<String> {
     for a in pipelines {
         for b in pipelines {
             problems.extend(apart((&a.name, "output", &a.output), (&b.name, "input", &b.input)));
+        }
+    }
+    for a in pipelines {
+        let Originals::Move(folder) = &a.originals else { continue };
+        for b in pipelines {
+            problems.extend(apart((&a.name, "originals", folder), (&b.name, "input", &b.input)));
+            problems.extend(apart((&a.name, "originals", folder), (&b.name, "output", &b.output)));
         }
     }
     for (number, a) in pipelines.iter().enumerate() {

@@ -9,7 +9,7 @@ use crate::edge::scan::{scan, sighting};
 use crate::error::{CommandError, Exit, StartError};
 use crate::job::{Outcome, Settled, Sighting};
 use crate::pipeline::Intake;
-use crate::plan::{Choice, Limits, Megapixels, Supervision, Wish, default_threads};
+use crate::plan::{Choice, Limits, Supervision, Wish, default_threads};
 use crate::work::naming::text_of;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -31,11 +31,10 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
             model: &words.model,
             strength: words.strength,
             wish: Wish {
-                output: absolute(&words.output),
                 seed: words.seed,
                 source: words.source,
                 uncertainty: words.uncertainty,
-                megapixels: Megapixels::default(),
+                ..Wish::new(absolute(&words.output))
             },
         }],
         model_folder: None,

@@ -3,6 +3,7 @@
 use super::{Order, Ordered, absolute, folders, serve};
 use crate::cli;
 use crate::config::{self, Config, Pipeline};
+use crate::edge::originals::Originals;
 use crate::error::{CommandError, Exit, StartError};
 use crate::pipeline::Intake;
 use crate::plan::{Choice, Wish};
@@ -21,6 +22,9 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
         line,
         input: absolute(&pipeline.input),
         quiet: pipeline.settle,
+        notice: pipeline.notice,
+        poll: pipeline.poll,
+        ignore: pipeline.ignore.clone(),
     };
     let watchings = config.pipelines.iter().enumerate().map(watching).collect();
     let library = words.ort_lib.or_else(|| config.library.clone());
@@ -40,6 +44,13 @@ pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<
             source: pipeline.source,
             uncertainty: pipeline.uncertainty,
             megapixels: pipeline.megapixels,
+            file_name: pipeline.file_name.clone(),
+            number: pipeline.number,
+            access: pipeline.access,
+            originals: match &pipeline.originals {
+                Originals::Move(folder) => Originals::Move(absolute(folder)),
+                other => other.clone(),
+            },
         },
     };
     Order {

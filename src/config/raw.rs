@@ -34,6 +34,12 @@ pub(super) struct Pipeline {
     pub(super) output: Option<PathBuf>,
     /// How long a file that nobody closes must stay the same.
     pub(super) settle_ms: Option<i64>,
+    /// auto, events, poll.
+    pub(super) watch: Option<String>,
+    /// Seconds between two looks where it is polled.
+    pub(super) poll_s: Option<i64>,
+    /// Globs of what is left alone.
+    pub(super) ignore: Vec<String>,
     /// Name or path.
     pub(super) model: Option<String>,
     /// λ.
@@ -48,6 +54,18 @@ pub(super) struct Pipeline {
     pub(super) min_mpx: Option<f64>,
     /// Larger pictures are refused.
     pub(super) max_mpx: Option<f64>,
+    /// Template of results' names.
+    pub(super) file_name: Option<String>,
+    /// refuse, number.
+    pub(super) name_taken: Option<String>,
+    /// Permission bits of results, octal.
+    pub(super) mode: Option<String>,
+    /// Group of results.
+    pub(super) group: Option<String>,
+    /// keep, move, trash, delete.
+    pub(super) originals: Option<String>,
+    /// Where pictures are moved.
+    pub(super) originals_folder: Option<PathBuf>,
 }
 
 /// `[models]`

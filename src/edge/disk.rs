@@ -1,7 +1,8 @@
-//! Which file system a folder is on, and how much room it has. The only file that names `rustix`. Asks;
-//! changes nothing.
+//! What only the system itself can do: which file system a folder is on, how much room it has, and a rename
+//! that replaces nothing. The only file that names `rustix`.
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, statfs, statvfs, statx};
+use rustix::fs::{AtFlags, CWD, RenameFlags, StatxFlags, renameat_with, statfs, statvfs, statx};
+use rustix::io::Errno;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -27,7 +28,35 @@ pub struct Place {
     mount: u64,
 }
 
+/// File systems whose files others may change from elsewhere, by the kernel's numbers (linux/magic.h,
+/// statfs(2)): NFS, SMB in three versions, FUSE (sshfs, virtiofs and more), 9p, AFS in two, Ceph, Coda,
+/// Lustre, GPFS, GFS2, OCFS2, VirtualBox's and Parallels' folders.
+const OF_A_NETWORK: [i64; 17] = [
+    0x6969,
+    0x517b,
+    0xff53_4d42,
+    0xfe53_4d42,
+    0x6573_5546,
+    0x0102_1997,
+    0x5346_414f,
+    0x6b41_4653,
+    0x00c3_6400,
+    0x7375_7245,
+    0x0bd0_0bd0,
+    0x4750_4653,
+    0x0116_1970,
+    0x7461_636f,
+    0x786f_4256,
+    0x7c7c_6673,
+    0x564c,
+];
+
 impl Place {
+    /// Whether somebody else may write there without this kernel knowing.
+    pub fn is_of_a_network(self) -> bool {
+        OF_A_NETWORK.contains(&self.kind)
+    }
+
     /// Whether this is on the file system that `earlier` was on, perhaps unmounted and mounted again.
     pub fn is_on_that_of(self, earlier: Place) -> bool {
         // Network file systems have no number of their own, and get another device with each mount.
@@ -66,6 +95,23 @@ pub fn free_bytes(folder: &Path) -> io::Result<u64> {
     Ok(if room.f_blocks == 0 { u64::MAX } else { room.f_bavail.saturating_mul(room.f_frsize) })
 }
 
+/// Renames a file to a name that nobody has.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] where somebody has it, [`io::ErrorKind::CrossesDevices`] where it is on
+/// another file system, else what the system says.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Some file systems cannot promise it: then looking first is the best there is.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if to.symlink_metadata().is_ok() => {
+            Err(io::ErrorKind::AlreadyExists.into())
+        }
+        #[expect(clippy::disallowed_methods, reason = "what is moved is durable already")]
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => std::fs::rename(from, to),
+        other => Ok(other?),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +126,7 @@ mod tests {
         assert!(number(1, 7, 2).is_on_that_of(number(2, 7, 2)), "mounted again");
         assert!(!number(1, 7, 2).is_on_that_of(number(2, 8, 2)));
         assert!(number(1, 0, 2).is_on_that_of(number(2, 0, 2)), "a share, mounted again");
+        assert!(Place { kind: 0x6969, ..Place::default() }.is_of_a_network() && !first.is_of_a_network());
         assert!(!number(1, 0, 2).is_on_that_of(number(2, 0, 3)));
         let folder = here.path().join("folder");
         std::fs::create_dir(&folder).expect("writable");

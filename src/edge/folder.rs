@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// What it means that the kernel gives no more watches, and what to do.
+pub const LIMIT: &str = "the limit on watched folders is reached (sysctl fs.inotify.max_user_watches)";
+
 /// Something may have happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
@@ -23,17 +26,28 @@ pub enum Hint {
 /// Watches as long as it lives.
 #[derive(Debug)]
 pub struct FolderWatch {
-    _watcher: RecommendedWatcher,
+    watcher: RecommendedWatcher,
     lost: Arc<AtomicBool>,
 }
 
+/// Why a folder is not watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unwatched {
+    /// The kernel gives no more watches.
+    Limit,
+    /// The folder is gone again.
+    Gone,
+    /// A sentence.
+    Refused(String),
+}
+
 impl FolderWatch {
-    /// Watches `root` and all below it. Hints that find the channel full are dropped, and
-    /// [`FolderWatch::take_lost`] says so.
+    /// Watches nothing yet. Hints that find the channel full are dropped, and [`FolderWatch::take_lost`] says
+    /// so.
     ///
     /// # Errors
-    /// A sentence; for the limits of inotify it names the setting.
-    pub fn new(root: &Path, hints: Sender<Hint>) -> Result<FolderWatch, String> {
+    /// A sentence, where the system gives no watcher.
+    pub fn new(hints: Sender<Hint>) -> Result<FolderWatch, String> {
         let lost = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&lost);
         let handler = move |event: notify::Result<Event>| {
@@ -44,9 +58,22 @@ impl FolderWatch {
             }
         };
         let config = Config::default().with_follow_symlinks(false);
-        let mut watcher = RecommendedWatcher::new(handler, config).map_err(|error| sentence(&error))?;
-        watcher.watch(root, RecursiveMode::Recursive).map_err(|error| sentence(&error))?;
-        Ok(FolderWatch { _watcher: watcher, lost })
+        let watcher = RecommendedWatcher::new(handler, config).map_err(|error| sentence(&error))?;
+        Ok(FolderWatch { watcher, lost })
+    }
+
+    /// Watches this one folder, not what lies below it: which folders those are is for others to know.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn add(&mut self, folder: &Path) -> Result<(), Unwatched> {
+        let added = self.watcher.watch(folder, RecursiveMode::NonRecursive);
+        added.map_err(|error| match error.kind {
+            notify::ErrorKind::MaxFilesWatch => Unwatched::Limit,
+            notify::ErrorKind::PathNotFound => Unwatched::Gone,
+            notify::ErrorKind::Io(ref io) if io.kind() == std::io::ErrorKind::NotFound => Unwatched::Gone,
+            _ => Unwatched::Refused(sentence(&error)),
+        })
     }
 
     /// Whether hints were dropped since the last time this was asked.
@@ -57,9 +84,7 @@ impl FolderWatch {
 
 fn sentence(error: &notify::Error) -> String {
     match error.kind {
-        notify::ErrorKind::MaxFilesWatch => {
-            "the limit on watched folders is reached (sysctl fs.inotify.max_user_watches)".into()
-        }
+        notify::ErrorKind::MaxFilesWatch => LIMIT.into(),
         _ => error.to_string(),
     }
 }

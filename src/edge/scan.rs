@@ -2,6 +2,7 @@
 //! only, never by content.
 
 use crate::job::Sighting;
+use crate::work::ignore::Ignore;
 use crate::work::mark::Stamp;
 use crate::work::naming::{is_left_alone, is_picture};
 use std::fs::{self, Metadata};
@@ -14,15 +15,21 @@ use std::sync::Arc;
 /// which is `folder` itself or above it. A folder that cannot be read is sighted by name, so that it is
 /// tried, fails, and is told like a picture: nothing is missed in silence.
 pub fn scan(root: &Arc<Path>, folder: &Path) -> Vec<Sighting> {
-    scan_beating(root, folder, || ())
+    scan_beating(root, folder, &Ignore::default(), |_| ())
 }
 
-/// The same; `beat` is called with each folder, since a slow share may take long for all.
-pub fn scan_beating(root: &Arc<Path>, folder: &Path, mut beat: impl FnMut()) -> Vec<Sighting> {
+/// The same, without what is to be left alone; `enter` is called with each folder before it is read: somebody
+/// may have to watch it first, or show that he is alive, since a slow share may take long for all.
+pub fn scan_beating(
+    root: &Arc<Path>,
+    folder: &Path,
+    ignore: &Ignore,
+    mut enter: impl FnMut(&Path),
+) -> Vec<Sighting> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        beat();
+        enter(&folder);
         let entries: io::Result<Vec<fs::DirEntry>> = fs::read_dir(&folder).and_then(Iterator::collect);
         let Ok(entries) = entries else {
             found.push(sighting(root, &folder, true));
@@ -31,6 +38,9 @@ pub fn scan_beating(root: &Arc<Path>, folder: &Path, mut beat: impl FnMut()) -> 
         for entry in entries {
             let path = entry.path();
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if path.strip_prefix(&**root).is_ok_and(|relative| ignore.leaves(relative)) {
+                continue;
+            }
             if is_folder && !is_left_alone(&path) {
                 folders.push(path);
             } else if !is_folder && is_picture(&path) {

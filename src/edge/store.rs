@@ -3,12 +3,31 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const TEMP_PREFIX: &str = ".onestep-";
 const TEMP_SUFFIX: &str = ".tmp";
+
+/// Who may do what with a result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Permission bits, or `None`: as the umask has it.
+    pub mode: Option<u32>,
+    /// Number of the group, or `None`: as the system has it.
+    pub group: Option<u32>,
+}
+
+impl Access {
+    fn grant(self, file: &File) -> io::Result<()> {
+        if self.group.is_some() {
+            fchown(file, None, self.group)?;
+        }
+        // Last, since a change of owner takes bits away.
+        self.mode.map_or(Ok(()), |mode| file.set_permissions(fs::Permissions::from_mode(mode)))
+    }
+}
 
 /// Writes `path` (below `root`, which exists): a temp file in the same folder, since only there a rename is
 /// atomic; synced before it gets its name; then the folder is synced, or the name could be lost.
@@ -18,12 +37,13 @@ const TEMP_SUFFIX: &str = ".tmp";
 pub fn commit(
     root: &Path,
     path: &Path,
+    access: Access,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     let folder = path.parent().unwrap_or(root);
     make_folders(root, folder)?;
     let (temp, file) = create_temp(folder)?;
-    let written = fill(file, write).and_then(|file| {
+    let written = access.grant(&file).and_then(|()| fill(file, write)).and_then(|file| {
         #[expect(clippy::disallowed_methods, reason = "this is the store")]
         fs::rename(&temp, path)?;
         drop(file);
@@ -124,6 +144,11 @@ pub fn sweep(root: &Path) -> io::Result<usize> {
     Ok(swept)
 }
 
+/// Whether this is a file that [`probe`] makes.
+pub fn is_probe(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| is_temp(&name.to_string_lossy()))
+}
+
 fn is_temp(name: &str) -> bool {
     name.starts_with(TEMP_PREFIX) && name.ends_with(TEMP_SUFFIX)
 }
@@ -194,7 +219,8 @@ mod tests {
         let root = tempfile::tempdir().expect("a temp folder");
         let path = root.path().join("a/b/c.png");
         for text in ["first, and longer", "second"] {
-            commit(root.path(), &path, |writer| writer.write_all(text.as_bytes())).expect("writable");
+            commit(root.path(), &path, Access::default(), |writer| writer.write_all(text.as_bytes()))
+                .expect("writable");
             assert_eq!(fs::read_to_string(&path).expect("written"), text);
         }
         assert_eq!(names(&root.path().join("a/b")), ["c.png"]);
@@ -204,13 +230,22 @@ mod tests {
     fn a_write_that_fails_leaves_what_was_there() {
         let root = tempfile::tempdir().expect("a temp folder");
         let path = root.path().join("c.png");
-        commit(root.path(), &path, |writer| writer.write_all(b"good")).expect("writable");
+        commit(root.path(), &path, Access::default(), |writer| writer.write_all(b"good")).expect("writable");
         let half = |writer: &mut dyn Write| writer.write_all(b"ba").and(Err(io::Error::other("disk full")));
-        assert!(commit(root.path(), &path, half).is_err());
+        assert!(commit(root.path(), &path, Access::default(), half).is_err());
         assert_eq!(
             (names(root.path()), fs::read(&path).expect("there")),
             (vec!["c.png".into()], b"good".into())
         );
+    }
+
+    #[test]
+    fn a_result_has_the_mode_that_was_asked_for_whatever_the_umask() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let path = root.path().join("c.png");
+        let access = Access { mode: Some(0o664), group: None };
+        commit(root.path(), &path, access, |writer| writer.write_all(b"good")).expect("writable");
+        assert_eq!(path.metadata().expect("there").permissions().mode() & 0o7777, 0o664);
     }
 
     #[test]
@@ -238,8 +273,10 @@ mod tests {
         make_folders(root.path(), &sub).expect("writable");
         drop(create_temp(&sub).expect("writable"));
         let (alive, _lock) = create_temp(&sub).expect("writable");
-        commit(root.path(), &root.path().join(".onestep-note"), |writer| writer.write_all(b"mine"))
-            .expect("writable");
+        commit(root.path(), &root.path().join(".onestep-note"), Access::default(), |writer| {
+            writer.write_all(b"mine")
+        })
+        .expect("writable");
         assert_eq!(sweep(root.path()).expect("readable"), 1);
         assert!(alive.exists());
         assert_eq!(names(root.path()), [".onestep-note", "sub"]);

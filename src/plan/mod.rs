@@ -6,8 +6,11 @@ mod tiling;
 pub use tiling::{CPU_WINDOW_SIDE_PX, CUDA_WINDOW_SIDE_PX, Tiling};
 
 use crate::edge::model::{Device, Facts};
+use crate::edge::originals::Originals;
+use crate::edge::store::Access;
 use crate::error::StartError;
 use crate::work::backoff::Backoff;
+use crate::work::file_name::FileName;
 use crate::work::mark::Fingerprint;
 use crate::work::precision::Wanted;
 use crate::work::told::Telling;
@@ -87,6 +90,31 @@ pub struct Wish {
     pub uncertainty: Option<u16>,
     /// Pictures of fewer or more megapixels are refused.
     pub megapixels: Megapixels,
+    /// What results are called.
+    pub file_name: FileName,
+    /// Whether a result whose name another picture's has gets a number, instead of being refused.
+    pub number: bool,
+    /// Who may do what with results.
+    pub access: Access,
+    /// What becomes of pictures that are done.
+    pub originals: Originals,
+}
+
+impl Wish {
+    /// Results below `output`; for the rest, what is usual.
+    pub fn new(output: PathBuf) -> Wish {
+        Wish {
+            output,
+            seed: None,
+            source: None,
+            uncertainty: None,
+            megapixels: Megapixels::default(),
+            file_name: FileName::default(),
+            number: false,
+            access: Access::default(),
+            originals: Originals::default(),
+        }
+    }
 }
 
 /// How large a picture must be for a line to take it.
@@ -145,6 +173,14 @@ pub struct Line {
     pub output: PathBuf,
     /// How large its pictures are.
     pub megapixels: Megapixels,
+    /// What results are called.
+    pub file_name: FileName,
+    /// Whether a name that another picture's result has gets a number.
+    pub number: bool,
+    /// Who may do what with results.
+    pub access: Access,
+    /// What becomes of pictures that are done.
+    pub originals: Originals,
     /// What makes a result the one we would make.
     pub wanted: Fingerprint,
     /// The same as the ledger has it for what is done.
@@ -274,6 +310,10 @@ impl Line {
         Ok(Line {
             output: wish.output.clone(),
             megapixels: wish.megapixels,
+            file_name: wish.file_name.clone(),
+            number: wish.number,
+            access: wish.access,
+            originals: wish.originals.clone(),
             wanted,
             done,
             failed,
@@ -309,13 +349,7 @@ mod tests {
             once: true,
             supervision: Supervision::default(),
         };
-        let wish = Wish {
-            output: "/out".into(),
-            seed: None,
-            source: None,
-            uncertainty: None,
-            megapixels: Megapixels::default(),
-        };
+        let wish = Wish::new("/out".into());
         // Ten windows of 384² and what is kept of five outputs, 16 times as large.
         let pool = 10 * 12 * 384 * 384 + 5 * 3 * 16 * 384 * 384;
         let plan = |memory_mb, uncertainty| {

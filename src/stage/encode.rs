@@ -62,7 +62,7 @@ fn write(
     let (job, target) = (&opened.job, &opened.job.errand.target);
     let mut put = |path: &Path, picture: &Picture| -> io::Result<(u64, String)> {
         let mut written = (0, String::new());
-        store::commit(&line.output, path, |writer| {
+        store::commit(&line.output, path, line.access, |writer| {
             let mut digesting = Digesting::new(Unsettled { job, pulse, writer, trouble });
             encode(picture, &text, &mut digesting)?;
             written = digesting.finish();

@@ -11,6 +11,7 @@
 //! | `blend` | `Inferred` | [`Finished`] |
 //! | `encode-n` | `Finished` | – (the job is settled and dropped) |
 //! | `record` | `Ended`, from the job's `Drop` | – |
+//! | `originals` | [`Errand`](crate::job::Errand) of what is recorded | – |
 //! | `supervise` | the pulses of all | – |
 
 pub mod admit;
@@ -19,6 +20,7 @@ pub mod blend;
 pub mod decode;
 pub mod encode;
 pub mod infer;
+pub mod originals;
 pub mod record;
 pub mod supervise;
 pub mod watch;

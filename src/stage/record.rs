@@ -3,15 +3,16 @@
 
 use crate::edge::clock::now_text;
 use crate::edge::ledger::{Entry, Ledger, Said};
+use crate::edge::originals::Originals;
 use crate::edge::record::{Reason, Receipt};
-use crate::edge::store;
+use crate::edge::store::{self, Access};
 use crate::error::{End, JobError, SystemError};
 use crate::job::{Ended, Errand, Found, Outcome, Settled, Times};
 use crate::plan::{Line, Recording};
 use crate::pulse::Pulse;
 use crate::work::known::State;
 use crate::work::naming::{RECEIPTS, reason, text_of};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::fmt;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ pub fn run(
     options: &Recording,
     lines: &[Line],
     pulse: &Pulse,
-    inbox: &Receiver<Ended>,
+    (inbox, outbox): (&Receiver<Ended>, Sender<Errand>),
     mut ledger: Ledger,
     summary: &mut Summary,
     observe: &mut (dyn FnMut(&Settled) + Send),
@@ -95,6 +96,11 @@ pub fn run(
         for Waiting { end: Ended { settled, permit }, .. } in waiting.drain(..) {
             // Now the picture may be seen again.
             drop(permit);
+            let is_done = matches!(settled.outcome, Outcome::Done(_) | Outcome::AlreadyThere(_));
+            if is_done && lines[settled.errand.line].originals != Originals::Keep {
+                // Nobody puts pictures away any more: then they stay.
+                outbox.send(settled.errand.clone()).ok();
+            }
             count(options, summary, &settled.outcome);
             tell(&settled);
             observe(&settled);
@@ -266,5 +272,5 @@ fn blame(
 ) -> std::io::Result<()> {
     let path = reason(&line.output, &errand.relative);
     let text = Reason::new(errand, stage, error, options.limits).to_text();
-    store::commit(&line.output, &path, |writer| writer.write_all(text.as_bytes()))
+    store::commit(&line.output, &path, Access::default(), |writer| writer.write_all(text.as_bytes()))
 }

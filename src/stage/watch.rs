@@ -3,13 +3,16 @@
 
 use crate::edge::clock::since_ns;
 use crate::edge::disk::{Place, place};
-use crate::edge::folder::{FolderWatch, Hint};
+use crate::edge::folder::{FolderWatch, Hint, LIMIT, Unwatched};
 use crate::edge::scan::{look, scan_beating, sighting, stamp_of};
+use crate::edge::store;
 use crate::error::{End, Fatal};
 use crate::job::Sighting;
 use crate::pulse::Pulse;
 use crate::stop::Stop;
+use crate::work::ignore::Ignore;
 use crate::work::naming::{is_left_alone, is_picture};
+use crate::work::polled::Polled;
 use crate::work::settle::Settler;
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, tick};
 use std::collections::VecDeque;
@@ -26,8 +29,13 @@ const ROOT_LOOK: Duration = Duration::from_secs(5);
 /// this.
 const RESCAN: Duration = Duration::from_secs(600);
 
+/// How long an event of our own making may take to come: far more than it ever does where any come.
+const PROOF: Duration = Duration::from_secs(2);
+/// How long files must stay the same where nobody tells of changes: shares show sizes late.
+const POLLED_QUIET: Duration = Duration::from_secs(5);
+
 /// A folder to watch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Watching {
     /// The line that takes what lands in it.
     pub line: usize,
@@ -35,6 +43,24 @@ pub struct Watching {
     pub input: PathBuf,
     /// How long a file that nobody closes must stay the same.
     pub quiet: Duration,
+    /// How changes are noticed.
+    pub notice: Notice,
+    /// How often it is looked through where it is polled.
+    pub poll: Duration,
+    /// What is left alone.
+    pub ignore: Ignore,
+}
+
+/// How changes are noticed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Notice {
+    /// By events; polled as well where the file system is a network's, or an event of our own does not come.
+    #[default]
+    Auto,
+    /// By events alone.
+    Events,
+    /// By polling alone.
+    Poll,
 }
 
 /// Tells a list; waits where the pipeline is busy.
@@ -50,12 +76,10 @@ pub fn list(sightings: impl IntoIterator<Item = Sighting>, outbox: &Sender<Sight
 
 /// Watches a folder until the stop.
 pub fn folder(options: &Watching, pulse: &Pulse, outbox: &Sender<Sighting>, stop: &Stop) -> End {
-    let mut eyes = Eyes::open(options, pulse)
-        .map_err(|reason| Fatal::Watch { reason, folder: options.input.clone() })?;
-    // Watching began first, so nothing can come in between.
-    pulse.work(|| eyes.rescan(&options.input));
+    let mut eyes = Eyes::new(options, pulse);
+    pulse.work(|| eyes.open()).map_err(|reason| Fatal::Watch { reason, folder: options.input.clone() })?;
     log::info!("watching: {}", options.input.display());
-    let (look, renew) = (tick(ROOT_LOOK), tick(RESCAN));
+    let (look, renew, poll) = (tick(ROOT_LOOK), tick(RESCAN), tick(options.poll));
     // What is whole waits here for room in the pipeline; while nothing does, this is a door to nowhere.
     let (nowhere, _nobody) = bounded(0);
     loop {
@@ -68,8 +92,9 @@ pub fn folder(options: &Watching, pulse: &Pulse, outbox: &Sender<Sighting>, stop
             send(door, eyes.next_ready()) -> sent => if sent.is_err() { return Ok(()) },
             recv(stop) -> _ => return Ok(()),
             recv(due) -> _ => {},
-            recv(look) -> _ => pulse.work(|| eyes.look_at_root(options)),
-            recv(renew) -> _ => pulse.work(|| eyes.renew(options)),
+            recv(look) -> _ => pulse.work(|| eyes.look_at_root()),
+            recv(renew) -> _ => pulse.work(|| eyes.renew()),
+            recv(poll) -> _ => pulse.work(|| eyes.poll()),
             recv(eyes.hints) -> hint => match hint {
                 Ok(hint) => pulse.work(|| eyes.heed(hint)),
                 // The watcher is gone: we would see nothing any more, and never notice.
@@ -85,11 +110,14 @@ pub fn folder(options: &Watching, pulse: &Pulse, outbox: &Sender<Sighting>, stop
 
 /// What sees: the watched folder, what may still be in writing, and what is whole.
 struct Eyes<'a> {
+    options: &'a Watching,
     pulse: &'a Pulse,
-    line: usize,
     root: Arc<Path>,
-    watch: FolderWatch,
+    watch: Option<FolderWatch>,
     hints: Receiver<Hint>,
+    /// Folders below which nobody, or not everybody, tells of changes.
+    blind: Vec<PathBuf>,
+    polled: Polled,
     settler: Settler,
     ready: VecDeque<Sighting>,
     /// Where the watched folder is; `None` while it is gone.
@@ -97,33 +125,102 @@ struct Eyes<'a> {
 }
 
 impl Eyes<'_> {
-    fn open<'a>(options: &Watching, pulse: &'a Pulse) -> Result<Eyes<'a>, String> {
-        let (watch, hints) = watch(&options.input)?;
-        Ok(Eyes {
+    fn new<'a>(options: &'a Watching, pulse: &'a Pulse) -> Eyes<'a> {
+        Eyes {
+            options,
             pulse,
-            line: options.line,
             root: options.input.as_path().into(),
-            watch,
-            hints,
+            watch: None,
+            hints: never(),
+            blind: Vec::new(),
+            polled: Polled::default(),
             settler: Settler::new(options.quiet),
             ready: VecDeque::new(),
             place: place(&options.input).ok(),
-        })
+        }
     }
 
     fn next_ready(&mut self) -> Sighting {
         self.ready.pop_front().expect("the door was open because something is ready")
     }
 
+    /// Begins to watch, as the folder allows, and sees what is there.
+    fn open(&mut self) -> Result<(), String> {
+        let was_polled = self.is_polled();
+        (self.watch, self.hints) = (None, never());
+        self.blind.clear();
+        let why = self.listen()?;
+        let folder = self.options.input.display();
+        if let Some(why) = why {
+            self.blind.push(self.options.input.clone());
+            self.settler.be_patient(POLLED_QUIET);
+            if !was_polled {
+                let poll = self.options.poll.as_secs_f64();
+                log::warn!("polling every {poll} s, since {why}: {folder}");
+            }
+        } else if was_polled {
+            log::info!("watching by events again: {folder}");
+        }
+        let root = Arc::clone(&self.root);
+        self.rescan(&root);
+        Ok(())
+    }
+
+    fn is_polled(&self) -> bool {
+        self.blind.contains(&self.options.input)
+    }
+
+    /// Asks for events, if there are any to be had. Gives why the folder has to be polled as well, if it has.
+    fn listen(&mut self) -> Result<Option<String>, String> {
+        let Watching { input, notice, .. } = self.options;
+        if *notice == Notice::Poll {
+            return Ok(Some("the configuration says so".into()));
+        }
+        let (sender, hints) = bounded(HINTS);
+        let watching = FolderWatch::new(sender).and_then(|mut watch| match watch.add(input) {
+            Ok(()) => Ok(watch),
+            Err(Unwatched::Limit) => Err(LIMIT.to_owned()),
+            Err(Unwatched::Gone) => Err("it is gone".into()),
+            Err(Unwatched::Refused(reason)) => Err(reason),
+        });
+        match watching {
+            Ok(watch) => (self.watch, self.hints) = (Some(watch), hints),
+            Err(reason) if *notice == Notice::Auto => return Ok(Some(reason)),
+            Err(reason) => return Err(reason),
+        }
+        if *notice == Notice::Events {
+            return Ok(None);
+        }
+        if self.place.is_some_and(Place::is_of_a_network) {
+            return Ok(Some("it is on a network, and what others write there tells nobody".into()));
+        }
+        Ok((!self.is_proven()).then(|| "a file made in it gave no event".into()))
+    }
+
+    /// Whether a file that is made gives an event. Where none can be made, that is not known, and trusted.
+    fn is_proven(&self) -> bool {
+        if store::probe(&self.options.input).is_err() {
+            return true;
+        }
+        let until = Instant::now() + PROOF;
+        // What else comes meanwhile is seen by the scan that follows.
+        while let Ok(hint) = self.hints.recv_deadline(until) {
+            if matches!(&hint, Hint::Closed(path) | Hint::Touched(path) if store::is_probe(path)) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The folder may be gone, back again, or another one: events of the old one would tell nothing.
-    fn look_at_root(&mut self, options: &Watching) {
-        let folder = options.input.display();
-        let now = place(&options.input);
+    fn look_at_root(&mut self) {
+        let folder = self.options.input.display();
+        let now = place(&self.options.input);
         match (&now, self.place) {
             (Ok(now), Some(then)) if *now == then => {}
             (Ok(_), _) => {
                 log::warn!("watching anew and scanning: the input folder was away, or is another: {folder}");
-                self.renew(options);
+                self.renew();
             }
             (Err(error), Some(_)) => {
                 log::error!(
@@ -136,18 +233,32 @@ impl Eyes<'_> {
     }
 
     /// Watches anew, and sees what came meanwhile.
-    fn renew(&mut self, options: &Watching) {
-        let folder = options.input.display();
-        // The new watch first, so that nothing comes in between.
-        match (watch(&options.input), place(&options.input)) {
-            (Ok((watch, hints)), Ok(now)) => {
-                (self.watch, self.hints, self.place) = (watch, hints, Some(now));
-                self.rescan(&options.input);
-            }
-            (Err(reason), _) => log::warn!("cannot watch the input folder yet: {reason}: {folder}"),
-            // Gone: that is seen at the next look.
-            (Ok(_), Err(_)) => {}
+    fn renew(&mut self) {
+        // Gone: that is seen at the next look.
+        let Ok(now) = place(&self.options.input) else { return };
+        self.place = Some(now);
+        if let Err(reason) = self.open() {
+            log::warn!("cannot watch the input folder yet: {reason}: {}", self.options.input.display());
         }
+    }
+
+    /// Looks through what nobody tells of.
+    fn poll(&mut self) {
+        if self.blind.is_empty() || self.place.is_none() {
+            return;
+        }
+        self.polled.begin();
+        for folder in self.blind.clone() {
+            for found in self.scan(&folder) {
+                if let Ok(stamp) = look(&found.source, false).map(|metadata| stamp_of(&metadata))
+                    && self.polled.is_news(&found.source, stamp)
+                {
+                    // How old it is by whose clock?
+                    self.settler.seen(found.source, Some(stamp), Duration::ZERO, Instant::now());
+                }
+            }
+        }
+        self.polled.end(&self.blind);
     }
 
     /// Heeds a hint and all that have come meanwhile, since looking for what is due takes a walk through all
@@ -157,7 +268,7 @@ impl Eyes<'_> {
         for hint in std::iter::once(first).chain(more) {
             self.heed_one(hint, Instant::now());
         }
-        if self.watch.take_lost() {
+        if self.watch.as_ref().is_some_and(FolderWatch::take_lost) {
             log::warn!("more events than could be taken in: scanning: {}", self.root.display());
             self.rescan(&Arc::clone(&self.root));
         }
@@ -166,17 +277,11 @@ impl Eyes<'_> {
     fn heed_one(&mut self, hint: Hint, now: Instant) {
         match hint {
             Hint::Lost => self.rescan(&Arc::clone(&self.root)),
-            Hint::NewFolder(path) if self.is_below_left_alone(&path) => {}
-            Hint::Closed(path) | Hint::Touched(path) if self.is_below_left_alone(&path) => {}
-            // Files that came before the new folder was watched may come until it is; so look now and once
-            // more later.
-            Hint::NewFolder(path) => {
-                self.rescan(&path);
-                self.settler.touched(path, now);
+            Hint::NewFolder(path) | Hint::Closed(path) | Hint::Touched(path) if self.is_left_alone(&path) => {
             }
+            Hint::NewFolder(path) => self.rescan(&path),
             Hint::Closed(path) if look(&path, false).is_ok_and(|metadata| metadata.is_dir()) => {
                 self.rescan(&path);
-                self.settler.touched(path, now);
             }
             Hint::Closed(path) if is_picture(&path) => self.settler.closed(path, now),
             Hint::Touched(path) if is_picture(&path) => self.settler.touched(path, now),
@@ -184,12 +289,13 @@ impl Eyes<'_> {
         }
     }
 
-    fn is_below_left_alone(&self, path: &Path) -> bool {
-        path.ancestors().take_while(|part| **part != *self.root).any(is_left_alone)
+    fn is_left_alone(&self, path: &Path) -> bool {
+        let relative = path.strip_prefix(&*self.root).unwrap_or(path);
+        relative.ancestors().any(is_left_alone) || self.options.ignore.leaves_any(relative)
     }
 
     fn rescan(&mut self, folder: &Path) {
-        for found in scan_beating(&self.root, folder, || self.pulse.beat()) {
+        for found in self.scan(folder) {
             if found.named {
                 log::warn!(
                     "a folder cannot be read, pictures in it are not seen: {}",
@@ -198,9 +304,40 @@ impl Eyes<'_> {
                 continue;
             }
             let stamp = look(&found.source, false).ok().map(|metadata| stamp_of(&metadata));
-            let age = stamp.map_or(Duration::ZERO, |s| since_ns(s.modified_ns.max(s.changed_ns)));
+            // Another machine's clock says nothing of how long a file was quiet.
+            let age = stamp.filter(|_| !self.is_polled());
+            let age = age.map_or(Duration::ZERO, |s| since_ns(s.modified_ns.max(s.changed_ns)));
             self.settler.seen(found.source, stamp, age, Instant::now());
         }
+    }
+
+    /// Everything below a folder. Each folder is watched before it is read, so that nothing comes in between.
+    fn scan(&mut self, folder: &Path) -> Vec<Sighting> {
+        let Eyes { watch, blind, pulse, root, options, .. } = self;
+        let mut enter = |folder: &Path| {
+            pulse.beat();
+            let Some(watch) = watch.as_mut() else { return };
+            if blind.iter().any(|above| folder.starts_with(above) && **above != **root) {
+                return;
+            }
+            match watch.add(folder) {
+                // Gone again, or not to be read: then reading says so.
+                Ok(()) | Err(Unwatched::Gone) => {}
+                Err(unwatched) => {
+                    if blind.is_empty() {
+                        let why =
+                            if let Unwatched::Refused(why) = unwatched { why } else { LIMIT.to_owned() };
+                        let poll = options.poll.as_secs_f64();
+                        log::warn!(
+                            "polling every {poll} s what cannot be watched, since {why}: {}",
+                            folder.display()
+                        );
+                    }
+                    blind.push(folder.to_owned());
+                }
+            }
+        };
+        scan_beating(root, folder, &options.ignore, &mut enter)
     }
 
     /// Moves what is whole to what is ready.
@@ -212,14 +349,9 @@ impl Eyes<'_> {
                 self.settler.looked(&path, None, now);
                 self.rescan(&path);
             } else if self.settler.looked(&path, metadata.as_ref().map(stamp_of), now) {
-                let line = self.line;
+                let line = self.options.line;
                 self.ready.push_back(Sighting { line, ..sighting(&self.root, &path, false) });
             }
         }
     }
-}
-
-fn watch(input: &Path) -> Result<(FolderWatch, Receiver<Hint>), String> {
-    let (sender, hints) = bounded(HINTS);
-    Ok((FolderWatch::new(input, sender)?, hints))
 }

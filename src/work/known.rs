@@ -22,6 +22,8 @@ pub enum State {
 pub struct Known {
     /// How far it came.
     pub state: State,
+    /// Where its result is or was to go.
+    pub target: String,
     /// What the file looked like then.
     pub stamp: Stamp,
     /// SHA-256 of its content, hexadecimal; empty where it was never read to its end.
@@ -81,7 +83,7 @@ mod tests {
 
     fn known(state: State, fingerprint: &str, crashes: u32) -> Known {
         let (sha256, fingerprint) = ("abc".into(), fingerprint.into());
-        Known { state, stamp: STAMP, sha256, fingerprint, crashes }
+        Known { state, target: "/out/a.png".into(), stamp: STAMP, sha256, fingerprint, crashes }
     }
 
     #[track_caller]

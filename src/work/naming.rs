@@ -1,4 +1,4 @@
-//! Which names are pictures, and where results and reasons go. Paths only: asks no file system.
+//! Which names are pictures, and where reasons and maps go. Paths only: asks no file system.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -12,30 +12,28 @@ const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
 /// Names that mean "still being written".
 const PARTIAL: [&str; 4] = ["part", "tmp", "crdownload", "filepart"];
 
+/// What file managers, servers and systems put among people's files.
+const HOUSEKEEPING: [&str; 6] =
+    ["@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "#recycle"];
+
 /// Whether a file found in a folder is to be looked at, by its name alone.
 pub fn is_picture(path: &Path) -> bool {
-    has_extension(path, &EXTENSIONS) && !is_hidden(path)
+    has_extension(path, &EXTENSIONS) && !is_left_alone(path)
 }
 
-/// Whether a file or folder is left alone by its name: hidden, or somebody's unfinished download.
+/// Whether a file or folder is left alone by its name: hidden, an editor's (`~`), somebody's unfinished
+/// download, or housekeeping of a system.
 pub fn is_left_alone(path: &Path) -> bool {
-    is_hidden(path) || has_extension(path, &PARTIAL)
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".")
+        || name.as_encoded_bytes().starts_with(b"~")
+        || HOUSEKEEPING.iter().any(|known| *known == name)
+        || has_extension(path, &PARTIAL)
 }
 
 fn has_extension(path: &Path, known: &[&str]) -> bool {
     let extension = path.extension().and_then(OsStr::to_str);
     extension.is_some_and(|extension| known.iter().any(|k| k.eq_ignore_ascii_case(extension)))
-}
-
-/// Where the result of `relative` goes: the same tree, the same stem, a PNG.
-pub fn target(output: &Path, relative: &Path) -> PathBuf {
-    let mut name = relative.file_stem().unwrap_or_default().to_owned();
-    name.push(".png");
-    output.join(relative.with_file_name(name))
 }
 
 /// Where the uncertainty map of a result goes: beside it.
@@ -103,14 +101,13 @@ mod tests {
             assert!(!is_picture(Path::new(name)), "{name}");
         }
         assert!(is_left_alone(Path::new("x/.git")) && is_left_alone(Path::new("a.Part")));
-        assert!(!is_left_alone(Path::new("x/holiday")));
+        assert!(is_left_alone(Path::new("x/@eaDir")) && is_left_alone(Path::new("~a.jpg")));
+        assert!(!is_left_alone(Path::new("x/holiday")) && !is_left_alone(Path::new("a~b.jpg")));
     }
 
     #[test]
     fn the_tree_is_kept() {
         let out = Path::new("/out");
-        assert_eq!(target(out, Path::new("a/b.c.jpg")), Path::new("/out/a/b.c.png"));
-        assert_eq!(target(out, Path::new("b.PNG")), Path::new("/out/b.png"));
         assert_eq!(map_of(Path::new("/out/a/b.c.png")), Path::new("/out/a/b.c.uncertainty.png"));
         assert_eq!(reason(out, Path::new("a/b.jpg")), Path::new("/out/failed/a/b.jpg.reason.json"));
     }

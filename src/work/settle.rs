@@ -29,6 +29,11 @@ impl Settler {
         Settler { quiet, waiting: HashMap::new() }
     }
 
+    /// From now on, files that nobody closed are waited for at least this long.
+    pub fn be_patient(&mut self, least: Duration) {
+        self.quiet = self.quiet.max(least);
+    }
+
     /// Something happened to `path`, which is not a sign of its end.
     pub fn touched(&mut self, path: PathBuf, now: Instant) {
         let due = now + self.quiet;

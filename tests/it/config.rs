@@ -49,6 +49,15 @@ fn every_key_is_in_the_shipped_file_and_explained() {
         "model",
         "min_mpx",
         "max_mpx",
+        "watch",
+        "poll_s",
+        "ignore",
+        "file_name",
+        "name_taken",
+        "mode",
+        "group",
+        "originals",
+        "originals_folder",
         "strength",
         "seed",
         "source",
@@ -87,7 +96,9 @@ fn an_unknown_key_or_a_wrong_kind_is_told_with_its_place() {
     check(
         &format!("{LEAST}settle = 5\n"),
         &["line 4, column 1: unknown field `settle`, expected one of `name`, `input`, `output`, \
-              `settle_ms`, `model`, `strength`, `seed`, `source`, `uncertainty`, `min_mpx`, `max_mpx`"],
+              `settle_ms`, `watch`, `poll_s`, `ignore`, `model`, `strength`, `seed`, `source`, \
+              `uncertainty`, `min_mpx`, `max_mpx`, `file_name`, `name_taken`, `mode`, `group`, \
+              `originals`, `originals_folder`"],
     );
     check(
         &format!("{LEAST}[device]\nthreads = \"two\"\n"),

@@ -5,13 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each dependency, and the one file or folder that may name it.
-const DOORS: [(&str, &str); 16] = [
+const DOORS: [(&str, &str); 19] = [
     ("clap", "src/cli.rs"),
     ("env_logger", "src/edge/logging.rs"),
     ("image", "src/edge/codec/"),
     ("indicatif", "src/edge/progress.rs"),
+    ("globset", "src/work/ignore.rs"),
     ("jiff", "src/edge/clock.rs"),
     ("libc", "src/edge/crash.rs"),
+    ("nix", "src/edge/users.rs"),
     ("notify", "src/edge/folder.rs"),
     ("ort", "src/edge/model/"),
     ("png", "src/edge/codec/"),
@@ -22,6 +24,7 @@ const DOORS: [(&str, &str); 16] = [
     ("sha2", "src/edge/digest.rs"),
     ("signal_hook", "src/edge/signals.rs"),
     ("toml", "src/config/raw.rs"),
+    ("trash", "src/edge/originals.rs"),
 ];
 const MAX_COLUMNS: usize = 110;
 const MAX_LINES: usize = 400;

@@ -5,8 +5,10 @@ mod decode;
 mod encode;
 mod mark;
 mod probe;
+mod whole;
 
 pub use decode::{Decoded, decode};
 pub use encode::encode;
 pub use mark::{KEYWORD, read_mark};
 pub use probe::{Header, Kind, probe};
+pub use whole::read_whole;

@@ -167,7 +167,7 @@ impl Ledger {
     /// What the database says.
     pub fn known(&self, root: &str, relative: &str) -> Said<Option<Known>> {
         let mut query = self.connection.prepare_cached(
-            "SELECT state, bytes, modified_ns, changed_ns, sha256, fingerprint, crashes FROM picture
+            "SELECT state, bytes, modified_ns, changed_ns, sha256, fingerprint, crashes, target FROM picture
              WHERE root = ?1 AND relative = ?2",
         )?;
         Ok(query.query_row([root, relative], known_of).optional()?)
@@ -292,6 +292,7 @@ fn known_of(row: &Row<'_>) -> rusqlite::Result<Known> {
             "failed" => State::Failed,
             _ => State::Started,
         },
+        target: row.get(7)?,
         stamp: Stamp {
             bytes: row.get::<_, i64>(1)? as u64,
             modified_ns: row.get(2)?,

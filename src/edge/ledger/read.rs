@@ -10,10 +10,10 @@ use std::time::Duration;
 
 /// How long a reader waits for a writer.
 const BUSY: Duration = Duration::from_secs(5);
-/// A picture's columns, the first seven as [`known_of`] has them.
+/// A picture's columns, the first eight as [`known_of`] has them.
 pub(super) const COLUMNS: &str =
-    "state, bytes, modified_ns, changed_ns, sha256, fingerprint, crashes, root, relative,
-     target, reason, run, at_ms";
+    "state, bytes, modified_ns, changed_ns, sha256, fingerprint, crashes, target, root, relative,
+     reason, run, at_ms";
 /// A run's columns.
 const RUN: &str = "id, pid, version, began_ms, ended_ms, ending";
 
@@ -204,9 +204,9 @@ fn escaped(path: &Path) -> String {
 pub(super) fn picture_of(row: &Row<'_>) -> rusqlite::Result<PictureRow> {
     Ok(PictureRow {
         known: known_of(row)?,
-        root: row.get(7)?,
-        relative: row.get(8)?,
-        target: row.get(9)?,
+        target: row.get(7)?,
+        root: row.get(8)?,
+        relative: row.get(9)?,
         reason: row.get(10)?,
         run: row.get(11)?,
         at_ms: row.get(12)?,

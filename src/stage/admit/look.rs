@@ -10,18 +10,47 @@ use crate::edge::scan::{look, stamp_of};
 use crate::error::JobError;
 use crate::job::{Errand, Found, Outcome, Sighting};
 use crate::plan::{Limits, Line, Megapixels};
+use crate::work::file_name::numbered;
 use crate::work::footprint::{Shape, footprint};
 use crate::work::known::{Known, Recall, State, recall};
 use crate::work::mark::{Answer, Stamp, Standing, answer};
-use crate::work::naming::{map_of, text_of};
+use crate::work::naming::{map_of, path_of, text_of};
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
 use std::path::Path;
+
+/// How many results may want one name before one is refused.
+const MOST_NUMBERS: usize = 1000;
 
 impl<'a> Admitting<'a> {
     /// Whether a picture may be let in. Writes into `errand` what it finds out on the way.
     pub(super) fn look(&mut self, sighting: &Sighting, errand: &mut Errand) -> Result<Candidate, Turned> {
         errand.stamp = self.stamp(sighting)?;
+        if !self.line(errand).number {
+            return self.look_at_place(sighting, errand);
+        }
+        let wanted = errand.target.clone();
+        let places = (1..=MOST_NUMBERS).map(|number| numbered(&wanted, number));
+        // The place it had before comes first.
+        let (root, relative) = (text_of(&errand.root), text_of(&errand.relative));
+        let known = self.doors.ledger.known(&root, &relative).map_err(|error| self.ledger_error(error))?;
+        let before = known.filter(|known| known.state != State::Failed).map(|known| path_of(&known.target));
+        let before = before.filter(|before| places.clone().any(|place| place == *before));
+        for place in before.into_iter().chain(places) {
+            errand.target = place;
+            match self.look_at_place(sighting, errand) {
+                Err(Turned::Away(Outcome::Failed {
+                    error: JobError::NameTaken { .. } | JobError::ForeignTarget,
+                    ..
+                })) => {}
+                other => return other,
+            }
+        }
+        Err(failed(JobError::NameTaken { by: format!("{MOST_NUMBERS} others") }))
+    }
+
+    /// The same, with the place of its result as it is in `errand`.
+    fn look_at_place(&mut self, sighting: &Sighting, errand: &mut Errand) -> Result<Candidate, Turned> {
         self.claim(sighting, errand)?;
         let (root, relative) = (text_of(&errand.root), text_of(&errand.relative));
         let known = self.doors.ledger.known(&root, &relative).map_err(|error| self.ledger_error(error))?;
@@ -123,12 +152,12 @@ impl<'a> Admitting<'a> {
             Answer::AlreadyThere | Answer::Do => {}
         }
         // What failed has no place of its own.
-        let is_ours = known.is_some_and(|known| known.state != State::Failed);
+        let target = text_of(&errand.target);
+        let is_ours = known.is_some_and(|known| known.state != State::Failed && known.target == target);
         if is_ours || standing == Standing::Free || force {
             return Ok(());
         }
         // The mark tells the place in the tree, the ledger in which tree.
-        let target = text_of(&errand.target);
         let owner =
             self.doors.ledger.owner(&target, root, relative).map_err(|error| self.ledger_error(error))?;
         let Some((old_root, old)) = owner else { return Ok(()) };

@@ -19,11 +19,10 @@ use crate::stop::{Stop, is_stopped};
 use crate::work::backoff::Delayed;
 use crate::work::known::State;
 use crate::work::mark::Stamp;
-use crate::work::naming::{target, text_of};
+use crate::work::naming::text_of;
 use claims::Claims;
 use crossbeam_channel::{Receiver, Sender, after, at, never, select};
 use ground::Ground;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -145,7 +144,7 @@ impl Admitting<'_> {
     /// Looks until the picture is let in or turned away, or the pipeline ends.
     fn admit(&mut self, pulse: &Pulse, sighting: &Sighting) -> Result<(), Turned> {
         loop {
-            let mut errand = errand(&self.lines[sighting.line].output, sighting);
+            let mut errand = errand(&self.lines[sighting.line], sighting);
             let looked = pulse.work(|| self.look(sighting, &mut errand));
             match looked.and_then(|candidate| self.let_in(pulse, &errand, candidate)) {
                 Err(Turned::Away(outcome)) => match self.amiss(&outcome, sighting) {
@@ -255,13 +254,13 @@ fn welcome(claims: &mut Claims, delayed: &mut Delayed<Sighting>, ground: &mut Gr
     }
 }
 
-fn errand(output: &Path, sighting: &Sighting) -> Errand {
+fn errand(line: &Line, sighting: &Sighting) -> Errand {
     Errand {
         line: sighting.line,
         root: Arc::clone(&sighting.root),
         source: sighting.source.clone(),
         relative: sighting.relative.clone(),
-        target: target(output, &sighting.relative),
+        target: line.file_name.target(&line.output, &sighting.relative, line.scale, &line.model_name),
         stamp: Stamp::default(),
         named: sighting.named,
         attempt: sighting.attempt,

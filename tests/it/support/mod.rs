@@ -15,7 +15,7 @@ use onestep::edge::scan::scan;
 use onestep::error::End;
 use onestep::job::{Outcome, Settled, Sighting};
 use onestep::pipeline::{Edges, Intake, run};
-use onestep::plan::{Choice, Limits, Megapixels, Plan, Supervision, Wish};
+use onestep::plan::{Choice, Limits, Plan, Supervision, Wish};
 use onestep::pulse::Trap;
 use onestep::stage::record::Summary;
 use onestep::stop::{Stop, StopHandle, stop_pair};
@@ -144,13 +144,7 @@ impl Bench {
             device: Device::Cpu,
             model: 0,
         };
-        let wish = Wish {
-            output: world.output.clone(),
-            seed: None,
-            source: None,
-            uncertainty: None,
-            megapixels: Megapixels::default(),
-        };
+        let wish = Wish::new(world.output.clone());
         let sightings = world.scan();
         let (ledger, _) =
             Ledger::open(&world.state(), &machine::present(), None, &NoReceipts).expect("a ledger");

@@ -30,6 +30,22 @@ pub fn onestep<S: AsRef<OsStr>>(home: &Path, words: &[S]) -> Command {
     command
 }
 
+/// `onestep run` where the kernel gives a process no more than so many folder watches. `None` where there are
+/// no user namespaces.
+pub fn within_namespace(home: &Path, watches: u32, config: &Path) -> Option<Command> {
+    let set = format!("echo {watches} > /proc/sys/user/max_inotify_watches");
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "sh", "-c", script]).stdin(Stdio::null());
+        command
+    };
+    let works = unshare(&set).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    // What stands behind a script is its $0, $1 and so on.
+    let mut command = works.then(|| unshare(&format!("{set} && exec \"$0\" run --config \"$1\"")))?;
+    command.arg(env!("CARGO_BIN_EXE_onestep")).arg(config).env("HOME", home);
+    Some(command)
+}
+
 /// A running process. It speaks into files, since a pipe that nobody reads would stop it; and it is killed if
 /// the test ends before it does.
 pub struct Process {

@@ -1,0 +1,130 @@
+//! What becomes of a picture whose result is done: kept, moved, put into the trash, or deleted. Beside the
+//! store, the only file that touches what users own, and the only one that names `trash`. Decides nothing:
+//! whoever calls has made sure of the result.
+
+use crate::edge::disk;
+use crate::edge::store;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// How often a free name is looked for.
+const MOST_NUMBERS: usize = 10_000;
+
+/// What becomes of pictures that are done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Originals {
+    /// They stay where they are.
+    #[default]
+    Keep,
+    /// They are moved into this folder, in the same tree; a name that is taken there gets a number.
+    Move(PathBuf),
+    /// They go where the desktop's file manager finds them (freedesktop.org Trash specification).
+    Trash,
+    /// They are deleted, once the result was read to its end.
+    Delete,
+}
+
+/// Puts a picture away. Gives the place it has now, if it has one.
+///
+/// # Errors
+/// What the system says; then the picture is where it was.
+pub fn put_away(rule: &Originals, source: &Path, relative: &Path) -> io::Result<Option<PathBuf>> {
+    match rule {
+        Originals::Keep => Ok(Some(source.to_owned())),
+        Originals::Move(folder) => move_into(folder, source, relative).map(Some),
+        Originals::Trash => trash::delete(source).map(|()| None).map_err(io::Error::other),
+        Originals::Delete => fs::remove_file(source).map(|()| None),
+    }
+}
+
+fn move_into(folder: &Path, source: &Path, relative: &Path) -> io::Result<PathBuf> {
+    let wanted = folder.join(relative);
+    store::make_root(wanted.parent().unwrap_or(folder))?;
+    for number in 1..=MOST_NUMBERS {
+        let place = crate::work::file_name::numbered(&wanted, number);
+        match disk::rename_new(source, &place) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+                match copy_new(source, &place) {
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                    copied => copied?,
+                }
+                fs::remove_file(source)?;
+                return Ok(place);
+            }
+            renamed => {
+                renamed?;
+                sync_folders(source, &place)?;
+                return Ok(place);
+            }
+        }
+    }
+    Err(io::Error::new(ErrorKind::AlreadyExists, "no name is free"))
+}
+
+/// Another file system: the copy is durable before the picture goes, times and permissions with it.
+fn copy_new(source: &Path, place: &Path) -> io::Result<()> {
+    let mut from = File::open(source)?;
+    let metadata = from.metadata()?;
+    let mut to = File::create_new(place)?;
+    let copied = io::copy(&mut from, &mut to)
+        .and_then(|_| to.set_permissions(metadata.permissions()))
+        .and_then(|()| to.set_modified(metadata.modified()?))
+        .and_then(|()| to.sync_all())
+        .and_then(|()| sync_folders(place, place));
+    if copied.is_err() {
+        // The first error is the news.
+        fs::remove_file(place).ok();
+    }
+    copied
+}
+
+fn sync_folders(a: &Path, b: &Path) -> io::Result<()> {
+    for path in [a, b] {
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test's own files need not be durable")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_moved_keeps_its_tree_and_takes_nobodys_place() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let (source, done) = (root.path().join("a.jpg"), root.path().join("done"));
+        let rule = Originals::Move(done.clone());
+        for (content, place) in [("one", "sub/a.jpg"), ("two", "sub/a-2.jpg")] {
+            fs::write(&source, content).expect("writable");
+            let moved = put_away(&rule, &source, Path::new("sub/a.jpg")).expect("moved");
+            assert_eq!(moved, Some(done.join(place)));
+            assert_eq!(fs::read_to_string(done.join(place)).expect("there"), content);
+            assert!(!source.exists());
+        }
+    }
+
+    #[test]
+    fn a_copy_is_whole_and_takes_nobodys_place() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let (from, to) = (root.path().join("a"), root.path().join("b"));
+        fs::write(&from, "content").expect("writable");
+        copy_new(&from, &to).expect("copied");
+        let times = [&from, &to].map(|path| path.metadata().and_then(|m| m.modified()).expect("a time"));
+        assert_eq!((fs::read_to_string(&to).expect("there"), times[0]), ("content".into(), times[1]));
+        assert_eq!(copy_new(&from, &to).expect_err("taken").kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&to).expect("there"), "content", "not even touched");
+    }
+
+    #[test]
+    fn what_is_deleted_is_gone_and_what_is_not_there_is_told() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let source = root.path().join("a.jpg");
+        fs::write(&source, "content").expect("writable");
+        assert_eq!(put_away(&Originals::Delete, &source, Path::new("a.jpg")).expect("deleted"), None);
+        let again = put_away(&Originals::Delete, &source, Path::new("a.jpg"));
+        assert_eq!(again.expect_err("gone").kind(), ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,66 @@
+//! Putting pictures away whose result is done and written down: by the rule of their pipeline, and only while
+//! they are still the file that was done. What cannot be put away stays, and is told.
+
+use crate::edge::codec::{read_mark, read_whole};
+use crate::edge::digest::sha256_of;
+use crate::edge::originals::{Originals, put_away};
+use crate::edge::record::mark_from_text;
+use crate::edge::scan::{look, stamp_of};
+use crate::error::End;
+use crate::job::Errand;
+use crate::plan::Line;
+use crate::pulse::Pulse;
+use crossbeam_channel::Receiver;
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind};
+
+/// Runs until nothing more is recorded.
+pub fn run(lines: &[Line], pulse: &Pulse, inbox: &Receiver<Errand>) -> End {
+    for errand in inbox {
+        let rule = &lines[errand.line].originals;
+        let source = errand.source.display();
+        match pulse.work(|| clear(rule, &errand)) {
+            Ok(Cleared::Away(Some(place))) => log::info!("original moved to {}: {source}", place.display()),
+            Ok(Cleared::Away(None)) => match rule {
+                Originals::Trash => log::info!("original put into the trash: {source}"),
+                _ => log::info!("original deleted: {source}"),
+            },
+            Ok(Cleared::Not(why)) => log::info!("original kept, {why}: {source}"),
+            // Two looks at one picture: the first has put it away.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => log::warn!("original kept, it cannot be put away: {error}: {source}"),
+        }
+    }
+    Ok(())
+}
+
+enum Cleared {
+    /// It has left its place, for this one if any.
+    Away(Option<std::path::PathBuf>),
+    /// It stays, and why.
+    Not(String),
+}
+
+fn clear(rule: &Originals, errand: &Errand) -> io::Result<Cleared> {
+    if stamp_of(&look(&errand.source, errand.named)?) != errand.stamp {
+        return Ok(Cleared::Not("since it has changed".into()));
+    }
+    // Nothing brings it back, so the result must be sure.
+    if *rule == Originals::Delete
+        && let Err(error) = is_sure(errand)
+    {
+        return Ok(Cleared::Not(format!("since its result cannot be made sure of ({error})")));
+    }
+    put_away(rule, &errand.source, &errand.relative).map(Cleared::Away)
+}
+
+/// The result says that it was made from this very content, and can be read to its end.
+fn is_sure(errand: &Errand) -> io::Result<()> {
+    let text = read_mark(&mut BufReader::new(File::open(&errand.target)?))?;
+    let mark = text.and_then(|text| mark_from_text(&text));
+    let sha256 = sha256_of(File::open(&errand.source)?)?;
+    if mark.is_none_or(|mark| mark.sha256 != sha256) {
+        return Err(io::Error::other("it is of another content"));
+    }
+    read_whole(BufReader::new(File::open(&errand.target)?))
+}

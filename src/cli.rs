@@ -43,6 +43,18 @@ pub enum Command {
     Status(Status),
     /// Forget failures, so that these pictures are tried again when they are seen next.
     Retry(Retry),
+    /// Forget with which options results were made, so that these pictures are done again when they are seen
+    /// next.
+    Reprocess(Reprocess),
+    /// Tell what run would do now: how many pictures, how long, how much disk, which would be refused and
+    /// why.
+    Plan(Run),
+    /// Compare every result with its receipt, byte for byte.
+    Verify(Verify),
+    /// Let what is in flight land, and begin nothing new. Holds also when it is started anew.
+    Pause(Asked),
+    /// Go on after a pause.
+    Resume(Asked),
     /// List the models that are there: what each can do, and what a strength costs.
     Models(Models),
     /// Check the configuration, its folders and its model, and tell everything that is wrong.
@@ -100,7 +112,35 @@ pub struct Once {
     pub ort_lib: Option<PathBuf>,
 }
 
-/// Words of `run` and `validate`.
+/// Words of `reprocess`.
+#[derive(Debug, Args)]
+pub struct Reprocess {
+    /// Only results whose options, as `why` tells them, have this in them, e.g. "strength 0.25".
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Only results whose options do not have this in them, e.g. the beginning of the new model's SHA-256.
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["only", "since"])]
+    pub except: Option<String>,
+    /// Only results of the last so many minutes, hours or days, e.g. 2d.
+    #[arg(long, value_name = "TIME", value_parser = ago)]
+    pub since: Option<Duration>,
+    /// Whose ledger.
+    #[command(flatten)]
+    pub asked: Asked,
+}
+
+/// Words of `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The configuration of `run`, whose output folders are compared.
+    #[arg(long, value_name = "FILE", default_value = "config.toml")]
+    pub config: PathBuf,
+    /// The output folder of `once`, instead.
+    #[arg(short, long, value_name = "OUT", conflicts_with = "config")]
+    pub output: Option<PathBuf>,
+}
+
+/// Words of `run`, `plan` and `validate`.
 #[derive(Debug, Args)]
 pub struct Run {
     /// The configuration.

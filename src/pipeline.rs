@@ -12,7 +12,7 @@ use crate::stage::record::Summary;
 use crate::stage::watch::Watching;
 use crate::stage::{self, Batch, Finished, Inferred, Tile, admit};
 use crate::stop::{Never, Stop, StopHandle};
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Sender, bounded};
 use std::sync::Arc;
 
 /// Sightings on their way to `admit`: a hint is small, and a full queue only makes `watch` wait.
@@ -61,20 +61,7 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         let (alive, over) = bounded::<Never>(0); // closes when `originals`, the last of all, ends
         let mut crew = Crew::new(scope, stop_handle.clone(), trap);
 
-        match intake {
-            Intake::List(list) => {
-                let stop = stop.clone();
-                crew.spawn("watch", move |_| stage::watch::list(list, &sighting_tx, &stop));
-            }
-            Intake::Folders(watchings) => {
-                for (n, watching) in watchings.into_iter().enumerate() {
-                    let (outbox, stop) = (sighting_tx.clone(), stop.clone());
-                    let name = format!("watch-{n}");
-                    crew.spawn(&name, move |pulse| stage::watch::folder(&watching, pulse, &outbox, &stop));
-                }
-                drop(sighting_tx);
-            }
-        }
+        watch(&mut crew, intake, sighting_tx, stop);
         let doors = admit::Doors {
             inbox: sighting_rx,
             outbox: job_tx,
@@ -120,4 +107,21 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         crew.join()
     });
     (summary, end)
+}
+
+/// One thread sees pictures for each folder, or for the list.
+fn watch<'scope>(crew: &mut Crew<'scope, '_>, intake: Intake, outbox: Sender<Sighting>, stop: &Stop) {
+    match intake {
+        Intake::List(list) => {
+            let stop = stop.clone();
+            crew.spawn("watch", move |_| stage::watch::list(list, &outbox, &stop));
+        }
+        Intake::Folders(watchings) => {
+            for (n, watching) in watchings.into_iter().enumerate() {
+                let (outbox, stop) = (outbox.clone(), stop.clone());
+                let name = format!("watch-{n}");
+                crew.spawn(&name, move |pulse| stage::watch::folder(&watching, pulse, &outbox, &stop));
+            }
+        }
+    }
 }

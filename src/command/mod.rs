@@ -1,14 +1,17 @@
 //! The commands: words and configuration → a plan, a pipeline, an exit code. What `once` and `run` share.
 
+mod ahead;
 mod asked;
 mod books;
 mod folders;
 mod models;
 mod once;
+mod pause;
 mod retry;
 mod run;
 mod status;
 mod validate;
+mod verify;
 mod why;
 
 use crate::cli::{Cli, Command};
@@ -38,6 +41,11 @@ pub fn main(cli: Cli) -> Exit {
         Command::Why(words) => why::main(&words),
         Command::Status(words) => status::main(&words),
         Command::Retry(words) => retry::main(&words),
+        Command::Reprocess(words) => retry::reprocess(&words),
+        Command::Plan(words) => ahead::main(words),
+        Command::Verify(words) => verify::main(&words),
+        Command::Pause(words) => pause::main(&words, true),
+        Command::Resume(words) => pause::main(&words, false),
         Command::Models(words) => models::main(&words),
         Command::Validate(words) => validate::main(words),
     };

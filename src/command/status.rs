@@ -5,6 +5,7 @@ use crate::cli;
 use crate::edge::clock::{now_ms, text_of_ms};
 use crate::edge::ledger::{Counts, Said};
 use crate::edge::record::{Failure, Status, statuses_to_text};
+use crate::edge::state_folder::is_paused;
 use crate::error::{CommandError, Exit, StartError};
 use crate::work::naming::path_of;
 use std::io::Write;
@@ -41,6 +42,7 @@ fn status(desk: &Desk) -> Said<Status> {
     Ok(Status {
         state: desk.folder.display().to_string(),
         at_work: desk.holder.clone(),
+        paused: is_paused(&desk.folder),
         began: run.as_ref().map(|run| text_of_ms(run.began_ms)),
         ended: run.as_ref().and_then(|run| run.ended_ms).map(text_of_ms),
         ending: run.map(|run| run.ending).unwrap_or_default(),
@@ -64,8 +66,9 @@ fn told(status: &Status) -> String {
         (None, 0) => String::new(),
         (None, count) => format!(", {count} interrupted and done again at the next start"),
     };
+    let paused = if status.paused { ", paused until `onestep resume`" } else { "" };
     let mut lines = vec![
-        format!("onestep   {run}"),
+        format!("onestep   {run}{paused}"),
         format!("pictures  {} done, {} failed{begun}", status.done, status.failed),
         format!("last hour {} done", status.done_in_last_hour),
     ];

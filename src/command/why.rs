@@ -1,9 +1,10 @@
 //! `onestep why`: what became of a picture, from the ledger and a look at the file, or why it was never taken
 //! in.
 
-use super::asked::{Desk, desks};
+use super::asked::{CONFIG, Desk, desks};
 use super::{absolute, resolved};
-use crate::cli;
+use crate::cli::{self, Asked};
+use crate::config::{self, Pipeline};
 use crate::edge::clock::text_of_ms;
 use crate::edge::ledger::{PictureRow, Said};
 use crate::edge::scan::stamp_of;
@@ -21,7 +22,7 @@ pub(super) fn main(words: &cli::Why) -> Result<Exit, CommandError> {
         let mut lines = vec![path.display().to_string()];
         let known = answer(path, &desks, &mut lines)?;
         if !known {
-            lines.push(format!("  {}", why_not(path, &desks)?));
+            lines.push(format!("  {}", why_not(path, &words.asked, &desks)?));
             exit = Exit::SomeFailed;
         }
         // Nobody listens on stdout: then the exit code has to do.
@@ -127,8 +128,21 @@ fn as_it_is(row: &PictureRow, source: &Path) -> String {
     format!("{picture}{result}")
 }
 
+/// The pipeline whose globs leave this path alone, where the configuration is at hand.
+fn ignored_by(path: &Path, asked: &Asked) -> Option<String> {
+    let file = asked.config.clone().unwrap_or_else(|| CONFIG.into());
+    let config = config::load(&file).ok()?;
+    let ignores = |pipeline: &Pipeline| {
+        let input = absolute(&pipeline.input);
+        both(path)
+            .iter()
+            .any(|path| path.strip_prefix(&input).is_ok_and(|place| pipeline.ignore.leaves_any(place)))
+    };
+    config.pipelines.into_iter().find(ignores).map(|pipeline| pipeline.name)
+}
+
 /// Why no ledger knows it.
-fn why_not(path: &Path, desks: &[Desk]) -> Result<String, StartError> {
+fn why_not(path: &Path, asked: &Asked, desks: &[Desk]) -> Result<String, StartError> {
     let file = match fs::symlink_metadata(path) {
         Err(error) => return Ok(format!("never taken in, and cannot be looked at: {error}")),
         Ok(metadata) => metadata.file_type(),
@@ -149,6 +163,9 @@ fn why_not(path: &Path, desks: &[Desk]) -> Result<String, StartError> {
     }
     if !is_picture(path) {
         return Ok("never taken in: its name does not end in jpg, jpeg or png".into());
+    }
+    if let Some(pipeline) = ignored_by(path, asked) {
+        return Ok(format!("never taken in: `ignore` of {pipeline} leaves it alone"));
     }
     if desks.is_empty() {
         return Ok("no onestep of this user has a ledger: name one with --config, -o or --state".into());

@@ -1,11 +1,16 @@
 //! What only the system itself can do: which file system a folder is on, how much room it has, and a rename
 //! that replaces nothing. The only file that names `rustix`.
 
-use rustix::fs::{AtFlags, CWD, RenameFlags, StatxFlags, renameat_with, statfs, statvfs, statx};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags, openat, openat2, renameat_with,
+    statfs, statvfs, statx,
+};
 use rustix::io::Errno;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Component, Path};
 
 /// The mount's number: the one of Linux 6.8 that is never used again, and before that the ordinary one, since
 /// a kernel answers only what it knows.
@@ -95,6 +100,39 @@ pub fn free_bytes(folder: &Path) -> io::Result<u64> {
     Ok(if room.f_blocks == 0 { u64::MAX } else { room.f_bavail.saturating_mul(room.f_frsize) })
 }
 
+/// Opens a regular file at a place below `root` for reading. No link on the way is followed, however late
+/// somebody puts one there; a pipe does not make us wait.
+///
+/// # Errors
+/// What the system says, or that it is no regular file.
+pub fn open_beneath(root: &Path, place: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    // The folder of a bare file name.
+    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+    let folder = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let file = match openat2(&folder, place, flags, Mode::empty(), beneath) {
+        // An old kernel, or a filter that does not know the call: then step by step, a folder at a time.
+        Err(Errno::NOSYS | Errno::PERM) => by_steps(folder, place, flags)?,
+        opened => opened?,
+    };
+    let file = File::from(file);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::LOOP.into()) }
+}
+
+fn by_steps(mut folder: OwnedFd, place: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let mut parts = place.components().peekable();
+    while let Some(part) = parts.next() {
+        let Component::Normal(name) = part else { return Err(Errno::XDEV.into()) };
+        if parts.peek().is_none() {
+            return Ok(openat(&folder, name, flags, Mode::empty())?);
+        }
+        let into = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        folder = openat(&folder, name, into, Mode::empty())?;
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
 /// Renames a file to a name that nobody has.
 ///
 /// # Errors
@@ -115,6 +153,36 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own files need not be durable")]
+    fn no_link_leads_out_and_a_pipe_is_not_waited_for() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let (inside, outside) = (root.path().join("in"), root.path().join("out"));
+        for folder in [&inside, &outside] {
+            std::fs::create_dir_all(folder.join("sub")).expect("writable");
+            std::fs::write(folder.join("sub/a"), "x").expect("writable");
+        }
+        let link =
+            |to: &Path, name: &str| std::os::unix::fs::symlink(to, inside.join(name)).expect("writable");
+        link(&outside.join("sub"), "folder");
+        link(&outside.join("sub/a"), "file");
+        link(&inside.join("sub/a"), "within");
+        let pipe = std::process::Command::new("mkfifo").arg(inside.join("pipe")).status().expect("mkfifo");
+        assert!(pipe.success());
+        let steps = |place: &str| {
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+            let folder =
+                openat(CWD, &inside, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).expect("there");
+            by_steps(folder, Path::new(place), flags).is_ok()
+        };
+        let open = |place: &str| open_beneath(&inside, Path::new(place)).is_ok();
+        assert!(open("sub/a") && steps("sub/a"));
+        for place in ["folder/a", "file", "within", "../out/sub/a", "gone"] {
+            assert!(!open(place) && !steps(place), "{place}");
+        }
+        assert!(!open("pipe") && !open("sub"));
+    }
 
     #[test]
     fn a_folder_is_on_its_file_system_and_others_are_told_apart() {

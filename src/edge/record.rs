@@ -103,6 +103,8 @@ pub struct Status {
     pub state: String,
     /// The pid of the onestep at work, if one is.
     pub at_work: Option<String>,
+    /// Whether it was asked to pause.
+    pub paused: bool,
     /// When the latest run began, RFC 3339 in UTC.
     pub began: Option<String>,
     /// When it ended; `None` while it works, or where it died without a word.

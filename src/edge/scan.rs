@@ -1,11 +1,12 @@
 //! Walking folders and looking at files: what is there now. Follows no links. Decides by names and kinds
 //! only, never by content.
 
-use crate::job::Sighting;
+use crate::edge::disk::open_beneath;
+use crate::job::{Errand, Sighting};
 use crate::work::ignore::Ignore;
 use crate::work::mark::Stamp;
 use crate::work::naming::{is_left_alone, is_picture};
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -68,6 +69,15 @@ pub fn sighting(root: &Arc<Path>, path: &Path, named: bool) -> Sighting {
 /// What the system says.
 pub fn look(path: &Path, follow: bool) -> io::Result<Metadata> {
     if follow { fs::metadata(path) } else { fs::symlink_metadata(path) }
+}
+
+/// Opens a picture for reading: by its name where the user named it, else only beneath its input folder, and
+/// never through a link.
+///
+/// # Errors
+/// What the system says.
+pub fn open(errand: &Errand) -> io::Result<File> {
+    if errand.named { File::open(&errand.source) } else { open_beneath(&errand.root, &errand.relative) }
 }
 
 /// Length and times.

@@ -14,6 +14,9 @@ const LOCK: &str = "lock";
 /// The last words of a run that crashed.
 const LAST_WORDS: &str = "last-words";
 
+/// While this is there, nothing new is begun.
+const PAUSED: &str = "paused";
+
 /// How often, and how long apart, the lock is tried.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(30);
@@ -83,6 +86,25 @@ pub fn holder(path: &Path) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Whether somebody asked this folder's onestep to pause.
+pub fn is_paused(path: &Path) -> bool {
+    path.join(PAUSED).exists()
+}
+
+/// Asks it to pause, or to go on; heeded at work and at every start. Says whether that changes anything.
+///
+/// # Errors
+/// What the system says.
+pub fn pause(path: &Path, on: bool) -> io::Result<bool> {
+    let was = is_paused(path);
+    match (was, on) {
+        (false, true) => File::create(path.join(PAUSED))?.sync_all()?,
+        (true, false) => fs::remove_file(path.join(PAUSED))?,
+        _ => {}
+    }
+    Ok(was != on)
 }
 
 /// Takes the lock. Somebody who only asks ([`holder`]) has it for an instant; a onestep at work keeps it.

@@ -5,7 +5,7 @@
 use super::{Opened, Tile};
 use crate::edge::codec::decode;
 use crate::edge::digest::sha256;
-use crate::edge::scan::{look, stamp_of};
+use crate::edge::scan::{look, open as open_file, stamp_of};
 use crate::error::{End, JobError};
 use crate::job::{Errand, Job};
 use crate::plan::Line;
@@ -14,7 +14,6 @@ use crate::work::mark::seed_of;
 use contract::pixels::{Picture, cut_window};
 use crossbeam_channel::{Receiver, Sender};
 use std::any::Any;
-use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -85,10 +84,12 @@ fn unreadable(error: io::Error) -> JobError {
 fn read(errand: &Errand) -> Result<Vec<u8>, JobError> {
     let length = errand.stamp.bytes;
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    let file = File::open(&errand.source).map_err(unreadable)?;
-    file.take(length + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    // Links were looked through, or refused, when it was admitted.
-    if stamp_of(&look(&errand.source, errand.named).map_err(unreadable)?) != errand.stamp {
+    let file = open_file(errand).map_err(unreadable)?;
+    (&file).take(length + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    // Of the file that was read, and of what has its name now.
+    let named = look(&errand.source, errand.named).map_err(unreadable)?;
+    let read = file.metadata().map_err(unreadable)?;
+    if stamp_of(&read) != errand.stamp || stamp_of(&named) != errand.stamp {
         return Err(JobError::Changed);
     }
     Ok(bytes)

@@ -5,7 +5,7 @@ use crate::edge::codec::{read_mark, read_whole};
 use crate::edge::digest::sha256_of;
 use crate::edge::originals::{Originals, put_away};
 use crate::edge::record::mark_from_text;
-use crate::edge::scan::{look, stamp_of};
+use crate::edge::scan::{look, open, stamp_of};
 use crate::error::End;
 use crate::job::Errand;
 use crate::plan::Line;
@@ -58,7 +58,7 @@ fn clear(rule: &Originals, errand: &Errand) -> io::Result<Cleared> {
 fn is_sure(errand: &Errand) -> io::Result<()> {
     let text = read_mark(&mut BufReader::new(File::open(&errand.target)?))?;
     let mark = text.and_then(|text| mark_from_text(&text));
-    let sha256 = sha256_of(File::open(&errand.source)?)?;
+    let sha256 = sha256_of(open(errand)?)?;
     if mark.is_none_or(|mark| mark.sha256 != sha256) {
         return Err(io::Error::other("it is of another content"));
     }

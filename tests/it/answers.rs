@@ -129,3 +129,19 @@ fn a_failure_that_is_retried_is_forgotten_and_tried_again() {
     run();
     assert!(reason.exists());
 }
+
+#[test]
+fn a_picture_that_the_configuration_ignores_is_told_so() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    let text = fs::read_to_string(&config).expect("there");
+    fs::write(&config, text.replace("[models]", "ignore = [\"raw\"]\n[models]")).expect("writable");
+    let ignored = world.put("sub/raw/a.png", png(&pattern(9, 8, 3)));
+    let words = ["why".as_ref(), ignored.as_os_str(), "--config".as_ref(), config.as_os_str()];
+    let child = daemon(&world, &config);
+    until("a scan", || child.stderr().contains("watching: "));
+    let answer = ask(&world, &words);
+    assert!(answer.stdout.contains("never taken in: `ignore` of pipeline 1 leaves it alone"), "{answer:?}");
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+}

@@ -11,6 +11,7 @@ mod home;
 mod ledger;
 mod mirror;
 mod model;
+mod operating;
 mod originals;
 mod pipeline;
 mod run;

@@ -7,7 +7,7 @@ mod forget;
 mod read;
 mod run;
 
-pub use forget::{Which, forget_failures};
+pub use forget::{Made, Which, forget_failures, forget_options};
 pub use read::{Counts, PictureRow, Reader, RunRow};
 pub use run::NAMED;
 
@@ -156,6 +156,11 @@ impl Ledger {
         Ok(Ledger { connection: connect(&path)?, path, run: self.run, run_name })
     }
 
+    /// The state folder it lies in.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
     /// The name of this run, for receipts.
     pub fn run_name(&self) -> &str {
         &self.run_name
@@ -224,8 +229,7 @@ impl Ledger {
 
     /// The end of everything that needs the ledger.
     pub fn fatal(&self, error: SystemError) -> Fatal {
-        let folder = self.path.parent().unwrap_or(Path::new("")).to_owned();
-        Fatal::Ledger { reason: error.text, folder }
+        Fatal::Ledger { reason: error.text, folder: self.folder().to_owned() }
     }
 
     fn version(&self) -> Said<i64> {

@@ -2,13 +2,15 @@
 //! written, and room on its disk. Says what is amiss; waiting is not its business.
 
 use crate::edge::disk::{Place, free_bytes, place};
-use crate::edge::store;
+use crate::edge::{state_folder, store};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The folders, and what they were.
 pub(super) struct Ground {
+    /// Where it is said that we are to pause.
+    state: PathBuf,
     reserve_mb: u64,
     /// Where each input folder was when it was first seen.
     roots: HashMap<Arc<Path>, Place>,
@@ -24,8 +26,8 @@ struct Output {
 }
 
 impl Ground {
-    pub(super) fn new(reserve_mb: u64) -> Ground {
-        Ground { reserve_mb, roots: HashMap::new(), outputs: HashMap::new() }
+    pub(super) fn new(state: &Path, reserve_mb: u64) -> Ground {
+        Ground { state: state.to_owned(), reserve_mb, roots: HashMap::new(), outputs: HashMap::new() }
     }
 
     /// The next look at each output folder tries to write.
@@ -35,7 +37,15 @@ impl Ground {
 
     /// What is amiss with an input folder or an output folder, as the beginning of a sentence.
     pub(super) fn obstacle(&mut self, root: &Arc<Path>, output: &Path) -> Option<String> {
+        if self.is_paused() {
+            return Some("asked to by `onestep pause`, `onestep resume` goes on".into());
+        }
         self.input(root).or_else(|| self.output(output))
+    }
+
+    /// Whether somebody asked us to pause.
+    pub(super) fn is_paused(&self) -> bool {
+        state_folder::is_paused(&self.state)
     }
 
     /// What is amiss with an input folder: then its pictures are neither gone nor changed, only out of sight.
@@ -100,16 +110,19 @@ mod tests {
         let root = tempfile::tempdir().expect("a temp folder");
         let (input, output): (Arc<Path>, _) = (root.path().join("in").into(), root.path().join("out"));
         std::fs::create_dir(&input).and_then(|()| std::fs::create_dir(&output)).expect("writable");
-        let mut ground = Ground::new(0);
+        let mut ground = Ground::new(root.path(), 0);
         assert_eq!(ground.obstacle(&input, &output), None);
         ground.doubt();
         assert_eq!((ground.obstacle(&input, &output), ground.outputs[&output].doubtful), (None, false));
+        assert!(state_folder::pause(root.path(), true).expect("writable"));
+        assert!(ground.obstacle(&input, &output).expect("paused").starts_with("asked to by `onestep pause`"));
+        assert!(state_folder::pause(root.path(), false).expect("writable"));
         ground.roots.insert(Arc::clone(&input), place(Path::new("/proc")).expect("Linux"));
         let told = ground.obstacle(&input, &output).expect("replaced");
         assert!(told.starts_with("another file system is mounted where the input folder was"), "{told}");
         std::fs::remove_dir(&input).expect("ours");
         assert!(ground.obstacle(&input, &output).expect("gone").starts_with("the input folder is gone ("));
-        let mut full = Ground::new(u64::MAX);
+        let mut full = Ground::new(root.path(), u64::MAX);
         assert!(full.output(&output).expect("full").starts_with("the disk is full but for "));
         let elsewhere = Output { place: place(Path::new("/proc")).expect("Linux"), doubtful: false };
         ground.outputs.insert(output.clone(), elsewhere);

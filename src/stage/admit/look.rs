@@ -2,16 +2,16 @@
 //! Reads; writes nothing and waits for nothing.
 
 use super::claims::Answer as Claimed;
+use super::measure::measure;
 use super::{Admitting, Candidate, Turned, failed, unreadable};
-use crate::edge::codec::{Header, probe, read_mark};
+use crate::edge::codec::read_mark;
 use crate::edge::digest::sha256_of;
 use crate::edge::record::mark_from_text;
-use crate::edge::scan::{look, stamp_of};
+use crate::edge::scan::{look, open, stamp_of};
 use crate::error::JobError;
 use crate::job::{Errand, Found, Outcome, Sighting};
-use crate::plan::{Limits, Line, Megapixels};
+use crate::plan::Line;
 use crate::work::file_name::numbered;
-use crate::work::footprint::{Shape, footprint};
 use crate::work::known::{Known, Recall, State, recall};
 use crate::work::mark::{Answer, Stamp, Standing, answer};
 use crate::work::naming::{map_of, path_of, text_of};
@@ -56,7 +56,8 @@ impl<'a> Admitting<'a> {
         let known = self.doors.ledger.known(&root, &relative).map_err(|error| self.ledger_error(error))?;
         let alone = self.recall(known.as_ref(), errand)?;
         self.stand(known.as_ref(), errand, (&root, &relative))?;
-        let (header, need) = self.header(errand)?;
+        let measured = measure(self.options, self.line(errand), errand.stamp.bytes, || open(errand));
+        let (header, need) = measured.map_err(failed)?;
         Ok(Candidate { header, need, alone })
     }
 
@@ -106,7 +107,7 @@ impl<'a> Admitting<'a> {
         match recall(known, errand.stamp, &line.done, &line.failed) {
             Recall::Done if is_there(errand) => there(Found::Known),
             Recall::Compare(sha256) if is_there(errand) => {
-                let now = File::open(&errand.source).and_then(sha256_of).map_err(unreadable)?;
+                let now = open(errand).and_then(sha256_of).map_err(unreadable)?;
                 if now == sha256 { there(Found::Touched(sha256)) } else { Ok(false) }
             }
             Recall::Quarantined { told: true, .. } | Recall::Failed if !self.options.once => {
@@ -168,59 +169,6 @@ impl<'a> Admitting<'a> {
             _ => Err(failed(JobError::NameTaken { by: format!("{old_root}/{old}") })),
         }
     }
-
-    /// The picture's header and the memory it needs in MB, if it is within limits: nothing was allocated for
-    /// its pixels yet.
-    fn header(&self, errand: &Errand) -> Result<(Header, usize), Turned> {
-        let (limits, memory_mb) = (&self.options.limits, self.options.memory_mb);
-        let line = self.line(errand);
-        let scale = line.scale;
-        let bytes = errand.stamp.bytes;
-        if bytes == 0 {
-            return Err(failed(JobError::Empty));
-        }
-        if bytes > limits.max_file_mb.saturating_mul(1_000_000) {
-            return Err(failed(JobError::FileTooLarge { bytes, limit_mb: limits.max_file_mb }));
-        }
-        let file = File::open(&errand.source).map_err(unreadable)?;
-        let header = probe(&mut BufReader::new(file)).map_err(failed)?;
-        within(&header, limits, line).map_err(failed)?;
-        let shape = Shape {
-            file_bytes: bytes,
-            size: header.size,
-            channels: header.channels,
-            sample_bytes: header.sample_bytes,
-            decoder_bytes: header.decoder_bytes,
-            scale,
-            mapped: line.wanted.uncertainty.is_some(),
-        };
-        let need_mb = footprint(&shape).div_ceil(1_000_000);
-        match usize::try_from(need_mb) {
-            Ok(need) if need <= memory_mb => Ok((header, need)),
-            _ => {
-                let limit_mb = memory_mb as u64;
-                Err(failed(JobError::NeedsMemory { need_mb, limit_mb, size: header.size, scale }))
-            }
-        }
-    }
-}
-
-fn within(header: &Header, limits: &Limits, line: &Line) -> Result<(), JobError> {
-    let scale = line.scale;
-    let over = |pixels: u128, limit_mpx: u64| pixels > u128::from(limit_mpx) * 1_000_000;
-    let pixels = header.size.width as u128 * header.size.height as u128;
-    if over(pixels, limits.max_input_mpx) {
-        return Err(JobError::InputTooLarge { size: header.size, limit_mpx: limits.max_input_mpx });
-    }
-    let (size, Megapixels { least, most }) = (header.size, line.megapixels);
-    if !(least..=most).contains(&(pixels as f64 / 1e6)) {
-        return Err(JobError::NotForThisPipeline { size, least, most });
-    }
-    if over(pixels * (scale * scale) as u128, limits.max_output_mpx) {
-        let size = header.size.times(scale);
-        return Err(JobError::OutputTooLarge { size, limit_mpx: limits.max_output_mpx });
-    }
-    Ok(())
 }
 
 fn is_same_file(source: &Path, target: &Path) -> bool {

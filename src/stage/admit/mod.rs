@@ -5,6 +5,9 @@
 mod claims;
 mod ground;
 mod look;
+mod measure;
+
+pub use measure::measure;
 
 use crate::budget::{Budget, Release};
 use crate::edge::codec::Header;
@@ -83,6 +86,7 @@ struct Candidate {
 
 /// Runs until sightings end and all that was let in is home, the stop, or nobody takes jobs any more.
 pub fn run(options: &Admission, lines: &[Line], pulse: &Pulse, doors: Doors) -> End {
+    let ground = Ground::new(doors.ledger.folder(), options.reserve_mb);
     let mut admitting = Admitting {
         options,
         lines,
@@ -90,7 +94,7 @@ pub fn run(options: &Admission, lines: &[Line], pulse: &Pulse, doors: Doors) -> 
         budget: Budget::new(options.memory_mb),
         claims: Claims::new(options.once),
         delayed: Delayed::default(),
-        ground: Ground::new(options.reserve_mb),
+        ground,
         admitted: 0,
         closed: false,
     };
@@ -207,7 +211,11 @@ impl Admitting<'_> {
     fn wait(&mut self, obstacle: String, sighting: &Sighting) -> Result<(), Turned> {
         let output = &self.lines[sighting.line].output;
         let begin = Instant::now();
-        log::error!("paused: {obstacle}");
+        if self.ground.is_paused() {
+            log::warn!("paused: {obstacle}");
+        } else {
+            log::error!("paused: {obstacle}");
+        }
         supervisor::status(&format!("paused: {obstacle}"));
         let mut pause = LOOK_AGAIN.0;
         loop {

@@ -1,0 +1,163 @@
+//! `onestep plan`: what `run` would do now. Looks at every file's header and at the ledger, and times the
+//! network on this machine; writes nothing.
+
+use super::{books, folders, plan, run};
+use crate::cli;
+use crate::config::{self, Pipeline};
+use crate::edge::disk::{free_bytes, open_beneath};
+use crate::edge::ledger::{Reader, Said};
+use crate::edge::model::{BatchInput, Model};
+use crate::edge::scan::{look, scan_beating, stamp_of};
+use crate::edge::state_folder::holder;
+use crate::error::{CommandError, Exit, StartError};
+use crate::plan::{Admission, Line};
+use crate::stage::admit::measure;
+use crate::work::known::{Recall, recall};
+use crate::work::naming::text_of;
+use contract::card::Role;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Refusals that are named.
+const NAMED: usize = 5;
+
+/// What lies before one pipeline.
+#[derive(Default)]
+struct Ahead {
+    pictures: usize,
+    pixels: u64,
+    /// Bytes of the results if nothing of them could be compressed.
+    raw_bytes: u64,
+    done: usize,
+    failed: usize,
+    refused: Vec<(PathBuf, String)>,
+}
+
+pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
+    let config = config::load(&words.config)?;
+    let problems = folders::problems(&words.config, &config);
+    if !problems.is_empty() {
+        return Err(StartError::Config { file: words.config, problems }.into());
+    }
+    let library = words.ort_lib.or_else(|| config.library.clone());
+    let order = run::order(&config, library.as_deref());
+    let (plan, mut opened) = plan(&order)?;
+    let state = books::place(config.state.as_deref(), &config.pipelines[0].output)?;
+    let refused = |reason| StartError::State { reason, folder: state.clone() };
+    let reader = Reader::open(&state, holder(&state).is_some()).map_err(refused)?;
+    let workers = opened.workers.len();
+    for (pipeline, line) in config.pipelines.iter().zip(&plan.lines) {
+        let ahead = ahead(pipeline, line, &plan.admission, reader.as_ref()).map_err(refused)?;
+        let seconds = seconds_a_megapixel(line, opened.workers[0][line.model].as_mut())?;
+        let text = told(pipeline, line, &ahead, seconds, workers);
+        // Nobody listens on stdout: then the exit code has to do.
+        std::io::stdout().write_all(text.as_bytes()).ok();
+    }
+    Ok(Exit::AllDone)
+}
+
+fn ahead(pipeline: &Pipeline, line: &Line, admission: &Admission, reader: Option<&Reader>) -> Said<Ahead> {
+    let mut ahead = Ahead::default();
+    let root: Arc<Path> = super::absolute(&pipeline.input).into();
+    for sighting in scan_beating(&root, &root, &pipeline.ignore, |_| ()) {
+        if sighting.named {
+            ahead.refused.push((sighting.source, "a folder that cannot be read".into()));
+            continue;
+        }
+        let Ok(metadata) = look(&sighting.source, false) else { continue };
+        if !metadata.is_file() {
+            continue;
+        }
+        let stamp = stamp_of(&metadata);
+        let row = reader.map(|reader| reader.picture(&text_of(&root), &text_of(&sighting.relative)));
+        let known = row.transpose()?.flatten().map(|row| row.known);
+        match recall(known.as_ref(), stamp, &line.done, &line.failed) {
+            Recall::Done | Recall::Compare(_) => ahead.done += 1,
+            Recall::Failed | Recall::Quarantined { .. } => ahead.failed += 1,
+            Recall::New | Recall::Interrupted => {
+                match measure(admission, line, stamp.bytes, || open_beneath(&root, &sighting.relative)) {
+                    Ok((header, _)) => {
+                        let pixels = header.size.area() as u64;
+                        ahead.pictures += 1;
+                        ahead.pixels += pixels;
+                        ahead.raw_bytes += pixels * (line.scale * line.scale * header.channels) as u64;
+                    }
+                    Err(error) => ahead.refused.push((sighting.source, error.to_string())),
+                }
+            }
+        }
+    }
+    Ok(ahead)
+}
+
+/// Seconds that one thread needs for a megapixel of input, halo included: the second of two evaluations of a
+/// whole window, since the first one takes its memory.
+fn seconds_a_megapixel(line: &Line, model: &mut dyn Model) -> Result<f64, StartError> {
+    let window = line.tiling.largest();
+    let kept = (window.width - 2 * model.card().halo) * (window.height - 2 * model.card().halo);
+    let output = 3 * window.times(line.scale).area();
+    let noise = if model.card().role == Role::Sample { vec![0.0; output] } else { Vec::new() };
+    let image = vec![0.5; 3 * window.area()];
+    let (strength, source) = (&[line.wanted.strength], &[0.0]);
+    let input = BatchInput { tiles: 1, window, image: &image, noise: &noise, strength, source };
+    let mut seconds = 0.0;
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let evaluated = model.run(&input, &mut |_| ());
+        evaluated.map_err(|error| StartError::Model {
+            name: line.model_name.clone(),
+            problem: error.to_string(),
+        })?;
+        seconds = begin.elapsed().as_secs_f64();
+    }
+    let evaluations = 1.0 + f64::from(line.wanted.uncertainty.unwrap_or(0));
+    Ok(seconds * evaluations * 1e6 / kept as f64)
+}
+
+fn told(pipeline: &Pipeline, line: &Line, ahead: &Ahead, seconds: f64, workers: usize) -> String {
+    let (mpx, area) = (ahead.pixels as f64 / 1e6, (line.scale * line.scale) as f64);
+    let mut lines = vec![
+        pipeline.name.clone(),
+        format!("  new      {} pictures, {mpx:.1} Mpx, results of {:.1} Mpx", ahead.pictures, mpx * area),
+        format!("  known    {} done, {} failed before", ahead.done, ahead.failed),
+        format!(
+            "  time     about {}: {seconds:.2} s a Mpx and thread on {}, measured now, {workers} at once",
+            span(mpx * seconds / workers as f64),
+            line.device
+        ),
+    ];
+    let free = free_bytes(existing(&line.output))
+        .map_or_else(|_| String::new(), |free| format!(", {} are free", size(free)));
+    lines.push(format!("  disk     at most {}{free}", size(ahead.raw_bytes)));
+    if !ahead.refused.is_empty() {
+        lines.push(format!("  refused  {}", ahead.refused.len()));
+        let named = ahead.refused.iter().take(NAMED);
+        lines.extend(named.map(|(path, why)| format!("    {why}: {}", path.display())));
+        if ahead.refused.len() > NAMED {
+            lines.push(format!("    and {} more", ahead.refused.len() - NAMED));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The folder, or the nearest one above that exists: an output folder is made by `run`.
+fn existing(folder: &Path) -> &Path {
+    folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"))
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000_000 => format!("{:.0} MB", (bytes as f64 / 1e6).ceil()),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+fn span(seconds: f64) -> String {
+    match seconds {
+        s if s < 100.0 => format!("{} s", s.ceil()),
+        s if s < 6000.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}

@@ -1,0 +1,67 @@
+//! Whether a picture is within limits, by its length and its header: nothing is allocated for its pixels.
+
+use crate::edge::codec::{Header, probe};
+use crate::error::JobError;
+use crate::plan::{Admission, Limits, Line, Megapixels};
+use crate::work::footprint::{Shape, footprint};
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind};
+
+/// The header of a picture of so many bytes, and the memory it needs in MB, if it is within limits.
+///
+/// # Errors
+/// Why it would be refused.
+pub fn measure(
+    options: &Admission,
+    line: &Line,
+    bytes: u64,
+    open: impl FnOnce() -> io::Result<File>,
+) -> Result<(Header, usize), JobError> {
+    let (limits, memory_mb) = (&options.limits, options.memory_mb);
+    if bytes == 0 {
+        return Err(JobError::Empty);
+    }
+    if bytes > limits.max_file_mb.saturating_mul(1_000_000) {
+        return Err(JobError::FileTooLarge { bytes, limit_mb: limits.max_file_mb });
+    }
+    let file = open().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => JobError::Gone,
+        _ => JobError::Unreadable(error.into()),
+    })?;
+    let header = probe(&mut BufReader::new(file))?;
+    within(&header, limits, line)?;
+    let shape = Shape {
+        file_bytes: bytes,
+        size: header.size,
+        channels: header.channels,
+        sample_bytes: header.sample_bytes,
+        decoder_bytes: header.decoder_bytes,
+        scale: line.scale,
+        mapped: line.wanted.uncertainty.is_some(),
+    };
+    let need_mb = footprint(&shape).div_ceil(1_000_000);
+    match usize::try_from(need_mb) {
+        Ok(need) if need <= memory_mb => Ok((header, need)),
+        _ => {
+            let (limit_mb, size) = (memory_mb as u64, header.size);
+            Err(JobError::NeedsMemory { need_mb, limit_mb, size, scale: line.scale })
+        }
+    }
+}
+
+fn within(header: &Header, limits: &Limits, line: &Line) -> Result<(), JobError> {
+    let over = |pixels: u128, limit_mpx: u64| pixels > u128::from(limit_mpx) * 1_000_000;
+    let (size, scale) = (header.size, line.scale);
+    let pixels = size.width as u128 * size.height as u128;
+    if over(pixels, limits.max_input_mpx) {
+        return Err(JobError::InputTooLarge { size, limit_mpx: limits.max_input_mpx });
+    }
+    let Megapixels { least, most } = line.megapixels;
+    if !(least..=most).contains(&(pixels as f64 / 1e6)) {
+        return Err(JobError::NotForThisPipeline { size, least, most });
+    }
+    if over(pixels * (scale * scale) as u128, limits.max_output_mpx) {
+        return Err(JobError::OutputTooLarge { size: size.times(scale), limit_mpx: limits.max_output_mpx });
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! What an operator does: looks ahead, pauses, makes results again, and makes sure of them.
+
+use crate::run::{comes_back, configure, daemon};
+use crate::support::World;
+use crate::support::pictures::{nearest, open, pattern, png};
+use crate::support::process::{Said, onestep, said, until};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+/// A command with the world's configuration.
+fn ask(world: &World, words: &[&str], config: &Path) -> Said {
+    let mut all: Vec<&OsStr> = words.iter().map(AsRef::as_ref).collect();
+    all.extend(["--config".as_ref(), config.as_os_str()]);
+    said(&mut onestep(world.root.path(), &all))
+}
+
+/// One run of the daemon, until all rows are written.
+fn run_until(world: &World, config: &Path, done: impl FnMut() -> bool) -> String {
+    let child = daemon(world, config);
+    until("the results", done);
+    child.signal("TERM");
+    let said = child.wait();
+    assert_eq!(said.code(), 0, "{said:?}");
+    said.stderr
+}
+
+#[test]
+fn a_plan_counts_what_lies_ahead_and_does_nothing() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    world.put("done.png", png(&pattern(9, 8, 3)));
+    world.put("bad.png", "no picture");
+    let there = |world: &World, place: &str| world.output.join(place).exists();
+    run_until(&world, &config, || {
+        there(&world, "receipts.jsonl") && there(&world, "failed/bad.png.reason.json")
+    });
+    world.put("sub/new.png", png(&pattern(100, 80, 3)));
+    world.put("new.png", png(&pattern(20, 10, 1)));
+    world.put("empty.jpg", "");
+    let plan = ask(&world, &["plan"], &config);
+    assert_eq!(plan.code(), 0, "{plan:?}");
+    for line in [
+        "pipeline 1\n  new      2 pictures, 0.0 Mpx, results of 0.0 Mpx\n",
+        "  known    1 done, 1 failed before\n",
+        " s a Mpx and thread on cpu, measured now, 2 at once\n",
+        // 8000 pixels of three channels and 200 of one, four times as many in the results.
+        "  disk     at most 1 MB, ",
+        "  refused  1\n    is empty: ",
+    ] {
+        assert!(plan.stdout.contains(line), "{line}\n{}", plan.stdout);
+    }
+    assert!(!there(&world, "new.png"));
+}
+
+#[test]
+fn a_pause_lets_nothing_new_begin_until_it_ends_also_across_a_restart() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    let child = daemon(&world, &config);
+    world.put("a.png", png(&pattern(9, 8, 3)));
+    comes_back(&world, "a.png", &pattern(9, 8, 3));
+    let paused = ask(&world, &["pause"], &config);
+    assert!(paused.code() == 0 && paused.stdout.starts_with("pausing: "), "{paused:?}");
+    assert!(ask(&world, &["pause"], &config).stdout.starts_with("is paused already: "));
+    world.put("b.png", png(&pattern(10, 8, 3)));
+    until("a word", || child.stderr().contains("paused: asked to by `onestep pause`"));
+    assert!(ask(&world, &["status"], &config).stdout.contains("paused until `onestep resume`"));
+    child.signal("TERM");
+    let said = child.wait();
+    assert!(!world.output.join("b.png").exists() && !said.stderr.contains("ERROR"), "{said:?}");
+    let child = daemon(&world, &config);
+    until("a word", || child.stderr().contains("paused: asked to by `onestep pause`"));
+    assert!(ask(&world, &["resume"], &config).stdout.starts_with("going on within ten seconds: "));
+    comes_back(&world, "b.png", &pattern(10, 8, 3));
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+    assert!(ask(&world, &["resume"], &config).stdout.starts_with("is not paused: "));
+}
+
+#[test]
+fn results_are_made_again_when_it_is_asked_for() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    world.put("a.png", png(&pattern(9, 8, 3)));
+    let receipts =
+        || fs::read_to_string(world.output.join("receipts.jsonl")).unwrap_or_default().lines().count();
+    run_until(&world, &config, || receipts() == 1);
+    let none = ask(&world, &["reprocess", "--only", "strength 0.75"], &config);
+    assert_eq!(none.stdout, "no result is remembered that fits\n");
+    let none = ask(&world, &["reprocess", "--except", "strength 0 "], &config);
+    assert_eq!(none.stdout, "no result is remembered that fits\n");
+    let one = ask(&world, &["reprocess", "--only", "strength 0 ", "--since", "1d"], &config);
+    assert!(one.stdout.ends_with("1 to be made again at the next start\n"), "{one:?}");
+    let said = run_until(&world, &config, || receipts() == 2);
+    assert!(said.contains("1 done"), "{said}");
+    assert_eq!(open(&world.output.join("a.png")), nearest(&pattern(9, 8, 3), 2));
+    assert_eq!(ask(&world, &["reprocess"], &config).code(), 2, "all of them must be meant");
+}
+
+#[test]
+fn results_are_compared_with_their_receipts() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    for name in ["a.png", "b.png", "c.png", "d.png"] {
+        world.put(name, png(&pattern(9, 8, 3)));
+    }
+    let receipts =
+        || fs::read_to_string(world.output.join("receipts.jsonl")).unwrap_or_default().lines().count();
+    run_until(&world, &config, || receipts() == 4);
+    let well = ask(&world, &["verify"], &config);
+    assert!(
+        well.code() == 0 && well.stdout.starts_with("4 as they were made, 0 gone, 0 changed: "),
+        "{well:?}"
+    );
+    let mut bytes = fs::read(world.output.join("b.png")).expect("there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(world.output.join("b.png"), &bytes).expect("ours");
+    fs::write(world.output.join("c.png"), "x").expect("ours");
+    fs::remove_file(world.output.join("d.png")).expect("ours");
+    let told = ask(&world, &["verify"], &config);
+    assert_eq!(told.code(), 1);
+    for line in [
+        "changed, its content differs: ",
+        "changed, it has 1 bytes, not ",
+        "gone: ",
+        "1 as they were made, 1 gone, 2 changed: ",
+    ] {
+        assert!(told.stdout.contains(line), "{line}\n{}", told.stdout);
+    }
+    let words: [&OsStr; 3] = ["verify".as_ref(), "-o".as_ref(), world.output.as_ref()];
+    assert_eq!(said(&mut onestep(world.root.path(), &words)).stdout, told.stdout);
+}

@@ -12,7 +12,8 @@ use crate::stage::record::Summary;
 use crate::stage::watch::Watching;
 use crate::stage::{self, Batch, Finished, Inferred, Tile, admit};
 use crate::stop::{Never, Stop, StopHandle};
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Sightings on their way to `admit`: a hint is small, and a full queue only makes `watch` wait.
@@ -50,7 +51,6 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
     let end = std::thread::scope(|scope| {
         let (workers, tiles, lines) = (networks.len(), plan.batching.tiles, plan.lines.as_slice());
         let (decoders, encoders) = (plan.decoders.max(1), plan.encoders.max(1));
-        let (sighting_tx, sighting_rx) = bounded::<Sighting>(SIGHTINGS);
         let (job_tx, job_rx) = bounded::<Arc<Job>>(decoders); // one ready for each decoder
         let (tile_tx, tile_rx) = bounded::<Tile>(2 * tiles * workers); // two batches for each worker
         let (batch_tx, batch_rx) = bounded::<Batch>(workers); // one ready for each worker
@@ -61,9 +61,9 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         let (alive, over) = bounded::<Never>(0); // closes when `originals`, the last of all, ends
         let mut crew = Crew::new(scope, stop_handle.clone(), trap);
 
-        watch(&mut crew, intake, sighting_tx, stop);
+        let inboxes = watch(&mut crew, intake, stop);
         let doors = admit::Doors {
-            inbox: sighting_rx,
+            inboxes,
             outbox: job_tx,
             ends: ended_tx,
             ledger: intents,
@@ -109,19 +109,24 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
     (summary, end)
 }
 
-/// One thread sees pictures for each folder, or for the list.
-fn watch<'scope>(crew: &mut Crew<'scope, '_>, intake: Intake, outbox: Sender<Sighting>, stop: &Stop) {
-    match intake {
+/// One thread sees pictures for each folder, or for the list, and tells them on a channel of its own. Gives
+/// the channels, the most urgent first.
+fn watch<'scope>(crew: &mut Crew<'scope, '_>, intake: Intake, stop: &Stop) -> Vec<Receiver<Sighting>> {
+    let watchings = match intake {
         Intake::List(list) => {
-            let stop = stop.clone();
+            let (stop, (outbox, inbox)) = (stop.clone(), bounded(SIGHTINGS));
             crew.spawn("watch", move |_| stage::watch::list(list, &outbox, &stop));
+            return vec![inbox];
         }
-        Intake::Folders(watchings) => {
-            for (n, watching) in watchings.into_iter().enumerate() {
-                let (outbox, stop) = (outbox.clone(), stop.clone());
-                let name = format!("watch-{n}");
-                crew.spawn(&name, move |pulse| stage::watch::folder(&watching, pulse, &outbox, &stop));
-            }
-        }
+        Intake::Folders(watchings) => watchings,
+    };
+    let mut inboxes = Vec::new();
+    for (n, watching) in watchings.into_iter().enumerate() {
+        let (stop, (outbox, inbox)) = (stop.clone(), bounded(SIGHTINGS));
+        inboxes.push((Reverse(watching.priority), inbox));
+        let name = format!("watch-{n}");
+        crew.spawn(&name, move |pulse| stage::watch::folder(&watching, pulse, &outbox, &stop));
     }
+    inboxes.sort_by_key(|(priority, _)| *priority);
+    inboxes.into_iter().map(|(_, inbox)| inbox).collect()
 }

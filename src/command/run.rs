@@ -25,6 +25,8 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
         notice: pipeline.notice,
         poll: pipeline.poll,
         ignore: pipeline.ignore.clone(),
+        order: pipeline.order,
+        priority: pipeline.priority,
     };
     let watchings = config.pipelines.iter().enumerate().map(watching).collect();
     let library = words.ort_lib.or_else(|| config.library.clone());

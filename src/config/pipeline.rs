@@ -8,6 +8,7 @@ use crate::plan::{MAX_STRENGTH, Megapixels};
 use crate::stage::watch::Notice;
 use crate::work::file_name::FileName;
 use crate::work::ignore::Ignore;
+use crate::work::order::Order;
 use contract::source::Source;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,6 +35,10 @@ pub struct Pipeline {
     pub poll: Duration,
     /// What is left alone.
     pub ignore: Ignore,
+    /// Which of its pictures that wait comes first.
+    pub order: Order,
+    /// Pictures of a higher one are admitted first.
+    pub priority: i64,
     /// Name or path of the model.
     pub model: String,
     /// λ, or `None` for the card's default.
@@ -75,6 +80,18 @@ impl Check {
                 [("auto", Notice::Auto), ("events", Notice::Events), ("poll", Notice::Poll)],
             ),
             poll: self.seconds(&key("poll_s"), raw.poll_s, DEFAULT_POLL),
+            order: self.word(
+                &key("order"),
+                raw.order,
+                [
+                    ("arrival", Order::Arrival),
+                    ("name", Order::Name),
+                    ("oldest", Order::Oldest),
+                    ("newest", Order::Newest),
+                    ("smallest", Order::Smallest),
+                ],
+            ),
+            priority: raw.priority.unwrap_or(0),
             ignore: self.parsed(&key("ignore"), Ignore::new(&raw.ignore)).unwrap_or_default(),
             model: self.model(&key("model"), raw.model, folder),
             strength: raw.strength.map(|strength| self.strength(&key("strength"), strength)),

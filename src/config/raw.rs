@@ -38,6 +38,10 @@ pub(super) struct Pipeline {
     pub(super) watch: Option<String>,
     /// Seconds between two looks where it is polled.
     pub(super) poll_s: Option<i64>,
+    /// arrival, name, oldest, newest, smallest.
+    pub(super) order: Option<String>,
+    /// Higher comes first.
+    pub(super) priority: Option<i64>,
     /// Globs of what is left alone.
     pub(super) ignore: Vec<String>,
     /// Name or path.

@@ -11,7 +11,9 @@ use crate::job::Sighting;
 use crate::pulse::Pulse;
 use crate::stop::Stop;
 use crate::work::ignore::Ignore;
+use crate::work::mark::Stamp;
 use crate::work::naming::{is_left_alone, is_picture};
+use crate::work::order::{Order, sort};
 use crate::work::polled::Polled;
 use crate::work::settle::Settler;
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, tick};
@@ -49,6 +51,10 @@ pub struct Watching {
     pub poll: Duration,
     /// What is left alone.
     pub ignore: Ignore,
+    /// Which of the pictures that wait comes first.
+    pub order: Order,
+    /// Pictures of a higher one are admitted first.
+    pub priority: i64,
 }
 
 /// How changes are noticed.
@@ -119,7 +125,7 @@ struct Eyes<'a> {
     blind: Vec<PathBuf>,
     polled: Polled,
     settler: Settler,
-    ready: VecDeque<Sighting>,
+    ready: VecDeque<(Stamp, Sighting)>,
     /// Where the watched folder is; `None` while it is gone.
     place: Option<Place>,
 }
@@ -141,7 +147,7 @@ impl Eyes<'_> {
     }
 
     fn next_ready(&mut self) -> Sighting {
-        self.ready.pop_front().expect("the door was open because something is ready")
+        self.ready.pop_front().expect("the door was open because something is ready").1
     }
 
     /// Begins to watch, as the folder allows, and sees what is there.
@@ -342,16 +348,22 @@ impl Eyes<'_> {
 
     /// Moves what is whole to what is ready.
     fn settle(&mut self) {
+        let waited = self.ready.len();
         for path in self.settler.due(Instant::now()) {
             let metadata = look(&path, false).ok();
             let now = Instant::now();
             if metadata.as_ref().is_some_and(|metadata| metadata.is_dir()) {
                 self.settler.looked(&path, None, now);
                 self.rescan(&path);
-            } else if self.settler.looked(&path, metadata.as_ref().map(stamp_of), now) {
-                let line = self.options.line;
-                self.ready.push_back(Sighting { line, ..sighting(&self.root, &path, false) });
+            } else if let stamp = metadata.as_ref().map(stamp_of)
+                && self.settler.looked(&path, stamp, now)
+            {
+                let sighting = Sighting { line: self.options.line, ..sighting(&self.root, &path, false) };
+                self.ready.push_back((stamp.unwrap_or_default(), sighting));
             }
+        }
+        if self.ready.len() > waited {
+            sort(self.options.order, &mut self.ready, |sighting| &sighting.relative);
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod jpeg;
 pub mod known;
 pub mod mark;
 pub mod naming;
+pub mod order;
 pub mod polled;
 pub mod precision;
 pub mod repeats;

@@ -132,3 +132,43 @@ fn results_are_compared_with_their_receipts() {
     let words: [&OsStr; 3] = ["verify".as_ref(), "-o".as_ref(), world.output.as_ref()];
     assert_eq!(said(&mut onestep(world.root.path(), &words)).stdout, told.stdout);
 }
+
+#[test]
+fn pictures_of_a_higher_priority_are_taken_in_first() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    let text = fs::read_to_string(&config).expect("there");
+    let urgent =
+        "[[pipeline]]\ninput = \"in2\"\noutput = \"out2\"\nmodel = \"tiny\"\nsettle_ms = 100\npriority = 1\n";
+    let text = text.replace("[models]", &format!("{urgent}[models]"));
+    fs::write(&config, text).expect("writable");
+    fs::create_dir_all(world.root.path().join("in2")).expect("writable");
+    // There must be a ledger before it can be asked to pause.
+    run_until(&world, &config, || world.root.path().join("out2").exists());
+    assert_eq!(ask(&world, &["pause"], &config).code(), 0);
+    let child = daemon(&world, &config);
+    world.put("first.png", png(&pattern(9, 8, 3)));
+    until("a pause", || child.stderr().contains("paused: "));
+    for n in 0..6 {
+        for folder in ["in", "in2"] {
+            let path = world.root.path().join(folder).join(format!("{n}.png"));
+            fs::write(path, png(&pattern(9, 8, 3))).expect("writable");
+        }
+    }
+    // Whole after a tenth of a second; going on takes at least one.
+    assert_eq!(ask(&world, &["resume"], &config).code(), 0);
+    let lines = || {
+        child
+            .stderr()
+            .lines()
+            .filter(|line| line.contains(" done in "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    until("all", || lines().len() == 13);
+    // Two threads may overtake each other by one.
+    let urgent = lines().iter().take(8).filter(|line| line.contains("/in2/")).count();
+    assert!(urgent >= 5, "{:#?}", lines());
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+}

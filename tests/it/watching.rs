@@ -11,6 +11,7 @@ use onestep::pulse::Pulse;
 use onestep::stage::watch::{Notice, Watching, folder};
 use onestep::stop::stop_pair;
 use onestep::work::ignore::Ignore;
+use onestep::work::order::Order;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ fn watching(world: &World, notice: Notice) -> Watching {
         notice,
         poll: Duration::from_millis(50),
         ignore: Ignore::default(),
+        order: Order::Arrival,
+        priority: 0,
     }
 }
 
@@ -131,6 +134,20 @@ fn what_the_user_leaves_alone_is_not_seen() {
         world.put("last.png", "x");
         let sighting = sightings.recv_timeout(DEADLINE).expect("the watcher lives");
         assert_eq!(sighting.relative, Path::new("last.png"), "nothing else in between");
+    });
+}
+
+#[test]
+fn what_waits_is_told_in_the_order_that_was_asked_for() {
+    let world = World::new();
+    for (name, bytes) in [("a.png", 30), ("b.png", 10), ("c.png", 20)] {
+        world.put(name, vec![b'x'; bytes]);
+    }
+    let options = Watching { order: Order::Smallest, ..watching(&world, Notice::Events) };
+    watch(&options, None, |sightings| {
+        let names: Vec<PathBuf> =
+            (0..3).map(|_| sightings.recv_timeout(DEADLINE).expect("the watcher lives").relative).collect();
+        assert_eq!(names, ["b.png", "c.png", "a.png"].map(PathBuf::from));
     });
 }
 

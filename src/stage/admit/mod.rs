@@ -24,7 +24,7 @@ use crate::work::known::State;
 use crate::work::mark::Stamp;
 use crate::work::naming::text_of;
 use claims::Claims;
-use crossbeam_channel::{Receiver, Sender, after, at, never, select};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, after, at, never, select};
 use ground::Ground;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,8 +35,8 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 /// Where `admit` reads and writes.
 #[derive(Debug)]
 pub struct Doors {
-    /// Sightings come in.
-    pub inbox: Receiver<Sighting>,
+    /// Sightings come in; what waits in an earlier one is looked at first.
+    pub inboxes: Vec<Receiver<Sighting>>,
     /// Jobs go out.
     pub outbox: Sender<Arc<Job>>,
     /// What is not let in is told here; and so will be every job's end.
@@ -58,8 +58,6 @@ struct Admitting<'a> {
     delayed: Delayed<Sighting>,
     ground: Ground,
     admitted: u64,
-    /// No more sightings will come.
-    closed: bool,
 }
 
 /// Why a picture goes no further now.
@@ -96,7 +94,6 @@ pub fn run(options: &Admission, lines: &[Line], pulse: &Pulse, doors: Doors) -> 
         delayed: Delayed::default(),
         ground,
         admitted: 0,
-        closed: false,
     };
     while let Some(sighting) = admitting.next() {
         match admitting.admit(pulse, &sighting) {
@@ -116,28 +113,41 @@ impl Admitting<'_> {
             if is_stopped(&self.doors.stop) {
                 return None;
             }
+            while let Ok(release) = self.budget.released().try_recv() {
+                self.came_home(release);
+            }
             let again = self.claims.seen_again();
             if let Some(sighting) = again.or_else(|| self.delayed.pop(Instant::now())) {
                 return Some(sighting);
             }
-            if self.closed && self.budget.out() == 0 && self.delayed.is_empty() {
+            let mut next = None;
+            self.doors.inboxes.retain(|inbox| {
+                let tried = if next.is_none() { inbox.try_recv() } else { Err(TryRecvError::Empty) };
+                let ended = tried == Err(TryRecvError::Disconnected);
+                next = next.take().or(tried.ok());
+                !ended
+            });
+            if next.is_some() {
+                return next;
+            }
+            if self.doors.inboxes.is_empty() && self.budget.out() == 0 && self.delayed.is_empty() {
                 return None;
             }
-            let due = self.delayed.next_due().map_or_else(never, at);
-            select! {
-                recv(self.doors.inbox) -> sighting => match sighting {
-                    Ok(sighting) => return Some(sighting),
-                    Err(_) => (self.closed, self.doors.inbox) = (true, never()),
-                },
-                recv(self.budget.released()) -> release => {
-                    if let Ok(release) = release {
-                        self.came_home(release);
-                    }
-                },
-                recv(due) -> _ => {},
-                recv(self.doors.stop) -> _ => return None,
-            }
+            self.rest();
         }
+    }
+
+    /// Waits until there may be something to do.
+    fn rest(&self) {
+        let due = self.delayed.next_due().map_or_else(never, at);
+        let mut select = Select::new();
+        select.recv(self.budget.released());
+        select.recv(&due);
+        select.recv(&self.doors.stop);
+        for inbox in &self.doors.inboxes {
+            select.recv(inbox);
+        }
+        select.ready();
     }
 
     fn came_home(&mut self, release: Release) {

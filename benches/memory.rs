@@ -107,7 +107,8 @@ fn shipped(strength: &str) {
 
 /// What the limit reckons with for one picture.
 fn reckoned_mb(path: &Path, scale: usize) -> f64 {
-    let header = probe(&mut std::fs::File::open(path).expect("there")).expect("a picture");
+    let header =
+        probe(&mut std::io::BufReader::new(std::fs::File::open(path).expect("there"))).expect("a picture");
     let shape = Shape {
         file_bytes: path.metadata().expect("there").len(),
         size: header.size,

@@ -8,10 +8,11 @@ mod support;
 
 use contract::noise;
 use contract::pixels::cut_window;
-use onestep::edge::codec::{decode, encode, probe};
+use onestep::edge::codec::{Metadata, decode, encode, probe};
 use onestep::edge::model::{BatchInput, Device, Model};
 use onestep::plan::Tiling;
 use onestep::work::canvas::{Canvas, Patch};
+use onestep::work::format::Format;
 use rustix::time::{ClockId, clock_gettime};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -142,7 +143,7 @@ fn work(model: &mut dyn Model, path: &Path, tiling: &Tiling, strength: f32) -> f
     }
     let result = canvas.finish(None);
     let begin = thread_seconds();
-    encode(&result, "{}", &mut std::io::sink()).expect("nothing can fail");
+    encode(&result, "{}", &Metadata::default(), Format::Png, &mut std::io::sink()).expect("nothing can fail");
     spent + thread_seconds() - begin
 }
 

@@ -2,6 +2,7 @@
 
 use crate::edge::model::Device;
 use crate::plan::MAX_STRENGTH;
+use crate::work::keeping::Keeping;
 use crate::work::precision::Wanted;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use contract::source::Source;
@@ -64,10 +65,10 @@ pub enum Command {
 /// Words of `once`.
 #[derive(Debug, Args)]
 pub struct Once {
-    /// Pictures (JPEG, PNG) or folders of them.
+    /// Pictures (JPEG, PNG, WebP, TIFF, GIF, BMP, PNM, QOI) or folders of them.
     #[arg(value_name = "IN", required = true)]
     pub inputs: Vec<PathBuf>,
-    /// Folder for the results: the same tree as below each IN, as PNG.
+    /// Folder for the results: the same tree as below each IN.
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
     /// Name of a model, or the path of an ONNX file.
@@ -87,6 +88,16 @@ pub struct Once {
     /// 8-bit level of standard deviation. Costs as many further evaluations.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(2..=64))]
     pub uncertainty: Option<u16>,
+    /// What is kept of what pictures say of themselves (Exif, XMP, texts): keep (all that stays true), no-gps
+    /// (all but the place) or strip (the colour profile alone).
+    #[arg(long, value_name = "WORD", default_value = "keep")]
+    pub metadata: Keeping,
+    /// What results are written as.
+    #[arg(long, value_name = "F", value_enum, default_value_t)]
+    pub format: FormatName,
+    /// Quality of JPEG, 1 to 100. Default: 92.
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: Option<u8>,
     /// auto, cpu, cuda or cuda:N. A device that is named is used, or nothing is done (exit code 78).
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: Device,
@@ -138,6 +149,26 @@ pub struct Verify {
     /// The output folder of `once`, instead.
     #[arg(short, long, value_name = "OUT", conflicts_with = "config")]
     pub output: Option<PathBuf>,
+}
+
+/// What results are written as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum FormatName {
+    /// Nothing is lost.
+    #[default]
+    Png,
+    /// Much smaller; where pixels are transparent, white shows through.
+    Jpeg,
+}
+
+impl FormatName {
+    /// The word itself.
+    pub fn word(self) -> &'static str {
+        match self {
+            FormatName::Png => "png",
+            FormatName::Jpeg => "jpeg",
+        }
+    }
 }
 
 /// Words of `run`, `plan` and `validate`.

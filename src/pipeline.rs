@@ -61,6 +61,10 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         let (alive, over) = bounded::<Never>(0); // closes when `originals`, the last of all, ends
         let mut crew = Crew::new(scope, stop_handle.clone(), trap);
 
+        let notices = match &intake {
+            Intake::Folders(watchings) => watchings.iter().filter_map(|w| w.notice_for(lines)).collect(),
+            Intake::List(_) => Vec::new(),
+        };
         let inboxes = watch(&mut crew, intake, stop);
         let doors = admit::Doors {
             inboxes,
@@ -102,7 +106,7 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         });
         let (pulses, flight) = (crew.pulses(), flight.clone());
         crew.spawn("supervise", move |_| {
-            stage::supervise::run(&plan.supervision, &pulses, &flight, &facts, stop, &over)
+            stage::supervise::run(&plan.supervision, &notices, &pulses, &flight, &facts, stop, &over)
         });
         crew.join()
     });

@@ -10,6 +10,7 @@ use crate::error::{CommandError, Exit, StartError};
 use crate::job::{Outcome, Settled, Sighting};
 use crate::pipeline::Intake;
 use crate::plan::{Choice, Limits, Supervision, Wish, default_threads};
+use crate::work::format::Format;
 use crate::work::naming::text_of;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -21,10 +22,11 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
     check(&words.inputs, &words.output)?;
     let sightings = gather(&words.inputs);
     if sightings.is_empty() {
-        log::warn!("no pictures (.jpg, .jpeg, .png) in what was given");
+        log::warn!("nothing in what was given has a picture's name (.jpg, .png, .webp, .tif and the like)");
     }
     let count = sightings.len();
     progress.expect(count);
+    let format = Format::new(words.format.word(), words.quality).map_err(StartError::usage)?;
     let order = Order {
         library: words.ort_lib.as_deref(),
         lines: vec![Ordered {
@@ -34,6 +36,8 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
                 seed: words.seed,
                 source: words.source,
                 uncertainty: words.uncertainty,
+                keeping: words.metadata,
+                format,
                 ..Wish::new(absolute(&words.output))
             },
         }],

@@ -27,6 +27,7 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
         ignore: pipeline.ignore.clone(),
         order: pipeline.order,
         priority: pipeline.priority,
+        status_file: pipeline.status_file,
     };
     let watchings = config.pipelines.iter().enumerate().map(watching).collect();
     let library = words.ort_lib.or_else(|| config.library.clone());
@@ -45,6 +46,8 @@ pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<
             seed: pipeline.seed,
             source: pipeline.source,
             uncertainty: pipeline.uncertainty,
+            keeping: pipeline.keeping,
+            format: pipeline.format,
             megapixels: pipeline.megapixels,
             file_name: pipeline.file_name.clone(),
             number: pipeline.number,

@@ -162,7 +162,10 @@ fn why_not(path: &Path, asked: &Asked, desks: &[Desk]) -> Result<String, StartEr
         );
     }
     if !is_picture(path) {
-        return Ok("never taken in: its name does not end in jpg, jpeg or png".into());
+        return Ok(
+            "never taken in: its name does not end as a picture's does (.jpg, .png, .webp, .tif and the like)"
+                .into(),
+        );
     }
     if let Some(pipeline) = ignored_by(path, asked) {
         return Ok(format!("never taken in: `ignore` of {pipeline} leaves it alone"));

@@ -7,7 +7,9 @@ use crate::edge::users::group_id;
 use crate::plan::{MAX_STRENGTH, Megapixels};
 use crate::stage::watch::Notice;
 use crate::work::file_name::FileName;
+use crate::work::format::Format;
 use crate::work::ignore::Ignore;
+use crate::work::keeping::Keeping;
 use crate::work::order::Order;
 use contract::source::Source;
 use std::path::{Path, PathBuf};
@@ -39,6 +41,8 @@ pub struct Pipeline {
     pub order: Order,
     /// Pictures of a higher one are admitted first.
     pub priority: i64,
+    /// Whether `_status.txt` is written into the input folder.
+    pub status_file: bool,
     /// Name or path of the model.
     pub model: String,
     /// λ, or `None` for the card's default.
@@ -49,6 +53,10 @@ pub struct Pipeline {
     pub source: Option<Source>,
     /// Samples of an uncertainty map, or `None`: no map.
     pub uncertainty: Option<u16>,
+    /// What is kept of what pictures say of themselves.
+    pub keeping: Keeping,
+    /// What results are written as.
+    pub format: Format,
     /// How large its pictures are.
     pub megapixels: Megapixels,
     /// What results are called.
@@ -92,6 +100,7 @@ impl Check {
                 ],
             ),
             priority: raw.priority.unwrap_or(0),
+            status_file: raw.status_file,
             ignore: self.parsed(&key("ignore"), Ignore::new(&raw.ignore)).unwrap_or_default(),
             model: self.model(&key("model"), raw.model, folder),
             strength: raw.strength.map(|strength| self.strength(&key("strength"), strength)),
@@ -100,6 +109,11 @@ impl Check {
             uncertainty: raw
                 .uncertainty
                 .map(|samples| self.number(&key("uncertainty"), Some(samples), 0, UNCERTAINTY) as u16),
+            keeping: raw
+                .metadata
+                .and_then(|text| self.parsed(&key("metadata"), text.parse()))
+                .unwrap_or_default(),
+            format: self.format(&name, raw.format, raw.quality),
             megapixels: self.megapixels(&name, raw.min_mpx, raw.max_mpx),
             file_name: raw
                 .file_name
@@ -123,6 +137,13 @@ impl Check {
             self.problems.push(format!("{name}: min_mpx {least} to max_mpx {most} takes no picture"));
         }
         megapixels
+    }
+
+    fn format(&mut self, name: &str, word: Option<String>, quality: Option<i64>) -> Format {
+        let quality =
+            quality.map(|quality| self.number(&format!("{name}: quality"), Some(quality), 1, (1, 100)) as u8);
+        let format = Format::new(word.as_deref().unwrap_or("png"), quality);
+        self.parsed(&format!("{name}: format"), format).unwrap_or_default()
     }
 
     fn originals(&mut self, name: &str, word: Option<String>, folder: Option<PathBuf>) -> Originals {

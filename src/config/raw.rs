@@ -42,6 +42,8 @@ pub(super) struct Pipeline {
     pub(super) order: Option<String>,
     /// Higher comes first.
     pub(super) priority: Option<i64>,
+    /// Whether `_status.txt` is written into the input folder.
+    pub(super) status_file: bool,
     /// Globs of what is left alone.
     pub(super) ignore: Vec<String>,
     /// Name or path.
@@ -54,6 +56,12 @@ pub(super) struct Pipeline {
     pub(super) source: Option<String>,
     /// Samples of an uncertainty map.
     pub(super) uncertainty: Option<i64>,
+    /// keep, no-gps, strip.
+    pub(super) metadata: Option<String>,
+    /// png, jpeg.
+    pub(super) format: Option<String>,
+    /// Of JPEG.
+    pub(super) quality: Option<i64>,
     /// Smaller pictures are refused.
     pub(super) min_mpx: Option<f64>,
     /// Larger pictures are refused.

@@ -190,7 +190,8 @@ mod tests {
         let text = Reason::new(&errand, "admit", &JobError::NotAPicture, Limits::default()).to_text();
         let expected = concat!(
             "{\n  \"source\": \"/in/a.jpg\",\n  \"stage\": \"admit\",\n  \"class\": \"not-a-picture\",\n",
-            "  \"message\": \"content is neither JPEG nor PNG\",\n  \"attempts\": 5,\n  \"bytes\": 5,\n",
+            "  \"message\": \"content is neither JPEG, PNG, WebP, TIFF, GIF, BMP, PNM nor QOI\",\n",
+            "  \"attempts\": 5,\n  \"bytes\": 5,\n",
             "  \"limits\": {\n    \"max_file_mb\": 200,\n    \"max_input_mpx\": 100,\n",
             "    \"max_output_mpx\": 800,\n    \"memory_mb\": 4000\n  },\n  \"version\": \"",
             env!("CARGO_PKG_VERSION"),

@@ -11,6 +11,8 @@ use crate::edge::store::Access;
 use crate::error::StartError;
 use crate::work::backoff::Backoff;
 use crate::work::file_name::FileName;
+use crate::work::format::Format;
+use crate::work::keeping::Keeping;
 use crate::work::mark::Fingerprint;
 use crate::work::precision::Wanted;
 use crate::work::told::Telling;
@@ -18,7 +20,7 @@ use contract::card::Precision;
 use contract::source::Source;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tiling::pool_bytes;
 
@@ -88,6 +90,10 @@ pub struct Wish {
     pub source: Option<Source>,
     /// Samples of an uncertainty map, or `None`: no map.
     pub uncertainty: Option<u16>,
+    /// What is kept of what pictures say of themselves.
+    pub keeping: Keeping,
+    /// What results are written as.
+    pub format: Format,
     /// Pictures of fewer or more megapixels are refused.
     pub megapixels: Megapixels,
     /// What results are called.
@@ -108,6 +114,8 @@ impl Wish {
             seed: None,
             source: None,
             uncertainty: None,
+            keeping: Keeping::default(),
+            format: Format::default(),
             megapixels: Megapixels::default(),
             file_name: FileName::default(),
             number: false,
@@ -288,6 +296,12 @@ impl Plan {
 }
 
 impl Line {
+    /// Where the result of a picture goes.
+    pub fn target(&self, relative: &Path) -> PathBuf {
+        let (output, format) = (&self.output, self.wanted.format);
+        self.file_name.target(output, relative, self.scale, &self.model_name, format)
+    }
+
     fn new(choice: &Choice, wish: &Wish, facts: &Facts) -> Result<Line, StartError> {
         let telling = Telling::new(&facts.card.sources, wish.source)
             .map_err(|problem| StartError::Model { name: facts.card.name.clone(), problem })?;
@@ -297,6 +311,8 @@ impl Line {
             seed: wish.seed,
             telling,
             uncertainty: wish.uncertainty,
+            keeping: wish.keeping,
+            format: wish.format,
             precision: choice.precision,
         };
         let done = wanted.to_text();

@@ -3,6 +3,7 @@
 //! bytes.
 
 use super::{Opened, Tile};
+use crate::edge::clock::since_ns;
 use crate::edge::codec::decode;
 use crate::edge::digest::sha256;
 use crate::edge::scan::{look, open as open_file, stamp_of};
@@ -17,7 +18,10 @@ use std::any::Any;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A file that changed less than this ago and ends early may still be coming.
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// Runs until jobs end or nobody takes tiles any more.
 pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Arc<Job>>, outbox: Sender<Tile>) -> End {
@@ -58,12 +62,21 @@ pub(super) fn words(panic: &(dyn Any + Send)) -> String {
 /// The picture without its alpha, and what its tiles will share.
 fn open(line: &Line, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opened>, Picture), JobError> {
     let sha256 = sha256(&bytes);
-    let decoded = decode(&bytes, &job.header)?;
+    let decoded = decode(&bytes, &job.header).map_err(|error| match error {
+        JobError::EndsEarly { what, .. } => {
+            JobError::EndsEarly { what, young: since_ns(job.errand.stamp.modified_ns) < YOUNG }
+        }
+        other => other,
+    })?;
     drop(bytes);
     if decoded.reduced {
         log::info!("reduced to 8 bits a sample: {}", job.errand.source.display());
     }
     let picture = decoded.picture;
+    let metadata = decoded.metadata.of_result(picture.size.times(line.scale), line.wanted.keeping);
+    for note in &metadata.notes {
+        log::info!("left out, {note}: {}", job.errand.source.display());
+    }
     let grid =
         line.tiling.grid(picture.size).ok_or_else(|| JobError::Inference("no tile has a core".into()))?;
     let seed = line.wanted.seed.or_else(|| seed_of(&sha256)).expect("a SHA-256 has eight bytes");
@@ -71,7 +84,7 @@ fn open(line: &Line, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opened>, Pic
     let grey = picture.channels < 3;
     let alpha = alpha_of(&picture);
     let (job, canvas) = (Arc::clone(job), Mutex::new(None));
-    Ok((Arc::new(Opened { job, grid, grey, alpha, sha256, seed, told, canvas }), picture))
+    Ok((Arc::new(Opened { job, grid, grey, alpha, metadata, sha256, seed, told, canvas }), picture))
 }
 
 /// What is gone is looked at once more: perhaps its whole folder is.

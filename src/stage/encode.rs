@@ -2,7 +2,7 @@
 
 use super::decode::words;
 use super::{Finished, Opened};
-use crate::edge::codec::encode;
+use crate::edge::codec::{Metadata, encode};
 use crate::edge::digest::Digesting;
 use crate::edge::record::mark_to_text;
 use crate::edge::store;
@@ -10,6 +10,7 @@ use crate::error::{End, JobError, SystemError};
 use crate::job::{Job, Made, Outcome};
 use crate::plan::Line;
 use crate::pulse::Pulse;
+use crate::work::format::Format;
 use crate::work::mark::Mark;
 use crate::work::naming::{map_of, text_of};
 use contract::card::Precision;
@@ -60,21 +61,22 @@ fn write(
     let mark = mark(line, &opened);
     let text = mark_to_text(&mark);
     let (job, target) = (&opened.job, &opened.job.errand.target);
-    let mut put = |path: &Path, picture: &Picture| -> io::Result<(u64, String)> {
+    let mut put = |path: &Path, picture: &Picture, metadata: &Metadata, format: Format| {
         let mut written = (0, String::new());
         store::commit(&line.output, path, line.access, |writer| {
             let mut digesting = Digesting::new(Unsettled { job, pulse, writer, trouble });
-            encode(picture, &text, &mut digesting)?;
+            encode(picture, &text, metadata, format, &mut digesting)?;
             written = digesting.finish();
             Ok(())
         })?;
-        Ok(written)
+        io::Result::Ok(written)
     };
     // The map first: where the result is, all is there.
     if let Some(map) = canvas.take_map() {
-        put(&map_of(target), &map)?;
+        put(&map_of(target), &map, &Metadata::default(), Format::Png)?;
     }
-    let (output_bytes, output_sha256) = put(target, &canvas.finish(opened.alpha.as_ref()))?;
+    let (output_bytes, output_sha256) =
+        put(target, &canvas.finish(opened.alpha.as_ref()), &opened.metadata, line.wanted.format)?;
     Ok(Made { mark, output_bytes, output_sha256 })
 }
 
@@ -124,6 +126,8 @@ fn mark(line: &Line, opened: &Opened) -> Mark {
         seed: opened.seed,
         told: opened.told,
         uncertainty: line.wanted.uncertainty,
+        keeping: line.wanted.keeping,
+        format: line.wanted.format,
         int8: line.precision == Precision::Int8,
         device: line.device.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -25,6 +25,7 @@ pub mod record;
 pub mod supervise;
 pub mod watch;
 
+use crate::edge::codec::Metadata;
 use crate::job::Job;
 use crate::work::canvas::{Canvas, Patch};
 use crate::work::told::Told;
@@ -43,6 +44,8 @@ pub struct Opened {
     pub grey: bool,
     /// Its alpha, one sample an input pixel.
     pub alpha: Option<Picture>,
+    /// What its result says of itself.
+    pub metadata: Metadata,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
     /// Seed of its noise.

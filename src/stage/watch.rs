@@ -8,7 +8,9 @@ use crate::edge::scan::{look, scan_beating, sighting, stamp_of};
 use crate::edge::store;
 use crate::error::{End, Fatal};
 use crate::job::Sighting;
+use crate::plan::Line;
 use crate::pulse::Pulse;
+use crate::stage::supervise;
 use crate::stop::Stop;
 use crate::work::ignore::Ignore;
 use crate::work::mark::Stamp;
@@ -55,6 +57,16 @@ pub struct Watching {
     pub order: Order,
     /// Pictures of a higher one are admitted first.
     pub priority: i64,
+    /// Whether a file in the folder tells how far its pictures are.
+    pub status_file: bool,
+}
+
+impl Watching {
+    /// The notice that its folder gets, if it gets one.
+    pub fn notice_for(&self, lines: &[Line]) -> Option<supervise::Notice> {
+        let output = lines[self.line].output.clone();
+        self.status_file.then(|| supervise::Notice { input: self.input.clone(), output })
+    }
 }
 
 /// How changes are noticed.

@@ -1,11 +1,12 @@
 //! What results are called: a template such as `{stem}_x{scale}`, and a number behind it where a name is
 //! taken. Paths only: asks no file system.
 
+use crate::work::format::Format;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A template for the name of a result, without its `.png`.
+/// A template for the name of a result, without its ending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileName(Vec<Part>);
 
@@ -63,8 +64,15 @@ impl FromStr for FileName {
 }
 
 impl FileName {
-    /// Where the result of `relative` goes below `output`: the same tree, a PNG.
-    pub fn target(&self, output: &Path, relative: &Path, scale: usize, model: &str) -> PathBuf {
+    /// Where the result of `relative` goes below `output`: the same tree, ending as its format does.
+    pub fn target(
+        &self,
+        output: &Path,
+        relative: &Path,
+        scale: usize,
+        model: &str,
+        format: Format,
+    ) -> PathBuf {
         let mut name = OsString::new();
         for part in &self.0 {
             match part {
@@ -75,7 +83,8 @@ impl FileName {
                 Part::Model => name.push(model),
             }
         }
-        name.push(".png");
+        name.push(".");
+        name.push(format.extension());
         output.join(relative.with_file_name(name))
     }
 }
@@ -101,7 +110,10 @@ mod tests {
     #[track_caller]
     fn target(template: &str, relative: &str) -> String {
         let name: FileName = template.parse().expect("a template");
-        name.target(Path::new("/out"), Path::new(relative), 4, "sr-x4").to_str().expect("text").to_owned()
+        name.target(Path::new("/out"), Path::new(relative), 4, "sr-x4", Format::Png)
+            .to_str()
+            .expect("text")
+            .to_owned()
     }
 
     #[test]

@@ -45,8 +45,10 @@ pub fn footprint(shape: &Shape) -> u64 {
     let alpha = if has_alpha { pixels * (1 + 4) } else { 0 };
     let enlarging = if has_alpha { 4 * pixels * scale + 4 * large + large * channels } else { 0 };
     let canvas = large * (colours + u128::from(shape.mapped));
-    let tiling = pixels * channels + alpha + canvas;
-    let encoding = alpha + canvas + enlarging;
+    // What the file says of itself is kept to the end, and written from a copy.
+    let beside = 2 * u128::from(shape.file_bytes);
+    let tiling = pixels * channels + alpha + canvas + beside;
+    let encoding = alpha + canvas + enlarging + beside;
     u64::try_from(decoding.max(tiling).max(encoding)).unwrap_or(u64::MAX).saturating_add(FIXED_BYTES)
 }
 

@@ -2,6 +2,8 @@
 //! redo or refuse. Knows neither PNG nor JSON.
 
 use crate::error::JobError;
+use crate::work::format::Format;
+use crate::work::keeping::Keeping;
 use crate::work::precision::Wanted;
 use crate::work::told::{Telling, Told};
 use contract::card::Precision;
@@ -44,6 +46,12 @@ pub struct Mark {
     /// Samples of the uncertainty map beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<u16>,
+    /// What was kept of what the picture says of itself.
+    #[serde(default, skip_serializing_if = "Keeping::is_usual")]
+    pub keeping: Keeping,
+    /// What it was written as.
+    #[serde(default, skip_serializing_if = "Format::is_usual")]
+    pub format: Format,
     /// Whether the model's int8 version did it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub int8: bool,
@@ -66,6 +74,10 @@ pub struct Fingerprint {
     pub telling: Telling,
     /// Samples of an uncertainty map.
     pub uncertainty: Option<u16>,
+    /// What is kept of what a picture says of itself.
+    pub keeping: Keeping,
+    /// What results are written as.
+    pub format: Format,
     /// In which precision.
     pub precision: Wanted,
 }
@@ -76,7 +88,9 @@ impl Fingerprint {
         let seed = self.seed.map_or_else(|| "content".to_owned(), |seed| seed.to_string());
         let (told, precision) = (self.telling.to_text(), self.precision.to_text());
         let map = self.uncertainty.map_or_else(String::new, |samples| format!(" uncertainty {samples}"));
-        format!("model {} strength {} seed {seed}{told}{map}{precision}", self.model_sha256, self.strength)
+        let (model, format) = (&self.model_sha256, self.format.to_text());
+        let kept = self.keeping.to_text();
+        format!("model {model} strength {} seed {seed}{told}{map}{kept}{format}{precision}", self.strength)
     }
 }
 
@@ -112,6 +126,8 @@ pub fn answer(standing: &Standing, source: &str, stamp: Stamp, wanted: &Fingerpr
                 && mark.strength == wanted.strength
                 && wanted.telling.agrees(mark.told)
                 && mark.uncertainty == wanted.uncertainty
+                && mark.keeping == wanted.keeping
+                && mark.format == wanted.format
                 && wanted.precision.accepts(if mark.int8 { Precision::Int8 } else { Precision::F32 })
                 && Some(mark.seed) == wanted.seed.or_else(|| seed_of(&mark.sha256));
             if same_file && same_options { Answer::AlreadyThere } else { Answer::Do }
@@ -146,6 +162,8 @@ mod tests {
             seed: 255,
             told: Some(Told { source: Source::Photo, asked: false }),
             uncertainty: None,
+            keeping: Keeping::All,
+            format: Format::Png,
             int8: true,
             device: "cpu".into(),
             version: "0.1.0".into(),
@@ -159,6 +177,8 @@ mod tests {
             seed: None,
             telling: Telling::ByFormat,
             uncertainty: None,
+            keeping: Keeping::All,
+            format: Format::Png,
             precision: Wanted::Auto,
         }
     }
@@ -185,6 +205,8 @@ mod tests {
         let telling = Telling::Always(Source::Photo);
         check("a/b.jpg", (10, -5), &Fingerprint { telling, ..wanted() }, false, Answer::Do);
         check("a/b.jpg", (10, -5), &Fingerprint { uncertainty: Some(4), ..wanted() }, false, Answer::Do);
+        let keeping = Keeping::Nothing;
+        check("a/b.jpg", (10, -5), &Fingerprint { keeping, ..wanted() }, false, Answer::Do);
         let precision = Wanted::F32;
         check("a/b.jpg", (10, -5), &Fingerprint { precision, ..wanted() }, false, Answer::Do);
         let precision = Wanted::Int8;

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 pub const FAILED: &str = "failed";
 
 /// Extensions that are looked at in folders; the content decides what a file really is.
-const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
+const EXTENSIONS: [&str; 21] = [
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "tif", "tiff", "gif", "bmp", "dib", "pnm", "pbm", "pgm",
+    "ppm", "pam", "qoi", "avif", "heic", "heif", "jxl",
+];
 /// Names that mean "still being written".
 const PARTIAL: [&str; 4] = ["part", "tmp", "crdownload", "filepart"];
 
@@ -94,10 +97,10 @@ mod tests {
 
     #[test]
     fn pictures_are_told_by_extension_and_partial_files_left_alone() {
-        for name in ["a.jpg", "b.JPEG", "d/c.Png", "two.dots.png"] {
+        for name in ["a.jpg", "b.JPEG", "d/c.Png", "two.dots.png", "a.gif", "b.TIF", "c.heic"] {
             assert!(is_picture(Path::new(name)), "{name}");
         }
-        for name in ["a.gif", "jpg", ".jpg", ".hidden.png", "a.jpg.part", "a.png.tmp", "x.CRDOWNLOAD"] {
+        for name in ["a.txt", "jpg", ".jpg", ".hidden.png", "a.jpg.part", "a.png.tmp", "x.CRDOWNLOAD"] {
             assert!(!is_picture(Path::new(name)), "{name}");
         }
         assert!(is_left_alone(Path::new("x/.git")) && is_left_alone(Path::new("a.Part")));

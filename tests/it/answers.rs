@@ -43,7 +43,9 @@ fn what_became_of_a_picture_is_told_beside_the_daemon_and_after_its_end() {
     }
     assert!(why(&world, &target).stdout.contains("  done  "), "a result has its picture's story");
     until("the failure's row", || why(&world, &bad).stdout.contains("  failed  "));
-    assert!(why(&world, &bad).stdout.contains("content is neither JPEG nor PNG"));
+    assert!(
+        why(&world, &bad).stdout.contains("content is neither JPEG, PNG, WebP, TIFF, GIF, BMP, PNM nor QOI")
+    );
     let status = ask(&world, &["status".as_ref()]).stdout;
     assert!(status.contains("1 done, 1 failed, 0 in work"), "{status}");
     assert!(status.contains(&format!("at work: pid {}", child.id())), "{status}");
@@ -79,7 +81,7 @@ fn why_a_picture_was_never_taken_in_is_told() {
         (world.put("late.png", png(&pattern(9, 8, 3))), "not seen yet: no onestep is at work on its folder"),
         (world.put("a.png.part", "x"), "its name says hidden or unfinished"),
         (world.put(".cache/b.png", "x"), "it lies in a folder that is hidden or unfinished"),
-        (world.put("notes.txt", "x"), "its name does not end in jpg, jpeg or png"),
+        (world.put("notes.txt", "x"), "its name does not end as a picture's does"),
         (world.input.join("link.png"), "it is a link"),
         (world.input.clone(), "a folder: ask for a picture in it"),
         (world.input.join("gone.png"), "cannot be looked at"),

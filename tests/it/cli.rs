@@ -110,7 +110,7 @@ fn bad_pictures_cost_exit_code_one_and_good_ones_are_done() {
     world.put("bad.jpg", "hello");
     let said = once(&world, &[]);
     assert_eq!(said.code(), 1, "{said:?}");
-    let sentence = "failed in admit: content is neither JPEG nor PNG: ";
+    let sentence = "failed in admit: content is neither JPEG, PNG, WebP, TIFF, GIF, BMP, PNM nor QOI: ";
     assert_eq!(said.stderr.matches(sentence).count(), 1, "{said:?}");
     assert_eq!(world.outputs(), ["failed/bad.jpg.reason.json", "good.png"]);
 }

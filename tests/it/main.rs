@@ -9,6 +9,7 @@ mod crash;
 mod ground;
 mod home;
 mod ledger;
+mod metadata;
 mod mirror;
 mod model;
 mod operating;

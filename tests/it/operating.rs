@@ -172,3 +172,17 @@ fn pictures_of_a_higher_priority_are_taken_in_first() {
     child.signal("TERM");
     assert_eq!(child.wait().code(), 0);
 }
+
+#[test]
+fn people_who_see_only_the_share_are_told_how_far_it_is() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    let text = fs::read_to_string(&config).expect("there");
+    fs::write(&config, text.replace("[models]", "status_file = true\n[models]")).expect("writable");
+    world.put("a.png", png(&pattern(9, 8, 3)));
+    world.put("sub/bad.png", "no picture");
+    let notice = || fs::read_to_string(world.input.join("_status.txt")).unwrap_or_default();
+    let said = run_until(&world, &config, || notice().contains("1 done, 0 in work, 1 failed"));
+    assert!(notice().contains("failed: sub/bad.png: not-a-picture: "), "{}", notice());
+    assert!(!said.contains("_status.txt"), "{said}");
+}

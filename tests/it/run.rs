@@ -306,3 +306,18 @@ fn a_flood_is_taken_in_whole() {
     assert!(said.stderr.contains(&format!("{FLOOD} done, ")), "{}", &said.stderr[said.stderr.len() - 300..]);
     assert_eq!(world.outputs().len(), FLOOD);
 }
+
+/// A writer that pauses, on a file system where only silence tells, is not a bad picture.
+#[test]
+fn a_picture_that_ends_early_is_waited_for_while_it_is_young() {
+    let world = World::new();
+    let bytes = png(&pattern(40, 30, 3));
+    let child = daemon(&world, &configure(&world, 100));
+    world.put("slow.png", &bytes[..bytes.len() / 2]);
+    until("a second try", || child.stderr().matches("failed in decode, trying again in ").count() == 1);
+    world.put("slow.png", &bytes);
+    comes_back(&world, "slow.png", &pattern(40, 30, 3));
+    child.signal("TERM");
+    let said = child.wait();
+    assert!(said.stderr.contains("1 done") && said.stderr.contains("0 failed"), "{said:?}");
+}

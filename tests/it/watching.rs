@@ -3,7 +3,7 @@
 
 use crate::run::{comes_back, configure};
 use crate::support::pictures::{pattern, png};
-use crate::support::process::{library, start, until, within_namespace};
+use crate::support::process::{library, pause, start, until, within_namespace};
 use crate::support::{World, within};
 use crossbeam_channel::{Receiver, bounded};
 use onestep::job::Sighting;
@@ -30,13 +30,24 @@ fn watching(world: &World, notice: Notice) -> Watching {
         ignore: Ignore::default(),
         order: Order::Arrival,
         priority: 0,
+        status_file: false,
     }
 }
 
 /// Watches while `body` runs; `trap` is called before each piece of work.
 fn watch(options: &Watching, trap: Option<onestep::pulse::Trap>, body: impl FnOnce(&Receiver<Sighting>)) {
+    watch_with_room(100, options, trap, body);
+}
+
+/// The same, with room for so many sightings between the watcher and whoever takes them.
+fn watch_with_room(
+    room: usize,
+    options: &Watching,
+    trap: Option<onestep::pulse::Trap>,
+    body: impl FnOnce(&Receiver<Sighting>),
+) {
     let (handle, stop) = stop_pair();
-    let (outbox, sightings) = bounded(100);
+    let (outbox, sightings) = bounded(room);
     let pulse = Pulse::new("watch-0", trap);
     within(DEADLINE, || {
         std::thread::scope(|scope| {
@@ -144,7 +155,9 @@ fn what_waits_is_told_in_the_order_that_was_asked_for() {
         world.put(name, vec![b'x'; bytes]);
     }
     let options = Watching { order: Order::Smallest, ..watching(&world, Notice::Events) };
-    watch(&options, None, |sightings| {
+    // Nobody takes the first before all of them are whole, ten times their quiet later.
+    watch_with_room(0, &options, None, |sightings| {
+        pause(Duration::from_secs(1));
         let names: Vec<PathBuf> =
             (0..3).map(|_| sightings.recv_timeout(DEADLINE).expect("the watcher lives").relative).collect();
         assert_eq!(names, ["b.png", "c.png", "a.png"].map(PathBuf::from));

@@ -1,7 +1,8 @@
 //! Bytes → upright 8-bit pixels. Allocates only after the size was compared with the header that limits were
 //! checked against. May panic inside decoders: whoever calls it catches that.
 
-use super::probe::{Header, Kind};
+use super::metadata::Metadata;
+use super::probe::{Header, Kind, damaged, ends_early, open};
 use crate::error::JobError;
 use crate::work::jpeg;
 use contract::geometry::Size;
@@ -9,16 +10,18 @@ use contract::pixels::Picture;
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageError, Limits};
+use image::{ColorType, DynamicImage, ImageDecoder, Limits};
 use std::io::Cursor;
 
 /// A picture as it is meant to be seen.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Decoded {
     /// Upright, 8 bits a sample.
     pub picture: Picture,
     /// Whether it had more than 8 bits a sample.
     pub reduced: bool,
+    /// What it says of itself.
+    pub metadata: Metadata,
 }
 
 /// What a decoder may use beside the pixels: tables, rows, an embedded profile.
@@ -27,15 +30,15 @@ const MARGIN_BYTES: u64 = 4 << 20;
 /// Decodes a whole file.
 ///
 /// # Errors
-/// [`JobError::Damaged`] where it does not decode to its end, [`JobError::Changed`] where it is not the file
-/// whose header was looked at.
+/// [`JobError::Damaged`] or [`JobError::EndsEarly`] where it does not decode to its end,
+/// [`JobError::Changed`] where it is not the file whose header was looked at.
 pub fn decode(bytes: &[u8], header: &Header) -> Result<Decoded, JobError> {
     let mut limits = Limits::no_limits();
     // 8 bytes a pixel is RGBA with 16 bits, the most there is.
     limits.max_alloc = Some(header.size.area() as u64 * 8 + MARGIN_BYTES);
     match header.kind {
         Kind::Jpeg if !jpeg::is_whole(bytes) => {
-            Err(JobError::Damaged("the file ends before the picture does".into()))
+            Err(ends_early("the file ends before the picture does".into()))
         }
         Kind::Jpeg => {
             let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
@@ -43,7 +46,14 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Decoded, JobError> {
             upright(decoder, header.size)
         }
         Kind::Png => {
-            upright(PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(damaged)?, header.size)
+            let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(damaged)?;
+            let decoded = upright(decoder, header.size)?;
+            Ok(Decoded { metadata: decoded.metadata.with_png(bytes), ..decoded })
+        }
+        other => {
+            let mut decoder = open(other, Cursor::new(bytes))?;
+            decoder.set_limits(limits).map_err(damaged)?;
+            upright(decoder, header.size)
         }
     }
 }
@@ -56,21 +66,18 @@ fn upright(mut decoder: impl ImageDecoder, expected: Size) -> Result<Decoded, Jo
     // Metadata that cannot be read never spoils a picture that can.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let colour = decoder.color_type();
+    let channels = usize::from(colour.channel_count());
+    let metadata = Metadata::of(&mut decoder, channels);
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     image.apply_orientation(orientation);
     let size = Size::new(image.width() as usize, image.height() as usize);
-    let channels = usize::from(colour.channel_count());
     let samples = match colour {
         ColorType::L8 | ColorType::L16 => image.into_luma8().into_raw(),
         ColorType::La8 | ColorType::La16 => image.into_luma_alpha8().into_raw(),
         ColorType::Rgb8 | ColorType::Rgb16 => image.into_rgb8().into_raw(),
         ColorType::Rgba8 | ColorType::Rgba16 => image.into_rgba8().into_raw(),
-        other => return Err(JobError::Damaged(format!("pixels of type {other:?} are not supported"))),
+        other => return Err(JobError::Unsupported(format!("pixels of type {other:?} are not read"))),
     };
     let reduced = colour.bytes_per_pixel() > colour.channel_count();
-    Ok(Decoded { picture: Picture { size, channels, samples }, reduced })
-}
-
-fn damaged(error: ImageError) -> JobError {
-    JobError::Damaged(error.to_string())
+    Ok(Decoded { picture: Picture { size, channels, samples }, reduced, metadata })
 }

@@ -1,16 +1,17 @@
-//! Reading the mark back out of a PNG without decoding it: chunks are walked by their lengths up to the first
-//! pixel. Gives text; what it says is for others to know.
+//! Reading the mark back out of a result without decoding it: of a PNG chunks are walked by their lengths up
+//! to the first pixel. Gives text; what it says is for others to know.
 
+use super::jpeg;
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// Keyword of the text chunk that carries the mark.
 pub const KEYWORD: &str = "onestep";
 
 /// A mark is some hundred bytes; longer chunks are not ours, whatever their keyword.
-const MAX_MARK_BYTES: u32 = 64 << 10;
+pub(super) const MAX_MARK_BYTES: u32 = 64 << 10;
 
-/// The mark's text; `None` where this is no PNG, or carries no mark before its pixels, or ends before its
-/// end.
+/// The mark's text; `None` where this is neither PNG nor JPEG, or carries no mark before its pixels, or ends
+/// before its end.
 ///
 /// # Errors
 /// What the reader says, except that a file that ends too soon is simply not ours.
@@ -22,8 +23,13 @@ pub fn read_mark(file: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
 }
 
 fn walk(file: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
-    let mut signature = [0; 8];
-    file.read_exact(&mut signature)?;
+    let mut start = [0; 2];
+    file.read_exact(&mut start)?;
+    if start == [0xFF, 0xD8] {
+        return jpeg::read_mark(file);
+    }
+    let mut signature = [start[0], start[1], 0, 0, 0, 0, 0, 0];
+    file.read_exact(&mut signature[2..])?;
     if signature != *b"\x89PNG\r\n\x1a\n" {
         return Ok(None);
     }
@@ -61,6 +67,7 @@ fn text_of(body: &[u8]) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::edge::codec::encode;
+    use crate::work::format::Format;
     use contract::geometry::Size;
     use contract::pixels::Picture;
     use std::io::Cursor;
@@ -68,7 +75,8 @@ mod tests {
     #[test]
     fn a_mark_survives_the_round_trip_and_half_a_file_has_none_or_the_whole() {
         let mut file = Vec::new();
-        encode(&Picture::new(Size::new(3, 2), 2), "{\"source\":\"grün.jpg\"}", &mut file).expect("memory");
+        let (picture, metadata) = (Picture::new(Size::new(3, 2), 2), crate::edge::codec::Metadata::default());
+        encode(&picture, "{\"source\":\"grün.jpg\"}", &metadata, Format::Png, &mut file).expect("memory");
         let read = |bytes: &[u8]| read_mark(&mut Cursor::new(bytes)).expect("memory");
         assert_eq!(read(&file).as_deref(), Some("{\"source\":\"grün.jpg\"}"));
         assert!((0..60).all(|length| read(&file[..length]).is_none()));

@@ -4,7 +4,14 @@
 use crate::error::JobError;
 use crate::work::jpeg;
 use contract::geometry::Size;
-use std::io::{Read, Seek};
+use image::codecs::bmp::BmpDecoder;
+use image::codecs::gif::GifDecoder;
+use image::codecs::pnm::PnmDecoder;
+use image::codecs::qoi::QoiDecoder;
+use image::codecs::tiff::TiffDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::{ImageDecoder, ImageError, ImageFormat, ImageResult};
+use std::io::{BufRead, ErrorKind, Read, Seek, SeekFrom};
 
 /// The formats we take in, told by content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,12 +20,24 @@ pub enum Kind {
     Jpeg,
     /// 1 to 16 bits.
     Png,
+    /// Lossy or lossless; of a moving one the first picture.
+    WebP,
+    /// Its first page.
+    Tiff,
+    /// Its first picture.
+    Gif,
+    /// With or without alpha.
+    Bmp,
+    /// PBM, PGM, PPM, PAM.
+    Pnm,
+    /// With or without alpha.
+    Qoi,
 }
 
 impl Kind {
     /// Whether saving in it loses something.
     pub fn is_lossy(self) -> bool {
-        self == Kind::Jpeg
+        matches!(self, Kind::Jpeg | Kind::WebP)
     }
 }
 
@@ -46,17 +65,83 @@ const MAX_SEGMENTS: usize = 4096;
 ///
 /// # Errors
 /// [`JobError::NotAPicture`], [`JobError::Damaged`] or [`JobError::Unreadable`].
-pub fn probe(file: &mut (impl Read + Seek)) -> Result<Header, JobError> {
-    let mut start = [0; 8];
+pub fn probe(file: &mut (impl BufRead + Seek)) -> Result<Header, JobError> {
+    let mut start = [0; 16];
     let length = fill(file, &mut start)?;
     if start[..length.min(3)] == [0xFF, 0xD8, 0xFF] {
-        file.seek(std::io::SeekFrom::Start(2)).map_err(unreadable)?;
+        file.seek(SeekFrom::Start(2)).map_err(unreadable)?;
         return checked(jpeg_header(file)?);
     }
-    if start[..length] == PNG_SIGNATURE {
+    if start[..length.min(8)] == PNG_SIGNATURE {
+        file.seek(SeekFrom::Start(8)).map_err(unreadable)?;
         return checked(png_header(file)?);
     }
-    Err(JobError::NotAPicture)
+    let kind = match image::guess_format(&start[..length]) {
+        Ok(ImageFormat::WebP) => Kind::WebP,
+        Ok(ImageFormat::Tiff) => Kind::Tiff,
+        Ok(ImageFormat::Gif) => Kind::Gif,
+        Ok(ImageFormat::Bmp) => Kind::Bmp,
+        Ok(ImageFormat::Pnm) => Kind::Pnm,
+        Ok(ImageFormat::Qoi) => Kind::Qoi,
+        Ok(ImageFormat::Avif) => return Err(JobError::Unsupported("AVIF is not read".into())),
+        _ if start[4..8] == *b"ftyp" => {
+            return Err(JobError::Unsupported("HEIC and its relatives are not read".into()));
+        }
+        _ if start[..length.min(2)] == [0xFF, 0x0A] || start[4..8] == *b"JXL " => {
+            return Err(JobError::Unsupported("JPEG XL is not read".into()));
+        }
+        _ => return Err(JobError::NotAPicture),
+    };
+    file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+    checked(other_header(kind, file)?)
+}
+
+/// The header as the format's own decoder reads it, which allocates nothing for pixels yet.
+fn other_header(kind: Kind, file: &mut (impl BufRead + Seek)) -> Result<Header, JobError> {
+    // What the decoder keeps beside the pixels: planes before they become RGB, a screen, whole strips.
+    let (decoder, decoder_bytes) = (open(kind, file)?, if kind == Kind::Tiff { 8 } else { 5 });
+    let (width, height) = decoder.dimensions();
+    let colour = decoder.color_type();
+    let channels = usize::from(colour.channel_count());
+    let sample_bytes = usize::from(colour.bytes_per_pixel()) / channels.max(1);
+    Ok(Header {
+        kind,
+        size: Size::new(width as usize, height as usize),
+        channels,
+        sample_bytes,
+        decoder_bytes,
+    })
+}
+
+/// Opens the decoder of any format but JPEG and PNG.
+pub(super) fn open<'a>(
+    kind: Kind,
+    file: impl BufRead + Seek + 'a,
+) -> Result<Box<dyn ImageDecoder + 'a>, JobError> {
+    let decoder: ImageResult<Box<dyn ImageDecoder + 'a>> = match kind {
+        Kind::WebP => WebPDecoder::new(file).map(|decoder| Box::new(decoder) as _),
+        Kind::Tiff => TiffDecoder::new(file).map(|decoder| Box::new(decoder) as _),
+        Kind::Gif => GifDecoder::new(file).map(|decoder| Box::new(decoder) as _),
+        Kind::Bmp => BmpDecoder::new(file).map(|decoder| Box::new(decoder) as _),
+        Kind::Pnm => PnmDecoder::new(file).map(|decoder| Box::new(decoder) as _),
+        Kind::Qoi => QoiDecoder::new(file).map(|decoder| Box::new(decoder) as _),
+        Kind::Jpeg | Kind::Png => return Err(JobError::Unsupported("has a reader of its own".into())),
+    };
+    decoder.map_err(damaged)
+}
+
+/// An error of a decoder in our words.
+pub(super) fn damaged(error: ImageError) -> JobError {
+    match &error {
+        ImageError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => ends_early(error.to_string()),
+        ImageError::Unsupported(_) => JobError::Unsupported(error.to_string()),
+        _ => JobError::Damaged(error.to_string()),
+    }
+}
+
+/// How young the file is, the stage knows.
+pub(super) fn ends_early(what: String) -> JobError {
+    JobError::EndsEarly { what, young: false }
 }
 
 fn png_header(file: &mut (impl Read + Seek)) -> Result<Header, JobError> {
@@ -202,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_is_no_picture_or_ends_too_soon_is_told_apart() {
-        for bytes in [&b""[..], b"\xFF", b"\x89PNG", b"hello, world", b"GIF89a\x01\0\x01\0"] {
+        for bytes in [&b""[..], b"\xFF", b"\x89PNG", b"hello, world", b"GIF80a\x01\0\x01\0"] {
             assert_eq!(told(bytes), Err(JobError::NotAPicture), "{bytes:?}");
         }
         for bytes in [

@@ -1,12 +1,19 @@
-//! Whether a result of ours can be read to its end: row by row, so that the largest takes no memory.
+//! Whether a result of ours can be read to its end: a PNG row by row, so that the largest takes no memory.
 
+use super::jpeg;
 use std::io::{self, BufRead, Seek};
 
-/// Reads a PNG to its end, checksums included.
+/// Reads a PNG to its end, checksums included, or a JPEG to its last marker.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn read_whole(file: impl BufRead + Seek) -> io::Result<()> {
+pub fn read_whole(mut file: impl BufRead + Seek) -> io::Result<()> {
+    let mut start = [0; 2];
+    file.read_exact(&mut start)?;
+    if start == [0xFF, 0xD8] {
+        return jpeg::read_whole(file);
+    }
+    file.rewind()?;
     let mut reader = png::Decoder::new(file).read_info().map_err(io::Error::other)?;
     let (mut rows, wanted) = (0, reader.info().height);
     while reader.next_row().map_err(io::Error::other)?.is_some() {
@@ -19,7 +26,8 @@ pub fn read_whole(file: impl BufRead + Seek) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::codec::encode;
+    use crate::edge::codec::{Metadata, encode};
+    use crate::work::format::Format;
     use contract::geometry::Size;
     use contract::pixels::Picture;
     use std::io::Cursor;
@@ -29,7 +37,14 @@ mod tests {
         let size = Size::new(90, 70);
         let samples = (0..size.area() * 3).map(|n| (n * 31 % 251) as u8).collect();
         let mut bytes = Vec::new();
-        encode(&Picture { size, channels: 3, samples }, "mark", &mut bytes).expect("a picture");
+        encode(
+            &Picture { size, channels: 3, samples },
+            "mark",
+            &Metadata::default(),
+            Format::Png,
+            &mut bytes,
+        )
+        .expect("a picture");
         read_whole(Cursor::new(&bytes)).expect("whole");
         for cut in [0, 20, bytes.len() / 2, bytes.len() - 1] {
             assert!(read_whole(Cursor::new(&bytes[..cut])).is_err(), "{cut} bytes");

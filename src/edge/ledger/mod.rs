@@ -16,6 +16,7 @@ use crate::error::{Fatal, SystemError};
 use crate::work::death::{Death, Present};
 use crate::work::known::{Known, State};
 use crate::work::mark::Stamp;
+use crate::work::notice::Progress;
 use file::{FILE, TABLES, VERSION, connect, connect_and_check, is_damage, put_aside};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};
@@ -215,6 +216,33 @@ impl Ledger {
     pub fn count(&self, state: State) -> Said<usize> {
         let query = "SELECT count(*) FROM picture WHERE state = ?1";
         Ok(self.connection.query_row(query, [word(state)], |row| row.get::<_, i64>(0))? as usize)
+    }
+
+    /// How far the pictures of one input folder are, with so many of the latest failures.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn progress(&self, root: &str, failures: u32) -> Said<Progress> {
+        let mut counts = self
+            .connection
+            .prepare_cached("SELECT state, count(*) FROM picture WHERE root = ?1 GROUP BY state")?;
+        let mut progress = Progress::default();
+        let mut rows = counts.query([root])?;
+        while let Some(row) = rows.next()? {
+            let count = row.get::<_, i64>(1)? as u64;
+            match row.get::<_, String>(0)?.as_str() {
+                "done" => progress.done = count,
+                "failed" => progress.failed = count,
+                _ => progress.started = count,
+            }
+        }
+        let mut latest = self.connection.prepare_cached(
+            "SELECT relative, reason FROM picture WHERE root = ?1 AND state = 'failed'
+             ORDER BY at_ms DESC LIMIT ?2",
+        )?;
+        let rows = latest.query_map(params![root, failures], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        progress.failures = rows.collect::<Result<_, _>>()?;
+        Ok(progress)
     }
 
     /// Whether anything can be written at all.

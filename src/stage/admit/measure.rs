@@ -60,6 +60,11 @@ fn within(header: &Header, limits: &Limits, line: &Line) -> Result<(), JobError>
     if !(least..=most).contains(&(pixels as f64 / 1e6)) {
         return Err(JobError::NotForThisPipeline { size, least, most });
     }
+    let (large, most) = (size.times(scale), line.wanted.format.most_side());
+    if large.width.max(large.height) > most {
+        let format = line.wanted.format;
+        return Err(JobError::Unsupported(format!("a result of {large} pixels: {format} ends at {most}")));
+    }
     if over(pixels * (scale * scale) as u128, limits.max_output_mpx) {
         return Err(JobError::OutputTooLarge { size: size.times(scale), limit_mpx: limits.max_output_mpx });
     }

@@ -278,7 +278,7 @@ fn errand(line: &Line, sighting: &Sighting) -> Errand {
         root: Arc::clone(&sighting.root),
         source: sighting.source.clone(),
         relative: sighting.relative.clone(),
-        target: line.file_name.target(&line.output, &sighting.relative, line.scale, &line.model_name),
+        target: line.target(&sighting.relative),
         stamp: Stamp::default(),
         named: sighting.named,
         attempt: sighting.attempt,

@@ -27,7 +27,14 @@ pub fn nearest(picture: &Picture, scale: usize) -> Picture {
 
 pub fn png(picture: &Picture) -> Vec<u8> {
     let mut bytes = Vec::new();
-    onestep::edge::codec::encode(picture, "{}", &mut bytes).expect("memory");
+    onestep::edge::codec::encode(
+        picture,
+        "{}",
+        &onestep::edge::codec::Metadata::default(),
+        onestep::work::format::Format::Png,
+        &mut bytes,
+    )
+    .expect("memory");
     bytes
 }
 

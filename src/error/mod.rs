@@ -7,8 +7,11 @@
 //!
 //! Errors carry values; the sentence is made here. Paths are added once, by whoever logs. Knows no logging.
 
+mod system;
+
+pub use system::SystemError;
+
 use contract::geometry::Size;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// How the process ends.
@@ -27,51 +30,6 @@ pub enum Exit {
     DeviceLost = 75,
     /// The device that was asked for by name is not usable (EX_CONFIG: a supervisor should not restart us).
     DeviceAbsent = 78,
-}
-
-/// What the operating system said, and whether it may say something else a little later.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
-pub struct SystemError {
-    /// Its words.
-    pub text: String,
-    /// Whether trying again may help.
-    pub transient: bool,
-}
-
-impl From<io::Error> for SystemError {
-    fn from(error: io::Error) -> SystemError {
-        SystemError { transient: is_transient(&error), text: error.to_string() }
-    }
-}
-
-/// Busy, full, out of memory, or a device or share that does not answer: another time it may.
-fn is_transient(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ExecutableFileBusy, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable, NotConnected,
-        OutOfMemory, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StaleNetworkFileHandle, StorageFull,
-        TimedOut, WouldBlock,
-    };
-    // Those without a kind of their own, mostly of a device or a server that went away: EIO, ENXIO, ENODEV,
-    // ENFILE, EMFILE, ECONNABORTED, ECONNRESET, ESHUTDOWN, EHOSTDOWN, EREMOTEIO, ENOMEDIUM.
-    const NUMBERS: [i32; 11] = [5, 6, 19, 23, 24, 103, 104, 108, 112, 121, 123];
-    matches!(
-        error.kind(),
-        ExecutableFileBusy
-            | HostUnreachable
-            | Interrupted
-            | NetworkDown
-            | NetworkUnreachable
-            | NotConnected
-            | OutOfMemory
-            | QuotaExceeded
-            | ReadOnlyFilesystem
-            | ResourceBusy
-            | StaleNetworkFileHandle
-            | StorageFull
-            | TimedOut
-            | WouldBlock
-    ) || error.raw_os_error().is_some_and(|number| NUMBERS.contains(&number))
 }
 
 /// Why one picture failed. `Clone`, since a batch that fails fails all its pictures.
@@ -135,12 +93,23 @@ pub enum JobError {
         /// Output pixels per input pixel along a side.
         scale: usize,
     },
-    /// Its content is neither JPEG nor PNG, whatever its name says.
-    #[error("content is neither JPEG nor PNG")]
+    /// Its content is of no format that is read, whatever its name says.
+    #[error("content is neither JPEG, PNG, WebP, TIFF, GIF, BMP, PNM nor QOI")]
     NotAPicture,
+    /// A format, or a kind of pixels, that is known and not read.
+    #[error("cannot be read: {0}")]
+    Unsupported(String),
     /// Begins like a picture, does not decode to its end.
     #[error("cannot be decoded: {0}")]
     Damaged(String),
+    /// Ends before the picture does. While it is `young`, more may come.
+    #[error("cannot be decoded: {what}")]
+    EndsEarly {
+        /// The decoder's words.
+        what: String,
+        /// Whether it changed a moment ago.
+        young: bool,
+    },
     /// Size, time or header changed between looking and reading.
     #[error("changed while it was being read")]
     Changed,
@@ -187,7 +156,8 @@ impl JobError {
             | JobError::NeedsMemory { .. } => "too-large",
             JobError::NotForThisPipeline { .. } => "not-taken",
             JobError::NotAPicture => "not-a-picture",
-            JobError::Empty | JobError::Damaged(_) => "damaged",
+            JobError::Unsupported(_) => "unsupported",
+            JobError::Empty | JobError::Damaged(_) | JobError::EndsEarly { .. } => "damaged",
             JobError::Changed => "changed",
             JobError::NameTaken { .. } | JobError::ForeignTarget | JobError::OverItself => "name-taken",
             JobError::NonFinite => "not-finite",
@@ -210,7 +180,9 @@ impl JobError {
             | JobError::NeedsMemory { .. }
             | JobError::NotForThisPipeline { .. }
             | JobError::NotAPicture
+            | JobError::Unsupported(_)
             | JobError::Damaged(_)
+            | JobError::EndsEarly { .. }
             | JobError::NonFinite
             | JobError::Panicked(_)
             | JobError::Quarantined { .. } => true,
@@ -229,6 +201,7 @@ impl JobError {
         match self {
             JobError::Unreadable(error) | JobError::Write(error) => error.transient,
             JobError::Gone | JobError::Changed | JobError::Inference(_) => true,
+            JobError::EndsEarly { young, .. } => *young,
             _ => false,
         }
     }
@@ -388,20 +361,5 @@ impl CommandError {
             CommandError::Fatal(Fatal::Device(_)) => Exit::DeviceLost,
             CommandError::Fatal(_) => Exit::Fatal,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_pass_by_itself_is_transient() {
-        let said = |number| SystemError::from(io::Error::from_raw_os_error(number)).transient;
-        // EIO, ENOMEM, EBUSY, ENODEV, ENFILE, EMFILE, ENOSPC, EROFS, EHOSTDOWN, ESTALE, EDQUOT
-        assert!([5, 12, 16, 19, 23, 24, 28, 30, 112, 116, 122].into_iter().all(said));
-        // EPERM, ENOENT, EACCES, ENOTDIR, EISDIR, EINVAL, ENAMETOOLONG
-        assert!(![1, 2, 13, 20, 21, 22, 36].into_iter().any(said));
-        assert!(JobError::Changed.is_transient() && !JobError::Empty.is_transient());
     }
 }

@@ -1,0 +1,42 @@
+//! What people are told who see nothing but the input folder: the text of `_status.txt`. No clock: who looks
+//! sees the file's own time.
+
+/// Name of the file, in the input folder.
+pub const NOTICE: &str = "_status.txt";
+
+/// How far the pictures of one input folder are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// In work.
+    pub started: u64,
+    /// Done.
+    pub done: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// The latest failures, newest first: place and reason.
+    pub failures: Vec<(String, String)>,
+}
+
+/// The text.
+pub fn notice(progress: &Progress, output: &str) -> String {
+    let Progress { started, done, failed, failures } = progress;
+    let mut text = format!("onestep enlarges the pictures that lie here, into {output}\n\n");
+    text.push_str(&format!("{done} done, {started} in work, {failed} failed\n"));
+    for (place, reason) in failures {
+        text.push_str(&format!("failed: {place}: {reason}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_reasons_are_told() {
+        let failures = vec![("sub/a.jpg".to_owned(), "damaged: cannot be decoded".to_owned())];
+        let text = notice(&Progress { started: 1, done: 2, failed: 1, failures }, "/out");
+        assert!(text.contains("2 done, 1 in work, 1 failed\n"), "{text}");
+        assert!(text.ends_with("failed: sub/a.jpg: damaged: cannot be decoded\n"), "{text}");
+    }
+}

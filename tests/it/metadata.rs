@@ -64,8 +64,12 @@ fn exif(orientation: u16) -> Vec<u8> {
 fn jpeg_with(picture: &Picture, icc: Option<Vec<u8>>, exif: Option<Vec<u8>>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
-    icc.map(|icc| encoder.set_icc_profile(icc).expect("JPEG has room for it"));
-    exif.map(|exif| encoder.set_exif_metadata(exif).expect("JPEG has room for it"));
+    if let Some(icc) = icc {
+        encoder.set_icc_profile(icc).expect("JPEG has room for it");
+    }
+    if let Some(exif) = exif {
+        encoder.set_exif_metadata(exif).expect("JPEG has room for it");
+    }
     let colour = if picture.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
     let (width, height) = (picture.size.width as u32, picture.size.height as u32);
     encoder.write_image(&picture.samples, width, height, colour).expect("memory");
@@ -99,18 +103,25 @@ fn every_format_that_is_read_comes_back_pixel_for_pixel() {
 }
 
 #[test]
-fn of_a_moving_picture_the_first_is_taken_and_alpha_comes_along() {
+fn of_a_moving_picture_the_first_is_taken_and_alpha_comes_where_there_is_some() {
     let world = World::new();
-    let frame =
-        |value: u8| image::Frame::new(image::RgbaImage::from_pixel(8, 6, image::Rgba([value, 0, 0, 255])));
-    let mut bytes = Vec::new();
-    image::codecs::gif::GifEncoder::new(&mut bytes).encode_frames([frame(255), frame(0)]).expect("memory");
-    world.put("a.gif", bytes);
+    let frame = |red: u8, alpha: u8| {
+        image::Frame::new(image::RgbaImage::from_pixel(8, 6, image::Rgba([red, 0, 0, alpha])))
+    };
+    for (name, frames) in
+        [("opaque.gif", [frame(255, 255), frame(0, 255)]), ("clear.gif", [frame(0, 0), frame(9, 255)])]
+    {
+        let mut bytes = Vec::new();
+        image::codecs::gif::GifEncoder::new(&mut bytes).encode_frames(frames).expect("memory");
+        world.put(name, bytes);
+    }
     let said = once(&world, &[]);
     assert_eq!(said.code(), 0, "{said:?}");
-    let result = open(&world.output.join("a.png"));
-    assert_eq!((result.size.width, result.channels), (16, 4));
-    assert!(result.samples.chunks_exact(4).all(|pixel| pixel == [255, 0, 0, 255]), "the first frame");
+    let opaque = open(&world.output.join("opaque.png"));
+    assert_eq!((opaque.size.width, opaque.channels), (16, 3));
+    assert!(opaque.samples.chunks_exact(3).all(|pixel| pixel == [255, 0, 0]), "the first frame");
+    let clear = open(&world.output.join("clear.png"));
+    assert!(clear.channels == 4 && clear.samples.chunks_exact(4).all(|pixel| pixel[3] == 0));
 }
 
 #[test]

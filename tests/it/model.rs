@@ -78,22 +78,27 @@ fn tiled_and_untiled_agree_in_int8() {
     agree(Wanted::Int8);
 }
 
-/// The shipped model, whole and in tiles, in this precision.
+/// The shipped models, whole and in tiles, in this precision.
 fn agree(precision: Wanted) {
     let here = repository();
     let library = library::find(None, None, here, here).expect("scripts/fetch-runtime was run");
-    let file = model_file::find("sr-x4", None, here, here).expect("models/sr-x4.onnx is there");
-    let models = vec![Asked { file, strength: Some(1.0), samples: true }];
+    let models = ["sr-x4", "sr-x2"].map(|name| {
+        let file = model_file::find(name, None, here, here).expect("it ships");
+        Asked { file, strength: Some(1.0), samples: true }
+    });
+    let models = models.to_vec();
     let request = Request { models, device: Device::Cpu, precision, threads: 1 };
     let mut opened = open(&library, &request).expect("the shipped model opens");
-    assert_eq!(opened.facts[0].card.role, Role::Sample);
+    assert!(opened.facts.iter().all(|facts| facts.card.role == Role::Sample));
     for name in ["city.jpg", "grass.jpg"] {
         let rgb = image::open(here.join("samples").join(name)).expect("a sample").into_rgb8();
         // A part of it: as many seams for half the time.
         let rgb = image::imageops::crop_imm(&rgb, 30, 40, 170, 150).to_image();
         let picture = Picture { size: Size::new(170, 150), channels: 3, samples: rgb.into_raw() };
         for strength in [0.0, 1.0] {
-            check(opened.workers[0][0].as_mut(), &picture, strength);
+            for model in &mut opened.workers[0] {
+                check(model.as_mut(), &picture, strength);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::support::pictures::{nearest, open, pattern, png};
 use crate::support::process::{Said, onestep, said, until};
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// A command with the world's configuration.
@@ -185,4 +186,40 @@ fn people_who_see_only_the_share_are_told_how_far_it_is() {
     let said = run_until(&world, &config, || notice().contains("1 done, 0 in work, 1 failed"));
     assert!(notice().contains("failed: sub/bad.png: not-a-picture: "), "{}", notice());
     assert!(!said.contains("_status.txt"), "{said}");
+}
+
+/// Newlines, quotes, backslashes and bytes that are no text, all the way: seen by events, done, told,
+/// verified.
+#[test]
+fn names_that_are_no_text_are_names_all_the_same() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    let child = daemon(&world, &config);
+    until("watching", || child.stderr().contains("watching: "));
+    let names: [&[u8]; 5] = [
+        b"new\nline.png",
+        b"quo\"te's.png",
+        b"back\\slash.png",
+        b"\xff\xfe.png",
+        "gr\u{fc}n \u{1f600}.png".as_bytes(),
+    ];
+    let place = |folder: &Path, name: &[u8]| folder.join(OsStr::from_bytes(name));
+    for (n, name) in names.iter().enumerate() {
+        fs::write(place(&world.input, name), png(&pattern(9 + n, 8, 3))).expect("writable");
+    }
+    for (n, name) in names.iter().enumerate() {
+        let result = place(&world.output, name);
+        until("a result", || result.exists());
+        assert_eq!(open(&result), nearest(&pattern(9 + n, 8, 3), 2));
+    }
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+    let well = ask(&world, &["verify"], &config);
+    assert!(well.stdout.starts_with("5 as they were made, 0 gone, 0 changed: "), "{well:?}");
+    for name in names {
+        let picture = place(&world.input, name);
+        let words = ["why".as_ref(), picture.as_os_str(), "--config".as_ref(), config.as_os_str()];
+        let told = said(&mut onestep(world.root.path(), &words));
+        assert!(told.code() == 0 && told.stdout.contains("  done  "), "{told:?}");
+    }
 }

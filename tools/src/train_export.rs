@@ -24,6 +24,8 @@ use std::sync::atomic::AtomicBool;
 
 /// Crops of the held-out list that measure samples, and samples of each.
 const JUDGED: (usize, usize) = (24, 8);
+/// Crops on which halos are measured, at most.
+const HALO_CROPS: usize = 8;
 /// White pixels between the pictures of the strip.
 const STRIP_GAP: usize = 4;
 /// Strengths shown in the strip, between bicubic and the truth.
@@ -188,7 +190,10 @@ fn publish(
     };
     std::fs::create_dir_all(&choices.out).map_err(failed(&choices.out))?;
     let samples = if session.recipe.mean_only() { None } else { Some(judge(session, judged, facts)) };
-    let pictures: Vec<Picture> = judged.iter().take(3).map(|pair| pair.large.clone()).collect();
+    // Spread over all of them, since neighbours are crops of one photograph: far pixels reach further in
+    // some.
+    let apart = judged.len().div_ceil(HALO_CROPS).max(1);
+    let pictures: Vec<Picture> = judged.iter().step_by(apart).map(|pair| pair.large.clone()).collect();
     let mut options = ExportOptions {
         default_strength: choices.default_strength,
         licence: choices.licence.clone(),

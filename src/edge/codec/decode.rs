@@ -53,7 +53,11 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Decoded, JobError> {
         other => {
             let mut decoder = open(other, Cursor::new(bytes))?;
             decoder.set_limits(limits).map_err(damaged)?;
-            upright(decoder, header.size)
+            let decoded = upright(decoder, header.size)?;
+            // A GIF is told as if it had alpha, and seldom has.
+            let picture =
+                if other == Kind::Gif { without_idle_alpha(decoded.picture) } else { decoded.picture };
+            Ok(Decoded { picture, ..decoded })
         }
     }
 }
@@ -80,4 +84,13 @@ fn upright(mut decoder: impl ImageDecoder, expected: Size) -> Result<Decoded, Jo
     };
     let reduced = colour.bytes_per_pixel() > colour.channel_count();
     Ok(Decoded { picture: Picture { size, channels, samples }, reduced, metadata })
+}
+
+/// Without its alpha where every pixel is opaque.
+fn without_idle_alpha(picture: Picture) -> Picture {
+    if picture.channels != 4 || picture.samples.chunks_exact(4).any(|pixel| pixel[3] != 255) {
+        return picture;
+    }
+    let samples = picture.samples.chunks_exact(4).flat_map(|pixel| &pixel[..3]).copied().collect();
+    Picture { size: picture.size, channels: 3, samples }
 }

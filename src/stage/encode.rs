@@ -94,22 +94,32 @@ struct Unsettled<'a> {
     trouble: &'a mut Option<SystemError>,
 }
 
-impl Write for Unsettled<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.job.is_settled() {
-            return Err(io::Error::other("given up"));
-        }
-        self.pulse.beat();
-        self.writer.write(bytes).map_err(|error| {
+impl Unsettled<'_> {
+    /// Keeps what the system said, before an encoder puts it into words of its own.
+    fn keep<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
             let said = SystemError::from(error);
             let again = io::Error::other(said.text.clone());
             *self.trouble = Some(said);
             again
         })
     }
+}
 
+impl Write for Unsettled<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.job.is_settled() {
+            return Err(io::Error::other("given up"));
+        }
+        self.pulse.beat();
+        let written = self.writer.write(bytes);
+        self.keep(written)
+    }
+
+    /// Encoders flush too, and a disk may be full only then.
     fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+        let flushed = self.writer.flush();
+        self.keep(flushed)
     }
 }
 

@@ -257,6 +257,8 @@ impl Eyes<'_> {
         self.place = Some(now);
         if let Err(reason) = self.open() {
             log::warn!("cannot watch the input folder yet: {reason}: {}", self.options.input.display());
+            // Then it is tried again at the next look, not only at the next scan.
+            self.place = None;
         }
     }
 

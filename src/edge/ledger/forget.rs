@@ -4,7 +4,7 @@
 use super::file::connect_and_check;
 use super::read::{COLUMNS, picture_of};
 use super::{PictureRow, Said, file::FILE};
-use rusqlite::params;
+use rusqlite::{ToSql, params};
 use std::path::Path;
 
 /// Which failures.
@@ -21,19 +21,9 @@ pub struct Which {
 /// # Errors
 /// What the database says; then nothing is forgotten.
 pub fn forget_failures(folder: &Path, which: &Which) -> Said<Vec<PictureRow>> {
-    let mut connection = connect_and_check(&folder.join(FILE))?;
     let chosen = "WHERE state = 'failed' AND at_ms >= ?1 AND (?2 IS NULL OR instr(reason, ?2) > 0)";
     let values = params![which.since_ms, which.reason];
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let rows = {
-        let select = format!("SELECT {COLUMNS} FROM picture {chosen} ORDER BY root, relative");
-        let mut query = transaction.prepare(&select)?;
-        let rows = query.query_map(values, picture_of)?;
-        rows.collect::<Result<Vec<_>, _>>()?
-    };
-    transaction.execute(&format!("DELETE FROM picture {chosen}"), values)?;
-    transaction.commit()?;
-    Ok(rows)
+    change(folder, "DELETE FROM picture", chosen, values)
 }
 
 /// Which results.
@@ -53,10 +43,15 @@ pub struct Made {
 /// # Errors
 /// What the database says; then nothing is forgotten.
 pub fn forget_options(folder: &Path, which: &Made) -> Said<Vec<PictureRow>> {
-    let mut connection = connect_and_check(&folder.join(FILE))?;
     let chosen = "WHERE state = 'done' AND fingerprint <> '' AND at_ms >= ?1
          AND (?2 IS NULL OR instr(fingerprint, ?2) > 0) AND (?3 IS NULL OR instr(fingerprint, ?3) = 0)";
     let values = params![which.since_ms, which.only, which.except];
+    change(folder, "UPDATE picture SET fingerprint = ''", chosen, values)
+}
+
+/// Does to the chosen rows what `verb` says, and gives them as they were; all or none.
+fn change(folder: &Path, verb: &str, chosen: &str, values: &[&dyn ToSql]) -> Said<Vec<PictureRow>> {
+    let mut connection = connect_and_check(&folder.join(FILE))?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let rows = {
         let select = format!("SELECT {COLUMNS} FROM picture {chosen} ORDER BY root, relative");
@@ -64,7 +59,7 @@ pub fn forget_options(folder: &Path, which: &Made) -> Said<Vec<PictureRow>> {
         let rows = query.query_map(values, picture_of)?;
         rows.collect::<Result<Vec<_>, _>>()?
     };
-    transaction.execute(&format!("UPDATE picture SET fingerprint = '' {chosen}"), values)?;
+    transaction.execute(&format!("{verb} {chosen}"), values)?;
     transaction.commit()?;
     Ok(rows)
 }

@@ -53,9 +53,9 @@ pub enum Command {
     /// Compare every result with its receipt, byte for byte.
     Verify(Verify),
     /// Let what is in flight land, and begin nothing new. Holds also when it is started anew.
-    Pause(Asked),
+    Pause(Pause),
     /// Go on after a pause.
-    Resume(Asked),
+    Resume(Pause),
     /// List the models that are there: what each can do, and what a strength costs.
     Models(Models),
     /// Check the configuration, its folders and its model, and tell everything that is wrong.
@@ -205,6 +205,17 @@ pub struct Asked {
     /// The state folder itself. Without any of the three all of the user's are asked.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output"])]
     pub state: Option<PathBuf>,
+}
+
+/// Words of `pause` and `resume`.
+#[derive(Debug, Args)]
+pub struct Pause {
+    /// Only this pipeline, by its name in the configuration.
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+    /// Whose ledger.
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 /// Words of `why`.

@@ -4,6 +4,7 @@
 //! blended, encoded, committed and recorded; each of these is a thread joined to the next by a bounded
 //! channel ([`pipeline`]), and the one [`job::Job`] that travels all the way is settled exactly once.
 
+pub mod board;
 pub mod budget;
 pub mod cli;
 pub mod command;

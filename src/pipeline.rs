@@ -1,5 +1,6 @@
 //! The whole topology on one screen: every channel, every thread, in the order of the data. Decides nothing.
 
+use crate::board::Board;
 use crate::crew::Crew;
 use crate::edge::ledger::Ledger;
 use crate::edge::model::Model;
@@ -9,6 +10,7 @@ use crate::job::{Ended, Errand, Job, Settled, Sighting};
 use crate::plan::Plan;
 use crate::pulse::Trap;
 use crate::stage::record::Summary;
+use crate::stage::report::Report;
 use crate::stage::watch::Watching;
 use crate::stage::{self, Batch, Finished, Inferred, Tile, admit};
 use crate::stop::{Never, Stop, StopHandle};
@@ -46,7 +48,7 @@ pub struct Edges<'a> {
 
 /// Runs to the end of the intake, the stop, or a fatal error; all threads are joined when it returns.
 pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop) -> (Summary, End) {
-    let Edges { workers: networks, intake, ledgers: [intents, ends, facts], mut observe, trap } = edges;
+    let Edges { workers: networks, intake, ledgers: [intents, ends, mut facts], mut observe, trap } = edges;
     let (mut summary, flight) = (Summary::default(), Flight::default());
     let end = std::thread::scope(|scope| {
         let (workers, tiles, lines) = (networks.len(), plan.batching.tiles, plan.lines.as_slice());
@@ -61,17 +63,16 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         let (alive, over) = bounded::<Never>(0); // closes when `originals`, the last of all, ends
         let mut crew = Crew::new(scope, stop_handle.clone(), trap);
 
-        let notices = match &intake {
-            Intake::Folders(watchings) => watchings.iter().filter_map(|w| w.notice_for(lines)).collect(),
-            Intake::List(_) => Vec::new(),
-        };
-        let inboxes = watch(&mut crew, intake, stop);
+        let board = Board::new(lines.len());
+        let mut report = Report::new(&intake, lines, board.clone());
+        let inboxes = watch(&mut crew, intake, &board, stop);
         let doors = admit::Doors {
             inboxes,
             outbox: job_tx,
             ends: ended_tx,
             ledger: intents,
             flight: flight.clone(),
+            board,
             stop: stop.clone(),
         };
         crew.spawn("admit", move |pulse| admit::run(&plan.admission, lines, pulse, doors));
@@ -106,7 +107,7 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         });
         let (pulses, flight) = (crew.pulses(), flight.clone());
         crew.spawn("supervise", move |_| {
-            stage::supervise::run(&plan.supervision, &notices, &pulses, &flight, &facts, stop, &over)
+            stage::supervise::run(&plan.supervision, &mut report, &pulses, &flight, &mut facts, stop, &over)
         });
         crew.join()
     });
@@ -114,22 +115,27 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
 }
 
 /// One thread sees pictures for each folder, or for the list, and tells them on a channel of its own. Gives
-/// the channels, the most urgent first.
-fn watch<'scope>(crew: &mut Crew<'scope, '_>, intake: Intake, stop: &Stop) -> Vec<Receiver<Sighting>> {
+/// the channels with their lines, the most urgent first.
+fn watch<'scope>(
+    crew: &mut Crew<'scope, '_>,
+    intake: Intake,
+    board: &Board,
+    stop: &Stop,
+) -> Vec<(usize, Receiver<Sighting>)> {
     let watchings = match intake {
         Intake::List(list) => {
             let (stop, (outbox, inbox)) = (stop.clone(), bounded(SIGHTINGS));
             crew.spawn("watch", move |_| stage::watch::list(list, &outbox, &stop));
-            return vec![inbox];
+            return vec![(0, inbox)];
         }
         Intake::Folders(watchings) => watchings,
     };
     let mut inboxes = Vec::new();
     for (n, watching) in watchings.into_iter().enumerate() {
-        let (stop, (outbox, inbox)) = (stop.clone(), bounded(SIGHTINGS));
-        inboxes.push((Reverse(watching.priority), inbox));
+        let (board, stop, (outbox, inbox)) = (board.clone(), stop.clone(), bounded(SIGHTINGS));
+        inboxes.push((Reverse(watching.priority), (watching.line, inbox)));
         let name = format!("watch-{n}");
-        crew.spawn(&name, move |pulse| stage::watch::folder(&watching, pulse, &outbox, &stop));
+        crew.spawn(&name, move |pulse| stage::watch::folder(&watching, pulse, &outbox, &board, &stop));
     }
     inboxes.sort_by_key(|(priority, _)| *priority);
     inboxes.into_iter().map(|(_, inbox)| inbox).collect()

@@ -154,7 +154,8 @@ fn size(bytes: u64) -> String {
     }
 }
 
-fn span(seconds: f64) -> String {
+/// A time span as people say it.
+pub(super) fn span(seconds: f64) -> String {
     match seconds {
         s if s < 100.0 => format!("{} s", s.ceil()),
         s if s < 6000.0 => format!("{:.0} min", s / 60.0),

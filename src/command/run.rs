@@ -42,6 +42,7 @@ pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<
         model: &pipeline.model,
         strength: pipeline.strength,
         wish: Wish {
+            name: pipeline.name.clone(),
             output: absolute(&pipeline.output),
             seed: pipeline.seed,
             source: pipeline.source,

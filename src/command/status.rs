@@ -1,10 +1,11 @@
 //! `onestep status`: how far everything is, from the ledgers; the same as JSON for programs.
 
+use super::ahead::span;
 use super::asked::{Desk, desks};
 use crate::cli;
 use crate::edge::clock::{now_ms, text_of_ms};
-use crate::edge::ledger::{Counts, Said};
-use crate::edge::record::{Failure, Status, statuses_to_text};
+use crate::edge::ledger::{Counts, PipelineRow, Said};
+use crate::edge::record::{Failure, PipelineStatus, Status, statuses_to_text};
 use crate::edge::state_folder::is_paused;
 use crate::error::{CommandError, Exit, StartError};
 use crate::work::naming::path_of;
@@ -13,6 +14,9 @@ use std::io::Write;
 /// Failures that are told.
 const FAILURES: u32 = 5;
 const HOUR_MS: i64 = 3_600_000;
+const MINUTE_MS: i64 = 60_000;
+/// The time left is told from what was done in so many minutes: it follows the pictures of now.
+const RATE_MINUTES: i64 = 10;
 
 pub(super) fn main(words: &cli::Status) -> Result<Exit, CommandError> {
     let desks = desks(&words.asked)?;
@@ -39,19 +43,42 @@ fn status(desk: &Desk) -> Said<Status> {
         reason: row.reason,
         at: text_of_ms(row.at_ms),
     });
+    let pipelines: Vec<PipelineStatus> = reader.pipelines()?.into_iter().map(pipeline).collect();
+    let waiting = started + pipelines.iter().map(|pipeline| pipeline.waiting).sum::<u64>();
+    let now = now_ms();
+    let began_ms = run.as_ref().map_or(now, |run| run.began_ms);
+    let since = began_ms.max(now - RATE_MINUTES * MINUTE_MS);
+    let rate = match &desk.holder {
+        Some(_) => a_minute(reader.done_since(since)?, now - since),
+        None => None,
+    };
     Ok(Status {
         state: desk.folder.display().to_string(),
         at_work: desk.holder.clone(),
-        paused: is_paused(&desk.folder),
+        paused: is_paused(&desk.folder, None),
         began: run.as_ref().map(|run| text_of_ms(run.began_ms)),
         ended: run.as_ref().and_then(|run| run.ended_ms).map(text_of_ms),
         ending: run.map(|run| run.ending).unwrap_or_default(),
         started,
         done,
         failed,
-        done_in_last_hour: reader.done_since(now_ms() - HOUR_MS)?,
+        done_in_last_hour: reader.done_since(now - HOUR_MS)?,
+        done_a_minute: rate,
+        minutes_left: rate.filter(|_| waiting > 0).map(|rate| waiting as f64 / rate),
+        pipelines,
         failures: failures.collect(),
     })
+}
+
+/// Pictures a minute, where any were done.
+fn a_minute(done: u64, span_ms: i64) -> Option<f64> {
+    (done > 0 && span_ms > 0).then(|| done as f64 * MINUTE_MS as f64 / span_ms as f64)
+}
+
+fn pipeline(row: PipelineRow) -> PipelineStatus {
+    let PipelineRow { name, input, watched, settling, waiting, held } = row;
+    let input = path_of(&input).display().to_string();
+    PipelineStatus { name, input, watched, settling, waiting, held }
 }
 
 fn told(status: &Status) -> String {
@@ -72,6 +99,15 @@ fn told(status: &Status) -> String {
         format!("pictures  {} done, {} failed{begun}", status.done, status.failed),
         format!("last hour {} done", status.done_in_last_hour),
     ];
+    if let (Some(rate), Some(left)) = (status.done_a_minute, status.minutes_left) {
+        lines.push(format!("time left about {}, at {rate:.1} pictures a minute", span(60.0 * left)));
+    }
+    for PipelineStatus { name, input, watched, settling, waiting, held } in &status.pipelines {
+        let watched =
+            if status.at_work.is_some() { format!("watched {watched}") } else { "as it was left".into() };
+        lines.push(format!("{name}: {waiting} waiting, {settling} settling, {watched}: {input}"));
+        lines.extend(held.iter().map(|why| format!("{name}: paused: {why}")));
+    }
     lines.extend(status.failures.iter().map(|f| format!("failed    {}: {}: {}", f.at, f.source, f.reason)));
     lines.push(format!("ledger    {}\n", status.state));
     lines.join("\n")

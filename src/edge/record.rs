@@ -119,8 +119,31 @@ pub struct Status {
     pub failed: u64,
     /// Pictures done in the last hour.
     pub done_in_last_hour: u64,
+    /// Pictures done a minute, in the last ten minutes of this run; `None` where none is at work or was done.
+    pub done_a_minute: Option<f64>,
+    /// How long what waits will take at that rate.
+    pub minutes_left: Option<f64>,
+    /// Each pipeline of the latest run.
+    pub pipelines: Vec<PipelineStatus>,
     /// The latest failures, newest first.
     pub failures: Vec<Failure>,
+}
+
+/// What `status` tells of one pipeline: what it last said of itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PipelineStatus {
+    /// Its name.
+    pub name: String,
+    /// Its input folder.
+    pub input: String,
+    /// How it is watched.
+    pub watched: String,
+    /// Files that may still be in writing.
+    pub settling: u64,
+    /// Files that are whole and were not looked at yet.
+    pub waiting: u64,
+    /// Why it begins nothing new, if it does not.
+    pub held: Option<String>,
 }
 
 /// One picture that failed.

@@ -14,7 +14,7 @@ const LOCK: &str = "lock";
 /// The last words of a run that crashed.
 const LAST_WORDS: &str = "last-words";
 
-/// While this is there, nothing new is begun.
+/// While this is there, nothing new is begun; with a digest of its name behind it, nothing of one pipeline.
 const PAUSED: &str = "paused";
 
 /// How often, and how long apart, the lock is tried.
@@ -88,20 +88,25 @@ pub fn holder(path: &Path) -> Option<String> {
     }
 }
 
-/// Whether somebody asked this folder's onestep to pause.
-pub fn is_paused(path: &Path) -> bool {
-    path.join(PAUSED).exists()
+/// Whether somebody asked this folder's onestep to pause: all of it, or this pipeline alone.
+pub fn is_paused(path: &Path, pipeline: Option<&str>) -> bool {
+    pause_file(path, pipeline).exists()
+}
+
+fn pause_file(path: &Path, pipeline: Option<&str>) -> PathBuf {
+    let digest = pipeline.map(|name| sha256(name.as_bytes()));
+    path.join(digest.map_or_else(|| PAUSED.to_owned(), |digest| format!("{PAUSED}-{}", &digest[..12])))
 }
 
 /// Asks it to pause, or to go on; heeded at work and at every start. Says whether that changes anything.
 ///
 /// # Errors
 /// What the system says.
-pub fn pause(path: &Path, on: bool) -> io::Result<bool> {
-    let was = is_paused(path);
+pub fn pause(path: &Path, pipeline: Option<&str>, on: bool) -> io::Result<bool> {
+    let (was, file) = (is_paused(path, pipeline), pause_file(path, pipeline));
     match (was, on) {
-        (false, true) => File::create(path.join(PAUSED))?.sync_all()?,
-        (true, false) => fs::remove_file(path.join(PAUSED))?,
+        (false, true) => File::create(file)?.sync_all()?,
+        (true, false) => fs::remove_file(file)?,
         _ => {}
     }
     Ok(was != on)

@@ -82,6 +82,8 @@ pub struct Choice {
 /// What the user chose for the pictures of one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wish {
+    /// What the pipeline is called; empty in `once`.
+    pub name: String,
     /// The output folder.
     pub output: PathBuf,
     /// A fixed seed, or `None`: from each picture's content.
@@ -110,6 +112,7 @@ impl Wish {
     /// Results below `output`; for the rest, what is usual.
     pub fn new(output: PathBuf) -> Wish {
         Wish {
+            name: String::new(),
             output,
             seed: None,
             source: None,
@@ -177,6 +180,8 @@ pub struct Plan {
 /// One `[[pipeline]]` of the configuration, married to its model. All lines share the threads.
 #[derive(Debug, Clone)]
 pub struct Line {
+    /// What the pipeline is called; empty in `once`.
+    pub name: String,
     /// The output folder.
     pub output: PathBuf,
     /// How large its pictures are.
@@ -302,6 +307,11 @@ impl Line {
         self.file_name.target(output, relative, self.scale, &self.model_name, format)
     }
 
+    /// Its name, and where its results go.
+    pub fn stands_on(&self) -> (&str, &Path) {
+        (&self.name, &self.output)
+    }
+
     fn new(choice: &Choice, wish: &Wish, facts: &Facts) -> Result<Line, StartError> {
         let telling = Telling::new(&facts.card.sources, wish.source)
             .map_err(|problem| StartError::Model { name: facts.card.name.clone(), problem })?;
@@ -324,6 +334,7 @@ impl Line {
         };
         let failed = format!("{done} {:?}{rule} version {}", choice.limits, env!("CARGO_PKG_VERSION"));
         Ok(Line {
+            name: wish.name.clone(),
             output: wish.output.clone(),
             megapixels: wish.megapixels,
             file_name: wish.file_name.clone(),

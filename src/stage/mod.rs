@@ -22,6 +22,7 @@ pub mod encode;
 pub mod infer;
 pub mod originals;
 pub mod record;
+pub mod report;
 pub mod supervise;
 pub mod watch;
 

@@ -2,34 +2,28 @@
 //! still in flight some time after the stop is given up. Does no work of its own.
 
 use crate::edge::ledger::Ledger;
-use crate::edge::store::{self, Access};
 use crate::edge::{crash, machine, supervisor};
 use crate::error::End;
 use crate::flight::Flight;
 use crate::plan::Supervision;
 use crate::pulse::Pulse;
+use crate::stage::report::Report;
 use crate::stop::{Never, Stop, is_stopped};
-use crate::work::naming::text_of;
-use crate::work::notice;
 use crate::work::stall::Stall;
 use crossbeam_channel::{Receiver, after, never, select, tick};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often we look where no supervisor wants to hear from us.
-const LOOK: Duration = Duration::from_secs(10);
-
-/// Failures that a notice names.
-const FAILURES: u32 = 10;
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Runs until `ended` closes, which the last of the other threads does by ending.
 pub fn run(
     options: &Supervision,
-    notices: &[Notice],
+    report: &mut Report,
     pulses: &[Arc<Pulse>],
     flight: &Flight,
-    ledger: &Ledger,
+    ledger: &mut Ledger,
     stop: &Stop,
     ended: &Receiver<Never>,
 ) -> End {
@@ -38,12 +32,13 @@ pub fn run(
     let look = tick(watchdog.map_or(LOOK, |within| within / 3));
     let mut stall = Stall::new(options.stall, Instant::now());
     let (mut stop, mut given_up) = (stop.clone(), never());
-    let mut published = vec![String::new(); notices.len()];
     let (mut oom_kills, mut stuck) = (machine::present().oom_kills, false);
     supervisor::ready();
+    report.publish(ledger);
     loop {
         select! {
             recv(ended) -> _ => {
+                report.publish(ledger);
                 // Nothing was in flight: then the end may come before the stop is looked at.
                 if is_stopped(&stop) {
                     supervisor::stopping();
@@ -70,7 +65,7 @@ pub fn run(
                 }
                 stuck = blame(told, stuck);
                 oom_kills = remember(ledger, oom_kills);
-                notices.iter().zip(&mut published).for_each(|(notice, told)| publish(notice, ledger, told));
+                report.publish(ledger);
             },
         }
     }
@@ -87,32 +82,6 @@ fn blame(told: Option<String>, was: bool) -> bool {
         None => {}
     }
     words.is_some()
-}
-
-/// A file in an input folder that tells how far its pictures are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    /// The input folder.
-    pub input: PathBuf,
-    /// Where results go, as it is told.
-    pub output: PathBuf,
-}
-
-/// Writes the notice anew where there is news. It is a courtesy: where it cannot be written, the pictures are
-/// not held up.
-fn publish(notice: &Notice, ledger: &Ledger, told: &mut String) {
-    let Ok(progress) = ledger.progress(&text_of(&notice.input), FAILURES) else { return };
-    let text = notice::notice(&progress, &notice.output.display().to_string());
-    if text == *told || !notice.input.is_dir() {
-        return;
-    }
-    let path = notice.input.join(notice::NOTICE);
-    let written =
-        store::commit(&notice.input, &path, Access::default(), |writer| writer.write_all(text.as_bytes()));
-    if let Err(error) = written {
-        log::debug!("cannot be written: {error}: {}", path.display());
-    }
-    *told = text;
 }
 
 /// What the kernel kills for want of memory until now was not us.

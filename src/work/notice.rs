@@ -17,11 +17,11 @@ pub struct Progress {
     pub failures: Vec<(String, String)>,
 }
 
-/// The text.
-pub fn notice(progress: &Progress, output: &str) -> String {
+/// The text; so many are `waiting` to be looked at.
+pub fn notice(progress: &Progress, waiting: u64, output: &str) -> String {
     let Progress { started, done, failed, failures } = progress;
     let mut text = format!("onestep enlarges the pictures that lie here, into {output}\n\n");
-    text.push_str(&format!("{done} done, {started} in work, {failed} failed\n"));
+    text.push_str(&format!("{done} done, {started} in work, {waiting} waiting, {failed} failed\n"));
     for (place, reason) in failures {
         text.push_str(&format!("failed: {place}: {reason}\n"));
     }
@@ -35,8 +35,8 @@ mod tests {
     #[test]
     fn counts_and_reasons_are_told() {
         let failures = vec![("sub/a.jpg".to_owned(), "damaged: cannot be decoded".to_owned())];
-        let text = notice(&Progress { started: 1, done: 2, failed: 1, failures }, "/out");
-        assert!(text.contains("2 done, 1 in work, 1 failed\n"), "{text}");
+        let text = notice(&Progress { started: 1, done: 2, failed: 1, failures }, 4, "/out");
+        assert!(text.contains("2 done, 1 in work, 4 waiting, 1 failed\n"), "{text}");
         assert!(text.ends_with("failed: sub/a.jpg: damaged: cannot be decoded\n"), "{text}");
     }
 }

@@ -58,6 +58,16 @@ impl Settler {
         self.waiting.values().map(|waiting| waiting.due).min()
     }
 
+    /// How many are waited for.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none is waited for.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// The paths to look at now, in order; each must be told to [`Settler::looked`].
     pub fn due(&self, now: Instant) -> Vec<PathBuf> {
         let due = self.waiting.iter().filter(|(_, waiting)| waiting.due <= now);

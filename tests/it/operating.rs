@@ -79,6 +79,75 @@ fn a_pause_lets_nothing_new_begin_until_it_ends_also_across_a_restart() {
     assert!(ask(&world, &["resume"], &config).stdout.starts_with("is not paused: "));
 }
 
+/// A second pipeline beside the first, from `in2` to `out2`.
+fn second(world: &World, config: &Path, more: &str) {
+    let text = fs::read_to_string(config).expect("there");
+    let second = "[[pipeline]]\ninput = \"in2\"\noutput = \"out2\"\nmodel = \"tiny\"\nsettle_ms = 100\n";
+    fs::write(config, text.replace("[models]", &format!("{second}{more}[models]"))).expect("writable");
+    fs::create_dir_all(world.root.path().join("in2")).expect("writable");
+}
+
+#[test]
+fn one_pipeline_pauses_while_another_goes_on() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    second(&world, &config, "name = \"scans\"\n");
+    let scan = |name: &str| {
+        fs::write(world.root.path().join("in2").join(name), png(&pattern(9, 8, 3))).expect("writable");
+    };
+    let there = |place: &str| world.root.path().join("out2").join(place).exists();
+    let child = daemon(&world, &config);
+    scan("a.png");
+    until("the first scan", || there("a.png"));
+    let unknown = ask(&world, &["pause", "--pipeline", "scan"], &config);
+    assert_eq!(unknown.code(), 2);
+    assert!(unknown.stderr.contains("is called \"scan\": \"pipeline 1\", \"scans\""), "{unknown:?}");
+    assert_eq!(ask(&world, &["pause", "--pipeline", "scans"], &config).code(), 0);
+    scan("b.png");
+    until("a word", || child.stderr().contains("asked to by `onestep pause --pipeline`"));
+    scan("c.png");
+    world.put("photo.png", png(&pattern(10, 8, 3)));
+    comes_back(&world, "photo.png", &pattern(10, 8, 3));
+    let told = || ask(&world, &["status"], &config).stdout;
+    until("the queue", || told().contains("scans: 2 waiting, 0 settling, watched by events: "));
+    assert!(told().contains("scans: paused: asked to by `onestep pause --pipeline`"), "{}", told());
+    assert!(told().contains("\ntime left about "), "{}", told());
+    until("the other's", || told().contains("pipeline 1: 0 waiting, 0 settling, watched by events: "));
+    assert!(!there("b.png"));
+    assert_eq!(ask(&world, &["resume", "--pipeline", "scans"], &config).code(), 0);
+    until("both", || there("b.png") && there("c.png"));
+    until("an empty queue", || told().contains("scans: 0 waiting, 0 settling, watched by events: "));
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+    assert!(told().contains("scans: 0 waiting, 0 settling, as it was left: "), "{}", told());
+}
+
+/// Its output folder is gone, and comes back.
+#[test]
+fn a_pipeline_that_lost_its_folder_holds_no_other() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    second(&world, &config, "");
+    let (out, away) = (world.root.path().join("out2"), world.root.path().join("away"));
+    let put = |name: &str| {
+        fs::write(world.root.path().join("in2").join(name), png(&pattern(9, 8, 3))).expect("writable");
+    };
+    let child = daemon(&world, &config);
+    put("a.png");
+    until("the first", || out.join("a.png").exists());
+    fs::rename(&out, &away).expect("ours");
+    put("b.png");
+    until("an alarm", || child.stderr().contains("paused: the output folder is gone"));
+    world.put("c.png", png(&pattern(10, 8, 3)));
+    comes_back(&world, "c.png", &pattern(10, 8, 3));
+    fs::rename(&away, &out).expect("ours");
+    until("what waited", || out.join("b.png").exists());
+    child.signal("TERM");
+    let said = child.wait();
+    assert_eq!(said.stderr.matches("paused: ").count(), 1, "{said:?}");
+    assert!(said.code() == 0 && said.stderr.contains("going on after a pause of "), "{said:?}");
+}
+
 #[test]
 fn results_are_made_again_when_it_is_asked_for() {
     let world = World::new();
@@ -138,12 +207,7 @@ fn results_are_compared_with_their_receipts() {
 fn pictures_of_a_higher_priority_are_taken_in_first() {
     let world = World::new();
     let config = configure(&world, 100);
-    let text = fs::read_to_string(&config).expect("there");
-    let urgent =
-        "[[pipeline]]\ninput = \"in2\"\noutput = \"out2\"\nmodel = \"tiny\"\nsettle_ms = 100\npriority = 1\n";
-    let text = text.replace("[models]", &format!("{urgent}[models]"));
-    fs::write(&config, text).expect("writable");
-    fs::create_dir_all(world.root.path().join("in2")).expect("writable");
+    second(&world, &config, "priority = 1\n");
     // There must be a ledger before it can be asked to pause.
     run_until(&world, &config, || world.root.path().join("out2").exists());
     assert_eq!(ask(&world, &["pause"], &config).code(), 0);
@@ -183,7 +247,7 @@ fn people_who_see_only_the_share_are_told_how_far_it_is() {
     world.put("a.png", png(&pattern(9, 8, 3)));
     world.put("sub/bad.png", "no picture");
     let notice = || fs::read_to_string(world.input.join("_status.txt")).unwrap_or_default();
-    let said = run_until(&world, &config, || notice().contains("1 done, 0 in work, 1 failed"));
+    let said = run_until(&world, &config, || notice().contains("1 done, 0 in work, 0 waiting, 1 failed"));
     assert!(notice().contains("failed: sub/bad.png: not-a-picture: "), "{}", notice());
     assert!(!said.contains("_status.txt"), "{said}");
 }

@@ -6,6 +6,7 @@ use crate::support::pictures::{pattern, png};
 use crate::support::process::{library, pause, start, until, within_namespace};
 use crate::support::{World, within};
 use crossbeam_channel::{Receiver, bounded};
+use onestep::board::Board;
 use onestep::job::Sighting;
 use onestep::pulse::Pulse;
 use onestep::stage::watch::{Notice, Watching, folder};
@@ -51,7 +52,7 @@ fn watch_with_room(
     let pulse = Pulse::new("watch-0", trap);
     within(DEADLINE, || {
         std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| folder(options, &pulse, &outbox, &stop));
+            let watcher = scope.spawn(|| folder(options, &pulse, &outbox, &Board::new(1), &stop));
             body(&sightings);
             handle.trigger();
             watcher.join().expect("no panic").expect("a clean end");

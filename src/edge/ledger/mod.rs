@@ -4,10 +4,12 @@
 
 mod file;
 mod forget;
+mod pipelines;
 mod read;
 mod run;
 
 pub use forget::{Made, Which, forget_failures, forget_options};
+pub use pipelines::PipelineRow;
 pub use read::{Counts, PictureRow, Reader, RunRow};
 pub use run::NAMED;
 

@@ -20,7 +20,7 @@ const RUN: &str = "id, pid, version, began_ms, ended_ms, ending";
 /// A ledger opened for reading.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// One picture as it is told.

@@ -88,7 +88,7 @@ impl Ledger {
             ],
         )?;
         self.run = self.connection.last_insert_rowid();
-        Ok(())
+        self.hush()
     }
 
     /// Remembers how many processes the kernel has killed for want of memory.

@@ -35,17 +35,18 @@ impl Ground {
         self.outputs.values_mut().for_each(|output| output.doubtful = true);
     }
 
-    /// What is amiss with an input folder or an output folder, as the beginning of a sentence.
-    pub(super) fn obstacle(&mut self, root: &Arc<Path>, output: &Path) -> Option<String> {
-        if self.is_paused() {
-            return Some("asked to by `onestep pause`, `onestep resume` goes on".into());
+    /// What keeps one pipeline from going on, as the beginning of a sentence: somebody's wish, its input
+    /// folder or its output folder.
+    pub(super) fn obstacle(&mut self, root: &Arc<Path>, (name, output): (&str, &Path)) -> Option<String> {
+        if self.is_paused(Some(name)) {
+            return Some(format!("asked to by `onestep pause --pipeline`, `onestep resume` goes on: {name}"));
         }
         self.input(root).or_else(|| self.output(output))
     }
 
-    /// Whether somebody asked us to pause.
-    pub(super) fn is_paused(&self) -> bool {
-        state_folder::is_paused(&self.state)
+    /// Whether somebody asked us to pause: this pipeline, or all.
+    pub(super) fn is_paused(&self, pipeline: Option<&str>) -> bool {
+        state_folder::is_paused(&self.state, pipeline)
     }
 
     /// What is amiss with an input folder: then its pictures are neither gone nor changed, only out of sight.
@@ -110,18 +111,27 @@ mod tests {
         let root = tempfile::tempdir().expect("a temp folder");
         let (input, output): (Arc<Path>, _) = (root.path().join("in").into(), root.path().join("out"));
         std::fs::create_dir(&input).and_then(|()| std::fs::create_dir(&output)).expect("writable");
-        let mut ground = Ground::new(root.path(), 0);
-        assert_eq!(ground.obstacle(&input, &output), None);
+        let (mut ground, asked) = (Ground::new(root.path(), 0), ("photos", output.as_path()));
+        assert_eq!(ground.obstacle(&input, asked), None);
         ground.doubt();
-        assert_eq!((ground.obstacle(&input, &output), ground.outputs[&output].doubtful), (None, false));
-        assert!(state_folder::pause(root.path(), true).expect("writable"));
-        assert!(ground.obstacle(&input, &output).expect("paused").starts_with("asked to by `onestep pause`"));
-        assert!(state_folder::pause(root.path(), false).expect("writable"));
+        assert_eq!((ground.obstacle(&input, asked), ground.outputs[&output].doubtful), (None, false));
+        let pause = |name, on| assert!(state_folder::pause(root.path(), name, on).expect("writable"));
+        pause(Some("photos"), true);
+        let told = ground.obstacle(&input, asked).expect("paused");
+        assert!(
+            told.starts_with("asked to by `onestep pause --pipeline") && told.ends_with(": photos"),
+            "{told}"
+        );
+        assert_eq!(ground.obstacle(&input, ("scans", &output)), None);
+        assert!(ground.is_paused(Some("photos")) && !ground.is_paused(None));
+        pause(Some("photos"), false);
+        pause(None, true);
+        assert!(!ground.is_paused(Some("photos")) && ground.is_paused(None));
         ground.roots.insert(Arc::clone(&input), place(Path::new("/proc")).expect("Linux"));
-        let told = ground.obstacle(&input, &output).expect("replaced");
+        let told = ground.obstacle(&input, asked).expect("replaced");
         assert!(told.starts_with("another file system is mounted where the input folder was"), "{told}");
         std::fs::remove_dir(&input).expect("ours");
-        assert!(ground.obstacle(&input, &output).expect("gone").starts_with("the input folder is gone ("));
+        assert!(ground.obstacle(&input, asked).expect("gone").starts_with("the input folder is gone ("));
         let mut full = Ground::new(root.path(), u64::MAX);
         assert!(full.output(&output).expect("full").starts_with("the disk is full but for "));
         let elsewhere = Output { place: place(Path::new("/proc")).expect("Linux"), doubtful: false };

@@ -1,14 +1,17 @@
 //! Letting pictures in: is it a file, is it new, is its place free, is it within limits, is there room? What
 //! is not let in is told to `record` at once; what is, is written down first. The only thread that counts
-//! the budget, holds the claims and waits where the ground itself gives way.
+//! the budget, holds the claims and waits where what everything stands on gives way; a pipeline that alone
+//! has lost its ground is held while the others go on.
 
 mod claims;
 mod ground;
+mod held;
 mod look;
 mod measure;
 
 pub use measure::measure;
 
+use crate::board::Board;
 use crate::budget::{Budget, Release};
 use crate::edge::codec::Header;
 use crate::edge::ledger::{Entry, Ledger};
@@ -26,17 +29,15 @@ use crate::work::naming::text_of;
 use claims::Claims;
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, after, at, never, select};
 use ground::Ground;
+use held::{Held, LOOK_AGAIN};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How soon a paused pipeline looks again, at first and at most.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+use std::time::Instant;
 
 /// Where `admit` reads and writes.
 #[derive(Debug)]
 pub struct Doors {
-    /// Sightings come in; what waits in an earlier one is looked at first.
-    pub inboxes: Vec<Receiver<Sighting>>,
+    /// Sightings of each line come in; what waits in an earlier one is looked at first.
+    pub inboxes: Vec<(usize, Receiver<Sighting>)>,
     /// Jobs go out.
     pub outbox: Sender<Arc<Job>>,
     /// What is not let in is told here; and so will be every job's end.
@@ -45,9 +46,14 @@ pub struct Doors {
     pub ledger: Ledger,
     /// All that is let in.
     pub flight: Flight,
+    /// Which pipelines are held is told here.
+    pub board: Board,
     /// Ends all waiting.
     pub stop: Stop,
 }
+
+/// Why nothing is begun after `onestep pause`.
+const PAUSED: &str = "asked to by `onestep pause`, `onestep resume` goes on";
 
 struct Admitting<'a> {
     options: &'a Admission,
@@ -57,6 +63,7 @@ struct Admitting<'a> {
     claims: Claims,
     delayed: Delayed<Sighting>,
     ground: Ground,
+    held: Held,
     admitted: u64,
 }
 
@@ -66,7 +73,9 @@ enum Turned {
     Away(Outcome),
     /// It will be looked at again when what is in flight has landed.
     Later,
-    /// Nothing can be let in now, for a reason that is not this picture's.
+    /// Nothing of its pipeline can be let in now: what its pictures stand on gave way.
+    Held(String),
+    /// Nothing at all can be let in now.
     Blocked(String),
     /// Nobody listens any more, or the stop was asked for.
     Closed,
@@ -93,6 +102,7 @@ pub fn run(options: &Admission, lines: &[Line], pulse: &Pulse, doors: Doors) -> 
         claims: Claims::new(options.once),
         delayed: Delayed::default(),
         ground,
+        held: Held::default(),
         admitted: 0,
     };
     while let Some(sighting) = admitting.next() {
@@ -116,35 +126,51 @@ impl Admitting<'_> {
             while let Ok(release) = self.budget.released().try_recv() {
                 self.came_home(release);
             }
+            self.look_at_held();
             let again = self.claims.seen_again();
             if let Some(sighting) = again.or_else(|| self.delayed.pop(Instant::now())) {
+                if self.held.holds(sighting.line) {
+                    self.keep(sighting);
+                    continue;
+                }
                 return Some(sighting);
             }
-            let mut next = None;
-            self.doors.inboxes.retain(|inbox| {
-                let tried = if next.is_none() { inbox.try_recv() } else { Err(TryRecvError::Empty) };
-                let ended = tried == Err(TryRecvError::Disconnected);
-                next = next.take().or(tried.ok());
-                !ended
-            });
-            if next.is_some() {
-                return next;
+            if let Some(sighting) = self.take() {
+                return Some(sighting);
             }
-            if self.doors.inboxes.is_empty() && self.budget.out() == 0 && self.delayed.is_empty() {
+            let waits = !self.delayed.is_empty() || !self.held.is_empty();
+            if self.doors.inboxes.is_empty() && self.budget.out() == 0 && !waits {
                 return None;
             }
             self.rest();
         }
     }
 
+    /// Takes the first that waits in an inbox, if its line is not held; forgets the inboxes that ended.
+    fn take(&mut self) -> Option<Sighting> {
+        let (mut next, held, board) = (None, &self.held, &self.doors.board);
+        self.doors.inboxes.retain(|(line, inbox)| {
+            let is_open = next.is_none() && !held.holds(*line);
+            let tried = if is_open { inbox.try_recv() } else { Err(TryRecvError::Empty) };
+            let ended = tried == Err(TryRecvError::Disconnected);
+            if tried.is_ok() {
+                board.tell(*line, |news| news.sent = inbox.len());
+            }
+            next = next.take().or(tried.ok());
+            !ended
+        });
+        next
+    }
+
     /// Waits until there may be something to do.
     fn rest(&self) {
-        let due = self.delayed.next_due().map_or_else(never, at);
+        let due = [self.delayed.next_due(), self.held.next_due()].into_iter().flatten().min();
+        let due = due.map_or_else(never, at);
         let mut select = Select::new();
         select.recv(self.budget.released());
         select.recv(&due);
         select.recv(&self.doors.stop);
-        for inbox in &self.doors.inboxes {
+        for (_, inbox) in self.doors.inboxes.iter().filter(|(line, _)| !self.held.holds(*line)) {
             select.recv(inbox);
         }
         select.ready();
@@ -162,10 +188,11 @@ impl Admitting<'_> {
             let looked = pulse.work(|| self.look(sighting, &mut errand));
             match looked.and_then(|candidate| self.let_in(pulse, &errand, candidate)) {
                 Err(Turned::Away(outcome)) => match self.amiss(&outcome, sighting) {
-                    Some(obstacle) => self.wait(obstacle, sighting)?,
+                    Some(obstacle) => return self.hold(obstacle, sighting),
                     None => return self.turn_away(errand, outcome),
                 },
-                Err(Turned::Blocked(obstacle)) => self.wait(obstacle, sighting)?,
+                Err(Turned::Held(obstacle)) => return self.hold(obstacle, sighting),
+                Err(Turned::Blocked(obstacle)) => self.wait(obstacle)?,
                 other => return other,
             }
         }
@@ -174,8 +201,46 @@ impl Admitting<'_> {
     /// Whether a bad end may be the ground's fault and not the picture's, or could not be written down.
     fn amiss(&mut self, outcome: &Outcome, sighting: &Sighting) -> Option<String> {
         let is_bad = matches!(outcome, Outcome::Failed { .. } | Outcome::PassedOver);
-        let output = &self.lines[sighting.line].output;
-        is_bad.then(|| self.ground.obstacle(&sighting.root, output)).flatten()
+        is_bad.then(|| self.ground.obstacle(&sighting.root, self.lines[sighting.line].stands_on())).flatten()
+    }
+
+    /// One alarm, then patience: what is in flight lands, nothing new of this pipeline begins, and when the
+    /// obstacle is gone it goes on by itself.
+    fn hold(&mut self, obstacle: String, sighting: &Sighting) -> Result<(), Turned> {
+        if self.held.hold(sighting.clone(), Instant::now()) {
+            let asked = self.ground.is_paused(Some(&self.lines[sighting.line].name));
+            log::log!(if asked { log::Level::Warn } else { log::Level::Error }, "paused: {obstacle}");
+            supervisor::status(&format!("paused: {obstacle}"));
+        }
+        let kept = self.held.kept(sighting.line);
+        self.doors.board.tell(sighting.line, |news| (news.kept, news.held) = (kept, Some(obstacle)));
+        Ok(())
+    }
+
+    /// One more of a pipeline that is held.
+    fn keep(&mut self, sighting: Sighting) {
+        let line = sighting.line;
+        self.held.hold(sighting, Instant::now());
+        let kept = self.held.kept(line);
+        self.doors.board.tell(line, |news| news.kept = kept);
+    }
+
+    /// Looks whether what is held can go on.
+    fn look_at_held(&mut self) {
+        for sighting in self.held.due(Instant::now()) {
+            let line = sighting.line;
+            let obstacle = self.ground.obstacle(&sighting.root, self.lines[line].stands_on());
+            if obstacle.is_some() {
+                self.held.again(line, Instant::now());
+            } else if let Some(hold) = self.held.release(line) {
+                let pause = hold.since.elapsed().as_secs_f64();
+                log::warn!("going on after a pause of {pause:.0} s: {}", sighting.root.display());
+                supervisor::status("going on");
+                hold.sightings.into_iter().for_each(|sighting| self.delayed.push(Instant::now(), sighting));
+            }
+            let kept = self.held.kept(line);
+            self.doors.board.tell(line, |news| (news.kept, news.held) = (kept, obstacle));
+        }
     }
 
     fn turn_away(&mut self, errand: Errand, outcome: Outcome) -> Result<(), Turned> {
@@ -197,8 +262,11 @@ impl Admitting<'_> {
     fn let_in(&mut self, pulse: &Pulse, errand: &Errand, candidate: Candidate) -> Result<(), Turned> {
         let Candidate { header, need, alone } = candidate;
         let line = &self.lines[errand.line];
-        if let Some(obstacle) = self.ground.obstacle(&errand.root, &line.output) {
-            return Err(Turned::Blocked(obstacle));
+        if self.ground.is_paused(None) {
+            return Err(Turned::Blocked(PAUSED.into()));
+        }
+        if let Some(obstacle) = self.ground.obstacle(&errand.root, line.stands_on()) {
+            return Err(Turned::Held(obstacle));
         }
         if alone {
             log::warn!("suspected of a crash, done alone: {}", errand.source.display());
@@ -216,12 +284,10 @@ impl Admitting<'_> {
         self.doors.outbox.send(job).map_err(|_closed| Turned::Closed)
     }
 
-    /// One alarm, then patience: what is in flight lands, nothing new begins, and when the obstacle is gone
-    /// it goes on by itself.
-    fn wait(&mut self, obstacle: String, sighting: &Sighting) -> Result<(), Turned> {
-        let output = &self.lines[sighting.line].output;
+    /// The same where nothing at all can be begun.
+    fn wait(&mut self, obstacle: String) -> Result<(), Turned> {
         let begin = Instant::now();
-        if self.ground.is_paused() {
+        if self.ground.is_paused(None) {
             log::warn!("paused: {obstacle}");
         } else {
             log::error!("paused: {obstacle}");
@@ -239,9 +305,7 @@ impl Admitting<'_> {
                 recv(after(pause)) -> _ => {},
                 recv(self.doors.stop) -> _ => return Err(Turned::Closed),
             }
-            let ground = self.ground.obstacle(&sighting.root, output);
-            let still = ground.or_else(|| self.doors.ledger.probe().err().map(state_obstacle));
-            if still.is_none() {
+            if !self.ground.is_paused(None) && self.doors.ledger.probe().is_ok() {
                 log::warn!("going on after a pause of {:.0} s", begin.elapsed().as_secs_f64());
                 supervisor::status("going on");
                 return Ok(());
@@ -252,14 +316,10 @@ impl Admitting<'_> {
 
     fn ledger_error(&self, error: SystemError) -> Turned {
         if error.transient {
-            return Turned::Blocked(state_obstacle(error));
+            return Turned::Blocked(format!("the ledger cannot be written: {error}"));
         }
         Turned::Fatal(self.doors.ledger.fatal(error))
     }
-}
-
-fn state_obstacle(error: SystemError) -> String {
-    format!("the ledger cannot be written: {error}")
 }
 
 /// A permit came home: its claim ends, and its errand may have to be tried again.

@@ -1,24 +1,20 @@
-//! Seeing pictures: a list that is simply told, or a folder that is scanned, watched and waited for until
-//! each file is whole. Sightings are hints; whoever admits looks for himself.
+//! What sees: one watched folder, what in it may still be in writing, and what is whole.
 
+use super::{Notice, Watching};
+use crate::board::News;
 use crate::edge::clock::since_ns;
 use crate::edge::disk::{Place, place};
 use crate::edge::folder::{FolderWatch, Hint, LIMIT, Unwatched};
 use crate::edge::scan::{look, scan_beating, sighting, stamp_of};
 use crate::edge::store;
-use crate::error::{End, Fatal};
 use crate::job::Sighting;
-use crate::plan::Line;
 use crate::pulse::Pulse;
-use crate::stage::supervise;
-use crate::stop::Stop;
-use crate::work::ignore::Ignore;
 use crate::work::mark::Stamp;
 use crate::work::naming::{is_left_alone, is_picture};
-use crate::work::order::{Order, sort};
+use crate::work::order::sort;
 use crate::work::polled::Polled;
 use crate::work::settle::Settler;
-use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, tick};
+use crossbeam_channel::{Receiver, bounded, never};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,124 +22,31 @@ use std::time::{Duration, Instant};
 
 /// Hints between the operating system and us: some thousand files in one burst. More are found by a scan.
 const HINTS: usize = 8192;
-/// How often we look whether the folder is still the one that is watched: a mount that goes away tells
-/// nobody.
-const ROOT_LOOK: Duration = Duration::from_secs(5);
-/// How often it is watched anew and scanned in any case: whatever made us blind, it is for no longer than
-/// this.
-const RESCAN: Duration = Duration::from_secs(600);
-
 /// How long an event of our own making may take to come: far more than it ever does where any come.
 const PROOF: Duration = Duration::from_secs(2);
 /// How long files must stay the same where nobody tells of changes: shares show sizes late.
 const POLLED_QUIET: Duration = Duration::from_secs(5);
 
-/// A folder to watch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Watching {
-    /// The line that takes what lands in it.
-    pub line: usize,
-    /// The input folder.
-    pub input: PathBuf,
-    /// How long a file that nobody closes must stay the same.
-    pub quiet: Duration,
-    /// How changes are noticed.
-    pub notice: Notice,
-    /// How often it is looked through where it is polled.
-    pub poll: Duration,
-    /// What is left alone.
-    pub ignore: Ignore,
-    /// Which of the pictures that wait comes first.
-    pub order: Order,
-    /// Pictures of a higher one are admitted first.
-    pub priority: i64,
-    /// Whether a file in the folder tells how far its pictures are.
-    pub status_file: bool,
-}
-
-impl Watching {
-    /// The notice that its folder gets, if it gets one.
-    pub fn notice_for(&self, lines: &[Line]) -> Option<supervise::Notice> {
-        let output = lines[self.line].output.clone();
-        self.status_file.then(|| supervise::Notice { input: self.input.clone(), output })
-    }
-}
-
-/// How changes are noticed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Notice {
-    /// By events; polled as well where the file system is a network's, or an event of our own does not come.
-    #[default]
-    Auto,
-    /// By events alone.
-    Events,
-    /// By polling alone.
-    Poll,
-}
-
-/// Tells a list; waits where the pipeline is busy.
-pub fn list(sightings: impl IntoIterator<Item = Sighting>, outbox: &Sender<Sighting>, stop: &Stop) -> End {
-    for sighting in sightings {
-        select! {
-            send(outbox, sighting) -> sent => if sent.is_err() { break },
-            recv(stop) -> _ => break,
-        }
-    }
-    Ok(())
-}
-
-/// Watches a folder until the stop.
-pub fn folder(options: &Watching, pulse: &Pulse, outbox: &Sender<Sighting>, stop: &Stop) -> End {
-    let mut eyes = Eyes::new(options, pulse);
-    pulse.work(|| eyes.open()).map_err(|reason| Fatal::Watch { reason, folder: options.input.clone() })?;
-    log::info!("watching: {}", options.input.display());
-    let (look, renew, poll) = (tick(ROOT_LOOK), tick(RESCAN), tick(options.poll));
-    // What is whole waits here for room in the pipeline; while nothing does, this is a door to nowhere.
-    let (nowhere, _nobody) = bounded(0);
-    loop {
-        let due = eyes
-            .settler
-            .next_due()
-            .map_or_else(never, |due| after(due.saturating_duration_since(Instant::now())));
-        let door = if eyes.ready.is_empty() { &nowhere } else { outbox };
-        select! {
-            send(door, eyes.next_ready()) -> sent => if sent.is_err() { return Ok(()) },
-            recv(stop) -> _ => return Ok(()),
-            recv(due) -> _ => {},
-            recv(look) -> _ => pulse.work(|| eyes.look_at_root()),
-            recv(renew) -> _ => pulse.work(|| eyes.renew()),
-            recv(poll) -> _ => pulse.work(|| eyes.poll()),
-            recv(eyes.hints) -> hint => match hint {
-                Ok(hint) => pulse.work(|| eyes.heed(hint)),
-                // The watcher is gone: we would see nothing any more, and never notice.
-                Err(_) => {
-                    let reason = "its events ended".to_owned();
-                    return Err(Fatal::Watch { reason, folder: options.input.clone() });
-                }
-            },
-        }
-        pulse.work(|| eyes.settle());
-    }
-}
-
 /// What sees: the watched folder, what may still be in writing, and what is whole.
-struct Eyes<'a> {
+pub(super) struct Eyes<'a> {
     options: &'a Watching,
     pulse: &'a Pulse,
     root: Arc<Path>,
     watch: Option<FolderWatch>,
-    hints: Receiver<Hint>,
+    pub(super) hints: Receiver<Hint>,
     /// Folders below which nobody, or not everybody, tells of changes.
     blind: Vec<PathBuf>,
     polled: Polled,
-    settler: Settler,
-    ready: VecDeque<(Stamp, Sighting)>,
+    pub(super) settler: Settler,
+    pub(super) ready: VecDeque<(Stamp, Sighting)>,
     /// Where the watched folder is; `None` while it is gone.
     place: Option<Place>,
+    /// How it is watched, for people.
+    watched: String,
 }
 
 impl Eyes<'_> {
-    fn new<'a>(options: &'a Watching, pulse: &'a Pulse) -> Eyes<'a> {
+    pub(super) fn new<'a>(options: &'a Watching, pulse: &'a Pulse) -> Eyes<'a> {
         Eyes {
             options,
             pulse,
@@ -155,29 +58,37 @@ impl Eyes<'_> {
             settler: Settler::new(options.quiet),
             ready: VecDeque::new(),
             place: place(&options.input).ok(),
+            watched: "not yet".into(),
         }
     }
 
-    fn next_ready(&mut self) -> Sighting {
+    pub(super) fn next_ready(&mut self) -> Sighting {
         self.ready.pop_front().expect("the door was open because something is ready").1
     }
 
+    /// Tells how far it is; `sent` are on their way already.
+    pub(super) fn tell(&self, news: &mut News, sent: usize) {
+        (news.settling, news.ready, news.sent) = (self.settler.len(), self.ready.len(), sent);
+        news.watched.clone_from(&self.watched);
+    }
+
     /// Begins to watch, as the folder allows, and sees what is there.
-    fn open(&mut self) -> Result<(), String> {
+    pub(super) fn open(&mut self) -> Result<(), String> {
         let was_polled = self.is_polled();
         (self.watch, self.hints) = (None, never());
         self.blind.clear();
         let why = self.listen()?;
         let folder = self.options.input.display();
+        self.watched = "by events".into();
         if let Some(why) = why {
             self.blind.push(self.options.input.clone());
             self.settler.be_patient(POLLED_QUIET);
+            self.watched = format!("polled every {} s, since {why}", self.options.poll.as_secs_f64());
             if !was_polled {
-                let poll = self.options.poll.as_secs_f64();
-                log::warn!("polling every {poll} s, since {why}: {folder}");
+                log::warn!("{}: {folder}", self.watched);
             }
         } else if was_polled {
-            log::info!("watching by events again: {folder}");
+            log::info!("watched by events again: {folder}");
         }
         let root = Arc::clone(&self.root);
         self.rescan(&root);
@@ -231,7 +142,7 @@ impl Eyes<'_> {
     }
 
     /// The folder may be gone, back again, or another one: events of the old one would tell nothing.
-    fn look_at_root(&mut self) {
+    pub(super) fn look_at_root(&mut self) {
         let folder = self.options.input.display();
         let now = place(&self.options.input);
         match (&now, self.place) {
@@ -245,25 +156,27 @@ impl Eyes<'_> {
                     "paused: the input folder is gone ({error}), looking for it from time to time: {folder}"
                 );
                 self.place = None;
+                self.watched = format!("not at all, it is gone ({error})");
             }
             (Err(_), None) => {}
         }
     }
 
     /// Watches anew, and sees what came meanwhile.
-    fn renew(&mut self) {
+    pub(super) fn renew(&mut self) {
         // Gone: that is seen at the next look.
         let Ok(now) = place(&self.options.input) else { return };
         self.place = Some(now);
         if let Err(reason) = self.open() {
             log::warn!("cannot watch the input folder yet: {reason}: {}", self.options.input.display());
+            self.watched = format!("not yet: {reason}");
             // Then it is tried again at the next look, not only at the next scan.
             self.place = None;
         }
     }
 
     /// Looks through what nobody tells of.
-    fn poll(&mut self) {
+    pub(super) fn poll(&mut self) {
         if self.blind.is_empty() || self.place.is_none() {
             return;
         }
@@ -283,7 +196,7 @@ impl Eyes<'_> {
 
     /// Heeds a hint and all that have come meanwhile, since looking for what is due takes a walk through all
     /// that waits.
-    fn heed(&mut self, first: Hint) {
+    pub(super) fn heed(&mut self, first: Hint) {
         let more: Vec<Hint> = self.hints.try_iter().take(HINTS).collect();
         for hint in std::iter::once(first).chain(more) {
             self.heed_one(hint, Instant::now());
@@ -333,7 +246,7 @@ impl Eyes<'_> {
 
     /// Everything below a folder. Each folder is watched before it is read, so that nothing comes in between.
     fn scan(&mut self, folder: &Path) -> Vec<Sighting> {
-        let Eyes { watch, blind, pulse, root, options, .. } = self;
+        let Eyes { watch, blind, pulse, root, options, watched, .. } = self;
         let mut enter = |folder: &Path| {
             pulse.beat();
             let Some(watch) = watch.as_mut() else { return };
@@ -347,11 +260,9 @@ impl Eyes<'_> {
                     if blind.is_empty() {
                         let why =
                             if let Unwatched::Refused(why) = unwatched { why } else { LIMIT.to_owned() };
-                        let poll = options.poll.as_secs_f64();
-                        log::warn!(
-                            "polling every {poll} s what cannot be watched, since {why}: {}",
-                            folder.display()
-                        );
+                        let (poll, folder) = (options.poll.as_secs_f64(), folder.display());
+                        log::warn!("polling every {poll} s what cannot be watched, since {why}: {folder}");
+                        *watched = format!("by events, in part polled every {poll} s, since {why}");
                     }
                     blind.push(folder.to_owned());
                 }
@@ -361,7 +272,7 @@ impl Eyes<'_> {
     }
 
     /// Moves what is whole to what is ready.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let waited = self.ready.len();
         for path in self.settler.due(Instant::now()) {
             let metadata = look(&path, false).ok();

@@ -220,16 +220,19 @@ impl Reader<'_> {
 
     /// Ranges and consistency, after every key was read.
     fn judge(&mut self, card: &ModelCard) {
+        // Whatever the file says: numbers that leave their range must not wrap on the way here.
         let side = card.golden.image.size.width;
-        let middle = card.golden.middle * card.scale;
+        let middle = card.golden.middle.saturating_mul(card.scale);
+        let thrice_squared = |side: usize| side.saturating_mul(side).saturating_mul(3);
         let rules = [
             ((1..=8).contains(&card.scale), "scale must be 1 to 8"),
             (card.halo <= 512, "halo must be at most 512"),
+            (card.receptive_field <= 4096, "receptive_field must be at most 4096"),
             ((1..=256).contains(&card.multiple), "multiple must be 1 to 256"),
             ((0.0..=1.2).contains(&card.default_strength), "default_strength must be 0 to 1.2"),
-            (card.golden.image.samples.len() == 3 * side * side, "golden.image must hold 3·side² bytes"),
+            (card.golden.image.samples.len() == thrice_squared(side), "golden.image must hold 3·side² bytes"),
             (
-                card.golden.expected.len() == 3 * middle * middle,
+                card.golden.expected.len() == thrice_squared(middle),
                 "golden.expected must hold 3·(middle·scale)² values",
             ),
             (card.golden.middle <= side && middle > 0, "golden.middle must be 1 to golden.side"),

@@ -104,6 +104,12 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
                 limits.max_output_mpx,
                 LARGE,
             ),
+            max_px_per_byte: check.number(
+                "limits.max_px_per_byte",
+                raw.limits.max_px_per_byte,
+                limits.max_px_per_byte,
+                LARGE,
+            ),
             memory_mb: check.number("limits.memory_mb", raw.limits.memory_mb, default_memory_mb(), LARGE),
         },
         reserve_mb: check.number(

@@ -110,6 +110,8 @@ pub(super) struct Limits {
     pub(super) max_input_mpx: Option<i64>,
     /// Pixels of a result.
     pub(super) max_output_mpx: Option<i64>,
+    /// Pixels a byte of the file.
+    pub(super) max_px_per_byte: Option<i64>,
     /// Memory for everything in flight.
     pub(super) memory_mb: Option<i64>,
     /// Room on the output's disk that is never filled.

@@ -81,6 +81,16 @@ pub enum JobError {
         /// At most this.
         most: f64,
     },
+    /// So many pixels in so few bytes: made to be large, not to be looked at.
+    #[error("picture has {size} pixels in {bytes} bytes, the limit is {limit} pixels a byte")]
+    Implausible {
+        /// Size in the header.
+        size: Size,
+        /// Size of the file.
+        bytes: u64,
+        /// The limit that it passes.
+        limit: u64,
+    },
     /// It would take more memory than all pictures together may.
     #[error("would take {need_mb} MB of memory ({size} pixels, ×{scale}), pictures may take {limit_mb} MB")]
     NeedsMemory {
@@ -153,6 +163,7 @@ impl JobError {
             JobError::FileTooLarge { .. }
             | JobError::InputTooLarge { .. }
             | JobError::OutputTooLarge { .. }
+            | JobError::Implausible { .. }
             | JobError::NeedsMemory { .. } => "too-large",
             JobError::NotForThisPipeline { .. } => "not-taken",
             JobError::NotAPicture => "not-a-picture",
@@ -177,6 +188,7 @@ impl JobError {
             | JobError::FileTooLarge { .. }
             | JobError::InputTooLarge { .. }
             | JobError::OutputTooLarge { .. }
+            | JobError::Implausible { .. }
             | JobError::NeedsMemory { .. }
             | JobError::NotForThisPipeline { .. }
             | JobError::NotAPicture

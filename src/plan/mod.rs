@@ -43,13 +43,21 @@ pub struct Limits {
     pub max_input_mpx: u64,
     /// Pixels of a result.
     pub max_output_mpx: u64,
+    /// Pixels a byte of the file, of pictures of more than a megapixel.
+    pub max_px_per_byte: u64,
     /// Memory for everything that is in flight, the runtime's own not counted.
     pub memory_mb: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { max_file_mb: 200, max_input_mpx: 100, max_output_mpx: 800, memory_mb: 4000 }
+        Limits {
+            max_file_mb: 200,
+            max_input_mpx: 100,
+            max_output_mpx: 800,
+            max_px_per_byte: 2000,
+            memory_mb: 4000,
+        }
     }
 }
 

@@ -54,10 +54,14 @@ pub fn corrected(exif: &[u8], (width, height): (u32, u32), keep_place: bool) -> 
         let entries = exif.directory(more as usize).unwrap_or_default();
         exif.correct(&entries, width, height);
     }
-    if let Some(place) = pointer(GPS_DIRECTORY).filter(|_| !keep_place) {
-        exif.drop_place(first, &entries, place)?;
+    // Once, where whoever wrote it was honest; each round takes one entry out.
+    while !keep_place {
+        let entries = exif.directory(first)?;
+        let Some(place) = entries.iter().find(|entry| entry.tag == GPS_DIRECTORY) else { break };
+        exif.drop_place(first, &entries, *place)?;
     }
-    Some(exif.bytes)
+    // Pieces that lie within each other may have been cleared with one another.
+    exif.is_upright(first).then_some(exif.bytes)
 }
 
 impl Exif {
@@ -92,6 +96,15 @@ impl Exif {
         self.bytes.get(all.clone())?;
         let entry = |at| Some(Entry { at, tag: self.short(at)? });
         all.step_by(ENTRY_BYTES).map(entry).collect()
+    }
+
+    /// Whether the first directory is where it was, can be read, and does not turn the picture.
+    fn is_upright(&self, first: usize) -> bool {
+        let whole =
+            matches!(self.bytes.get(..4), Some(b"II*\0" | b"MM\0*")) && self.long(4) == Some(first as u32);
+        let entries = self.directory(first).filter(|_| whole);
+        let turns = |entry: &Entry| entry.tag == ORIENTATION && self.short(entry.at + 8) != Some(1);
+        entries.is_some_and(|entries| !entries.iter().any(turns))
     }
 
     /// Orientation 1, and the dimensions that the picture has now.

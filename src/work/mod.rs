@@ -24,3 +24,4 @@ pub mod settle;
 pub mod spread;
 pub mod stall;
 pub mod told;
+pub mod webp;

@@ -75,6 +75,7 @@ fn every_key_is_in_the_shipped_file_and_explained() {
         "max_file_mb",
         "max_input_mpx",
         "max_output_mpx",
+        "max_px_per_byte",
         "memory_mb",
         "reserve_mb",
         "state",

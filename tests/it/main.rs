@@ -8,6 +8,7 @@ mod config;
 mod crash;
 mod ground;
 mod home;
+mod hostile;
 mod ledger;
 mod metadata;
 mod mirror;
@@ -15,6 +16,8 @@ mod model;
 mod operating;
 mod originals;
 mod pipeline;
+#[path = "../../fuzz/properties.rs"]
+mod properties;
 mod run;
 mod service;
 mod stopping;

@@ -4,7 +4,7 @@
 use super::metadata::Metadata;
 use super::probe::{Header, Kind, damaged, ends_early, open};
 use crate::error::JobError;
-use crate::work::jpeg;
+use crate::work::{jpeg, webp};
 use contract::geometry::Size;
 use contract::pixels::Picture;
 use image::codecs::jpeg::JpegDecoder;
@@ -24,6 +24,8 @@ pub struct Decoded {
     pub metadata: Metadata,
 }
 
+/// Of a file that its own markers or lengths give away.
+const EARLY: &str = "the file ends before the picture does";
 /// What a decoder may use beside the pixels: tables, rows, an embedded profile.
 const MARGIN_BYTES: u64 = 4 << 20;
 
@@ -34,12 +36,11 @@ const MARGIN_BYTES: u64 = 4 << 20;
 /// [`JobError::Changed`] where it is not the file whose header was looked at.
 pub fn decode(bytes: &[u8], header: &Header) -> Result<Decoded, JobError> {
     let mut limits = Limits::no_limits();
-    // 8 bytes a pixel is RGBA with 16 bits, the most there is.
-    limits.max_alloc = Some(header.size.area() as u64 * 8 + MARGIN_BYTES);
+    // 8 bytes a pixel is RGBA with 16 bits, the most there is. What a file says of itself is read as a whole.
+    limits.max_alloc = Some(header.size.area() as u64 * 8 + 2 * bytes.len() as u64 + MARGIN_BYTES);
     match header.kind {
-        Kind::Jpeg if !jpeg::is_whole(bytes) => {
-            Err(ends_early("the file ends before the picture does".into()))
-        }
+        Kind::Jpeg if !jpeg::is_whole(bytes) => Err(ends_early(EARLY.into())),
+        Kind::WebP if !webp::is_whole(bytes) => Err(ends_early(EARLY.into())),
         Kind::Jpeg => {
             let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
             decoder.set_limits(limits).map_err(damaged)?;

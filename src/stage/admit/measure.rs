@@ -7,6 +7,9 @@ use crate::work::footprint::{Shape, footprint};
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
 
+/// Megapixels that cost too little to ask how many bytes they are from.
+const IN_FEW_BYTES_MPX: u64 = 1;
+
 /// The header of a picture of so many bytes, and the memory it needs in MB, if it is within limits.
 ///
 /// # Errors
@@ -29,7 +32,7 @@ pub fn measure(
         _ => JobError::Unreadable(error.into()),
     })?;
     let header = probe(&mut BufReader::new(file))?;
-    within(&header, limits, line)?;
+    within(&header, bytes, limits, line)?;
     let shape = Shape {
         file_bytes: bytes,
         size: header.size,
@@ -49,12 +52,16 @@ pub fn measure(
     }
 }
 
-fn within(header: &Header, limits: &Limits, line: &Line) -> Result<(), JobError> {
+fn within(header: &Header, bytes: u64, limits: &Limits, line: &Line) -> Result<(), JobError> {
     let over = |pixels: u128, limit_mpx: u64| pixels > u128::from(limit_mpx) * 1_000_000;
     let (size, scale) = (header.size, line.scale);
     let pixels = size.width as u128 * size.height as u128;
     if over(pixels, limits.max_input_mpx) {
         return Err(JobError::InputTooLarge { size, limit_mpx: limits.max_input_mpx });
+    }
+    let limit = limits.max_px_per_byte;
+    if over(pixels, IN_FEW_BYTES_MPX) && pixels > u128::from(bytes) * u128::from(limit) {
+        return Err(JobError::Implausible { size, bytes, limit });
     }
     let Megapixels { least, most } = line.megapixels;
     if !(least..=most).contains(&(pixels as f64 / 1e6)) {

@@ -117,6 +117,8 @@ fn reckoned_mb(path: &Path, scale: usize) -> f64 {
         decoder_bytes: header.decoder_bytes,
         scale,
         mapped: false,
+        deep: false,
+        buffered: false,
     };
     footprint(&shape) as f64 / 1e6
 }

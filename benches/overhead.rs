@@ -11,8 +11,9 @@ use contract::pixels::cut_window;
 use onestep::edge::codec::{Metadata, decode, encode, probe};
 use onestep::edge::model::{BatchInput, Device, Model};
 use onestep::plan::Tiling;
-use onestep::work::canvas::{Canvas, Patch};
+use onestep::work::canvas::{Canvas, Depth, Patch};
 use onestep::work::format::Format;
+use onestep::work::pixels::Pixels;
 use rustix::time::{ClockId, clock_gettime};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{cpu_seconds, mosaic, onestep, open_models, print, samples, spread};
 
 const THREADS: usize = 2;
+const DEPTH: Depth = Depth { grey: false, deep: false };
 const ROUNDS: usize = 5;
 
 fn main() {
@@ -109,10 +111,12 @@ fn work(model: &mut dyn Model, path: &Path, tiling: &Tiling, strength: f32) -> f
     let bytes = std::fs::read(path).expect("readable");
     let header = probe(&mut Cursor::new(&bytes)).expect("a picture");
     let begin = thread_seconds();
-    let picture = decode(&bytes, &header).expect("a picture").picture;
+    let Pixels::Eight(picture) = decode(&bytes, &header, false).expect("a picture").pixels else {
+        panic!("8 bits were asked for")
+    };
     spent += thread_seconds() - begin;
     let (grid, scale) = (tiling.grid(picture.size).expect("a core"), model.card().scale);
-    let mut canvas = Canvas::new(picture.size, scale, false, grid.len());
+    let mut canvas = Canvas::new(picture.size, scale, DEPTH, grid.len());
     let mut normals = Vec::new();
     for tile in grid.tiles() {
         let mut image = vec![0.0; 3 * tile.window.size.area()];
@@ -135,7 +139,7 @@ fn work(model: &mut dyn Model, path: &Path, tiling: &Tiling, strength: f32) -> f
         let mut ours = 0.0;
         let see = &mut |values: &[f32]| {
             let begin = thread_seconds();
-            canvas.place(&Patch::cut(&tile, scale, false, values).expect("finite"));
+            canvas.place(Patch::cut(&tile, scale, DEPTH, values).expect("finite"));
             ours += thread_seconds() - begin;
         };
         model.run(&input, see).expect("it runs");

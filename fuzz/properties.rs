@@ -7,6 +7,7 @@ use onestep::config::read;
 use onestep::edge::codec::{decode, probe, read_mark};
 use onestep::work::exif::corrected;
 use std::io::Cursor;
+use std::panic::catch_unwind;
 use std::path::Path;
 
 /// Pixels that are decoded at most: large ones show nothing new, and take long.
@@ -20,12 +21,15 @@ pub fn picture(bytes: &[u8]) {
     if header.size.width.saturating_mul(header.size.height) > MOST_PIXELS {
         return;
     }
-    if let Ok(decoded) = decode(bytes, &header) {
-        let (picture, stored) = (decoded.picture, header.size);
+    let (deep, stored) = (header.sample_bytes > 1, header.size);
+    // A decoder may panic: it costs the picture, as in the `decode` stage.
+    let decoded = catch_unwind(|| decode(bytes, &header, deep));
+    if let Ok(Ok(decoded)) = decoded {
+        let pixels = decoded.pixels;
         let turned = (stored.height, stored.width);
-        assert!(picture.size == stored || (picture.size.width, picture.size.height) == turned);
-        assert_eq!(picture.samples.len(), picture.size.area() * picture.channels);
-        assert!(picture.channels <= header.channels, "memory was reckoned for fewer channels");
+        assert!(pixels.size() == stored || (pixels.size().width, pixels.size().height) == turned);
+        assert_eq!(pixels.is_deep(), deep, "memory was reckoned for another depth");
+        assert!(pixels.channels() <= header.channels, "memory was reckoned for fewer channels");
     }
 }
 

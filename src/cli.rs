@@ -95,7 +95,7 @@ pub struct Once {
     /// What results are written as.
     #[arg(long, value_name = "F", value_enum, default_value_t)]
     pub format: FormatName,
-    /// Quality of JPEG, 1 to 100. Default: 92.
+    /// Quality of JPEG, 1 to 100, also with `same`. Default: 92.
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
     /// auto, cpu, cuda or cuda:N. A device that is named is used, or nothing is done (exit code 78).
@@ -159,6 +159,12 @@ pub enum FormatName {
     Png,
     /// Much smaller; where pixels are transparent, white shows through.
     Jpeg,
+    /// Nothing is lost; smaller than PNG.
+    Webp,
+    /// Nothing is lost.
+    Tiff,
+    /// Each as its picture: JPEG, PNG, WebP or TIFF; all others as PNG.
+    Same,
 }
 
 impl FormatName {
@@ -167,6 +173,9 @@ impl FormatName {
         match self {
             FormatName::Png => "png",
             FormatName::Jpeg => "jpeg",
+            FormatName::Webp => "webp",
+            FormatName::Tiff => "tiff",
+            FormatName::Same => "same",
         }
     }
 }

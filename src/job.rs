@@ -9,6 +9,7 @@ use crate::edge::codec::Header;
 use crate::error::JobError;
 use crate::flight::Flight;
 use crate::work::backoff::Backoff;
+use crate::work::gate::Figures;
 use crate::work::mark::{Mark, Stamp};
 use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub struct Sighting {
     pub named: bool,
     /// How often it was tried before.
     pub attempt: u32,
+    /// Whether it is to be done without a sample, since with one it did harm.
+    pub safe: bool,
 }
 
 /// Which picture, and where it goes.
@@ -53,11 +56,13 @@ pub struct Errand {
     pub named: bool,
     /// How often it was tried before.
     pub attempt: u32,
+    /// Whether it is to be done without a sample.
+    pub safe: bool,
 }
 
 impl Errand {
-    /// The same picture, to be looked at once more.
-    pub fn again(&self) -> Sighting {
+    /// The same picture, to be looked at once more after this.
+    pub fn again(&self, error: &JobError) -> Sighting {
         Sighting {
             line: self.line,
             root: Arc::clone(&self.root),
@@ -65,6 +70,7 @@ impl Errand {
             relative: self.relative.clone(),
             named: self.named,
             attempt: self.attempt + 1,
+            safe: self.safe || matches!(error, JobError::Harmful { .. }),
         }
     }
 
@@ -175,6 +181,8 @@ pub enum Outcome {
 pub struct Made {
     /// What was done to which picture.
     pub mark: Mark,
+    /// How the result compares with the picture.
+    pub figures: Figures,
     /// Length of the result.
     pub output_bytes: u64,
     /// SHA-256 of the result, hexadecimal.
@@ -269,7 +277,7 @@ impl Drop for Job {
         let outcome = match self.verdict.take().unwrap_or(Outcome::Abandoned) {
             Outcome::Failed { stage, error } => match self.errand.retry(&error, &self.backoff) {
                 Some(wait) => {
-                    let again = Again { due: Instant::now() + wait, sighting: self.errand.again() };
+                    let again = Again { due: Instant::now() + wait, sighting: self.errand.again(&error) };
                     permit.iter_mut().for_each(|permit| permit.again = Some(again.clone()));
                     Outcome::Postponed { stage, error, wait }
                 }

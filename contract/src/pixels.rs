@@ -1,24 +1,63 @@
-//! What numbers a pixel becomes: 8-bit samples ↔ planar `f32` in [0, 1], and cutting windows with a mirrored
-//! border. Knows no file format and no colour management: values go through as they are stored (gamma-encoded
-//! RGB).
+//! What numbers a pixel becomes: 8- or 16-bit samples ↔ planar `f32` in [0, 1], and cutting windows with a
+//! mirrored border. Knows no file format and no colour management: values go through as they are stored
+//! (gamma-encoded RGB).
 
 use crate::geometry::{Rect, Size, mirror};
 
-/// An 8-bit picture with interleaved channels (1 grey, 2 grey + alpha, 3 RGB, 4 RGBA), rows from the top.
+/// A sample of a picture: all of its range is [0, 1].
+pub trait Sample: Copy + Default {
+    /// As a model number: `v / MAX`.
+    fn unit(self) -> f32;
+
+    /// The nearest sample of a model number: clipped to [0, 1], rounded half up. NaN becomes 0; whoever must
+    /// know about NaN looks before converting.
+    fn nearest(value: f32) -> Self;
+}
+
+impl Sample for u8 {
+    fn unit(self) -> f32 {
+        to_unit(self)
+    }
+
+    fn nearest(value: f32) -> u8 {
+        to_byte(value)
+    }
+}
+
+impl Sample for u16 {
+    fn unit(self) -> f32 {
+        f32::from(self) / 65_535.0
+    }
+
+    fn nearest(value: f32) -> u16 {
+        // As in `to_byte`: `as` saturates.
+        (value * 65_535.0 + 0.5) as u16
+    }
+}
+
+/// A picture with interleaved channels (1 grey, 2 grey + alpha, 3 RGB, 4 RGBA), rows from the top; of 8 bits
+/// a sample where nothing else is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct Picture<S = u8> {
     /// Width and height.
     pub size: Size,
     /// Samples a pixel.
     pub channels: usize,
     /// `size.area() * channels` samples.
-    pub samples: Vec<u8>,
+    pub samples: Vec<S>,
 }
 
 impl Picture {
     /// A black (and transparent) picture.
     pub fn new(size: Size, channels: usize) -> Picture {
-        Picture { size, channels, samples: vec![0; size.area() * channels] }
+        Picture::blank(size, channels)
+    }
+}
+
+impl<S: Sample> Picture<S> {
+    /// A black (and transparent) picture of any samples.
+    pub fn blank(size: Size, channels: usize) -> Picture<S> {
+        Picture { size, channels, samples: vec![S::default(); size.area() * channels] }
     }
 }
 
@@ -45,13 +84,13 @@ impl Planes {
         &self.values[channel * area..(channel + 1) * area]
     }
 
-    /// The planes of a picture, `v / 255`.
-    pub fn from_picture(picture: &Picture) -> Planes {
+    /// The planes of a picture, each sample in [0, 1].
+    pub fn from_picture<S: Sample>(picture: &Picture<S>) -> Planes {
         let mut planes = Planes::new(picture.size, picture.channels);
         let area = picture.size.area();
         for (i, pixel) in picture.samples.chunks_exact(picture.channels).enumerate() {
             for (channel, &sample) in pixel.iter().enumerate() {
-                planes.values[channel * area + i] = to_unit(sample);
+                planes.values[channel * area + i] = sample.unit();
             }
         }
         planes
@@ -88,7 +127,7 @@ pub fn to_byte(value: f32) -> u8 {
 ///
 /// # Panics
 /// If `out` has another length or `pick` names a channel the picture does not have.
-pub fn cut_window(picture: &Picture, pick: [usize; 3], window: Rect, out: &mut [f32]) {
+pub fn cut_window<S: Sample>(picture: &Picture<S>, pick: [usize; 3], window: Rect, out: &mut [f32]) {
     let Size { width, height } = window.size;
     assert_eq!(out.len(), 3 * width * height, "three planes of the window");
     let columns: Vec<usize> =
@@ -100,7 +139,7 @@ pub fn cut_window(picture: &Picture, pick: [usize; 3], window: Rect, out: &mut [
         for (plane, &channel) in pick.iter().enumerate() {
             let begin = (plane * height + row) * width;
             for (value, &x) in out[begin..begin + width].iter_mut().zip(&columns) {
-                *value = to_unit(source[x + channel]);
+                *value = source[x + channel].unit();
             }
         }
     }
@@ -119,6 +158,8 @@ mod tests {
     fn every_byte_survives_the_round_trip() {
         assert!((0..=255).all(|v: u8| to_byte(to_unit(v)) == v));
         assert_eq!((to_byte(-1.0), to_byte(2.0), to_byte(f32::NAN)), (0, 255, 0));
+        assert!((0..=u16::MAX).all(|v| u16::nearest(v.unit()) == v));
+        assert_eq!((u16::nearest(-1.0), u16::nearest(2.0), u16::nearest(f32::NAN)), (0, 65_535, 0));
     }
 
     #[test]
@@ -130,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_window_over_the_border_is_mirrored() {
-        let picture = Picture { size: Size::new(3, 1), channels: 1, samples: vec![10, 20, 30] };
+        let picture = Picture { size: Size::new(3, 1), channels: 1, samples: vec![10u8, 20, 30] };
         let mut out = vec![0.0; 3 * 7 * 2];
         cut_window(&picture, [0, 0, 0], Rect { x: -2, y: -1, size: Size::new(7, 2) }, &mut out);
         let bytes: Vec<u8> = out.iter().map(|&v| to_byte(v)).collect();

@@ -10,7 +10,7 @@ use crate::error::{CommandError, Exit, StartError};
 use crate::job::{Outcome, Settled, Sighting};
 use crate::pipeline::Intake;
 use crate::plan::{Choice, Limits, Supervision, Wish, default_threads};
-use crate::work::format::Format;
+use crate::work::format::Writing;
 use crate::work::naming::text_of;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
     }
     let count = sightings.len();
     progress.expect(count);
-    let format = Format::new(words.format.word(), words.quality).map_err(StartError::usage)?;
+    let format = Writing::new(words.format.word(), words.quality).map_err(StartError::usage)?;
     let order = Order {
         library: words.ort_lib.as_deref(),
         lines: vec![Ordered {

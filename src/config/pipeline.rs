@@ -7,7 +7,7 @@ use crate::edge::users::group_id;
 use crate::plan::{MAX_STRENGTH, Megapixels};
 use crate::stage::watch::Notice;
 use crate::work::file_name::FileName;
-use crate::work::format::Format;
+use crate::work::format::Writing;
 use crate::work::ignore::Ignore;
 use crate::work::keeping::Keeping;
 use crate::work::order::Order;
@@ -56,7 +56,7 @@ pub struct Pipeline {
     /// What is kept of what pictures say of themselves.
     pub keeping: Keeping,
     /// What results are written as.
-    pub format: Format,
+    pub format: Writing,
     /// How large its pictures are.
     pub megapixels: Megapixels,
     /// What results are called.
@@ -139,10 +139,10 @@ impl Check {
         megapixels
     }
 
-    fn format(&mut self, name: &str, word: Option<String>, quality: Option<i64>) -> Format {
+    fn format(&mut self, name: &str, word: Option<String>, quality: Option<i64>) -> Writing {
         let quality =
             quality.map(|quality| self.number(&format!("{name}: quality"), Some(quality), 1, (1, 100)) as u8);
-        let format = Format::new(word.as_deref().unwrap_or("png"), quality);
+        let format = Writing::new(word.as_deref().unwrap_or("png"), quality);
         self.parsed(&format!("{name}: format"), format).unwrap_or_default()
     }
 

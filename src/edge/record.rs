@@ -4,6 +4,7 @@ use crate::edge::logging::Fact;
 use crate::error::JobError;
 use crate::job::{Errand, Times};
 use crate::plan::Limits;
+use crate::work::gate::Figures;
 use crate::work::mark::Mark;
 use crate::work::naming::text_of;
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,9 @@ pub struct Receipt {
     pub output_bytes: u64,
     /// SHA-256 of the result, hexadecimal.
     pub output_sha256: String,
+    /// How the result compares with the picture; older receipts do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Figures>,
     /// How long it took, by step.
     pub seconds: Times,
 }
@@ -209,6 +213,7 @@ mod tests {
             stamp: Stamp { bytes: 5, ..Stamp::default() },
             named: false,
             attempt: 4,
+            safe: false,
         };
         let text = Reason::new(&errand, "admit", &JobError::NotAPicture, Limits::default()).to_text();
         let expected = concat!(
@@ -246,6 +251,7 @@ mod tests {
             attempts: 1,
             output_bytes: 4,
             output_sha256: "c".into(),
+            compared: None,
             seconds: Times { inferring: 0.5, ..Times::default() },
         };
         let line = receipt.to_line();

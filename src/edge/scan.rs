@@ -60,7 +60,15 @@ pub fn sighting(root: &Arc<Path>, path: &Path, named: bool) -> Sighting {
     let name = path.file_name().unwrap_or_default();
     let relative = path.strip_prefix(&**root).unwrap_or(Path::new(""));
     let (root, source) = (Arc::clone(root), path.to_owned());
-    Sighting { line: 0, root, source, relative: relative.with_file_name(name), named, attempt: 0 }
+    Sighting {
+        line: 0,
+        root,
+        source,
+        relative: relative.with_file_name(name),
+        named,
+        attempt: 0,
+        safe: false,
+    }
 }
 
 /// Kind and times of a path. A link is looked through only where the user named it.

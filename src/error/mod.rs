@@ -138,6 +138,14 @@ pub enum JobError {
     /// The network gave NaN or infinity.
     #[error("network output is not finite")]
     NonFinite,
+    /// The result is no picture of its picture.
+    #[error("the result would do harm: {what}")]
+    Harmful {
+        /// What is wrong with it.
+        what: String,
+        /// Whether it may still be done without a sample.
+        again: bool,
+    },
     /// The network could not be evaluated on this picture, though it can on others.
     #[error("network evaluation failed: {0}")]
     Inference(String),
@@ -172,6 +180,7 @@ impl JobError {
             JobError::Changed => "changed",
             JobError::NameTaken { .. } | JobError::ForeignTarget | JobError::OverItself => "name-taken",
             JobError::NonFinite => "not-finite",
+            JobError::Harmful { .. } => "harmful",
             JobError::Inference(_) => "inference",
             JobError::Panicked(_) => "internal",
             JobError::Write(_) => "write",
@@ -196,6 +205,7 @@ impl JobError {
             | JobError::Damaged(_)
             | JobError::EndsEarly { .. }
             | JobError::NonFinite
+            | JobError::Harmful { .. }
             | JobError::Panicked(_)
             | JobError::Quarantined { .. } => true,
             JobError::Gone
@@ -214,6 +224,7 @@ impl JobError {
             JobError::Unreadable(error) | JobError::Write(error) => error.transient,
             JobError::Gone | JobError::Changed | JobError::Inference(_) => true,
             JobError::EndsEarly { young, .. } => *young,
+            JobError::Harmful { again, .. } => *again,
             _ => false,
         }
     }

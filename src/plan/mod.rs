@@ -11,7 +11,7 @@ use crate::edge::store::Access;
 use crate::error::StartError;
 use crate::work::backoff::Backoff;
 use crate::work::file_name::FileName;
-use crate::work::format::Format;
+use crate::work::format::{Format, Writing};
 use crate::work::keeping::Keeping;
 use crate::work::mark::Fingerprint;
 use crate::work::precision::Wanted;
@@ -103,7 +103,7 @@ pub struct Wish {
     /// What is kept of what pictures say of themselves.
     pub keeping: Keeping,
     /// What results are written as.
-    pub format: Format,
+    pub format: Writing,
     /// Pictures of fewer or more megapixels are refused.
     pub megapixels: Megapixels,
     /// What results are called.
@@ -126,7 +126,7 @@ impl Wish {
             source: None,
             uncertainty: None,
             keeping: Keeping::default(),
-            format: Format::default(),
+            format: Writing::default(),
             megapixels: Megapixels::default(),
             file_name: FileName::default(),
             number: false,
@@ -309,10 +309,9 @@ impl Plan {
 }
 
 impl Line {
-    /// Where the result of a picture goes.
-    pub fn target(&self, relative: &Path) -> PathBuf {
-        let (output, format) = (&self.output, self.wanted.format);
-        self.file_name.target(output, relative, self.scale, &self.model_name, format)
+    /// Where the result of a picture goes that is written as this.
+    pub fn target(&self, relative: &Path, format: Format) -> PathBuf {
+        self.file_name.target(&self.output, relative, self.scale, &self.model_name, format)
     }
 
     /// Its name, and where its results go.

@@ -13,7 +13,7 @@ use std::sync::PoisonError;
 pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Inferred>, outbox: Sender<Finished>) -> End {
     for inferred in inbox {
         for (opened, patch) in inferred.parts {
-            let complete = pulse.work(|| place(lines[opened.job.errand.line].scale, &opened, &patch));
+            let complete = pulse.work(|| place(lines[opened.job.errand.line].scale, &opened, patch));
             if let Some(canvas) = complete
                 && outbox.send(Finished { opened, canvas }).is_err()
             {
@@ -25,14 +25,14 @@ pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Inferred>, outbox: Sen
 }
 
 /// Places a patch. Gives the canvas if that was the last one.
-fn place(scale: usize, opened: &Opened, patch: &Patch) -> Option<Canvas> {
+fn place(scale: usize, opened: &Opened, patch: Patch) -> Option<Canvas> {
     if opened.job.is_settled() {
         return None;
     }
     // Nobody else locks it: this is how a value is changed that many hold.
     let mut slot = opened.canvas.lock().unwrap_or_else(PoisonError::into_inner);
     let grid = &opened.grid;
-    let canvas = slot.get_or_insert_with(|| Canvas::new(grid.picture(), scale, opened.grey, grid.len()));
+    let canvas = slot.get_or_insert_with(|| Canvas::new(grid.picture(), scale, opened.depth, grid.len()));
     canvas.place(patch);
     if canvas.is_complete() { slot.take() } else { None }
 }

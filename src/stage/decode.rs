@@ -11,8 +11,9 @@ use crate::error::{End, JobError};
 use crate::job::{Errand, Job};
 use crate::plan::Line;
 use crate::pulse::Pulse;
+use crate::work::canvas::Depth;
 use crate::work::mark::seed_of;
-use contract::pixels::{Picture, cut_window};
+use crate::work::pixels::Pixels;
 use crossbeam_channel::{Receiver, Sender};
 use std::any::Any;
 use std::io::{self, Read};
@@ -41,8 +42,8 @@ pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Arc<Job>>, outbox: Sen
         };
         job.spent.decoding.add_since(begin);
         match result {
-            Ok(Ok((opened, picture))) => {
-                if !cut(opened, pulse, &picture, &outbox) {
+            Ok(Ok((opened, pixels))) => {
+                if !cut(opened, pulse, &pixels, &outbox) {
                     break;
                 }
             }
@@ -59,10 +60,11 @@ pub(super) fn words(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".into())
 }
 
-/// The picture without its alpha, and what its tiles will share.
-fn open(line: &Line, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opened>, Picture), JobError> {
+/// The picture, and what its tiles will share.
+fn open(line: &Line, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opened>, Pixels), JobError> {
     let sha256 = sha256(&bytes);
-    let decoded = decode(&bytes, &job.header).map_err(|error| match error {
+    let deep = line.wanted.format.of(job.header.kind).is_deep();
+    let decoded = decode(&bytes, &job.header, deep).map_err(|error| match error {
         JobError::EndsEarly { what, .. } => {
             JobError::EndsEarly { what, young: since_ns(job.errand.stamp.modified_ns) < YOUNG }
         }
@@ -72,19 +74,19 @@ fn open(line: &Line, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opened>, Pic
     if decoded.reduced {
         log::info!("reduced to 8 bits a sample: {}", job.errand.source.display());
     }
-    let picture = decoded.picture;
-    let metadata = decoded.metadata.of_result(picture.size.times(line.scale), line.wanted.keeping);
+    let pixels = decoded.pixels;
+    let metadata = decoded.metadata.of_result(pixels.size().times(line.scale), line.wanted.keeping);
     for note in &metadata.notes {
         log::info!("left out, {note}: {}", job.errand.source.display());
     }
     let grid =
-        line.tiling.grid(picture.size).ok_or_else(|| JobError::Inference("no tile has a core".into()))?;
+        line.tiling.grid(pixels.size()).ok_or_else(|| JobError::Inference("no tile has a core".into()))?;
     let seed = line.wanted.seed.or_else(|| seed_of(&sha256)).expect("a SHA-256 has eight bytes");
     let told = line.wanted.telling.of(job.header.kind.is_lossy());
-    let grey = picture.channels < 3;
-    let alpha = alpha_of(&picture);
+    let depth = Depth { grey: pixels.channels() < 3, deep: pixels.is_deep() };
+    let alpha = pixels.alpha();
     let (job, canvas) = (Arc::clone(job), Mutex::new(None));
-    Ok((Arc::new(Opened { job, grid, grey, alpha, metadata, sha256, seed, told, canvas }), picture))
+    Ok((Arc::new(Opened { job, grid, depth, alpha, metadata, sha256, seed, told, canvas }), pixels))
 }
 
 /// What is gone is looked at once more: perhaps its whole folder is.
@@ -108,24 +110,16 @@ fn read(errand: &Errand) -> Result<Vec<u8>, JobError> {
     Ok(bytes)
 }
 
-fn alpha_of(picture: &Picture) -> Option<Picture> {
-    let last = picture.channels - 1;
-    picture.channels.is_multiple_of(2).then(|| {
-        let samples = picture.samples.chunks_exact(picture.channels).map(|pixel| pixel[last]).collect();
-        Picture { size: picture.size, channels: 1, samples }
-    })
-}
-
 /// Sends all tiles, as long as the picture has no verdict; `false` where nobody takes them any more.
-fn cut(opened: Arc<Opened>, pulse: &Pulse, picture: &Picture, outbox: &Sender<Tile>) -> bool {
-    let pick = if opened.grey { [0, 0, 0] } else { [0, 1, 2] };
+fn cut(opened: Arc<Opened>, pulse: &Pulse, pixels: &Pixels, outbox: &Sender<Tile>) -> bool {
+    let pick = if opened.depth.grey { [0, 0, 0] } else { [0, 1, 2] };
     for place in opened.grid.tiles() {
         if opened.job.is_settled() {
             break;
         }
         let image = pulse.work(|| {
             let mut image = vec![0.0; 3 * place.window.size.area()];
-            cut_window(picture, pick, place.window, &mut image);
+            pixels.cut_window(pick, place.window, &mut image);
             image
         });
         if outbox.send(Tile { opened: Arc::clone(&opened), place, image }).is_err() {

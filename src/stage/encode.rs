@@ -11,10 +11,11 @@ use crate::job::{Job, Made, Outcome};
 use crate::plan::Line;
 use crate::pulse::Pulse;
 use crate::work::format::Format;
+use crate::work::gate::Figures;
 use crate::work::mark::Mark;
 use crate::work::naming::{map_of, text_of};
+use crate::work::pixels::Pixels;
 use contract::card::Precision;
-use contract::pixels::Picture;
 use crossbeam_channel::Receiver;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,10 +31,16 @@ pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Finished>) -> End {
         if opened.job.is_settled() {
             continue;
         }
+        let figures = pulse.work(|| finished.canvas.figures());
+        if let Some(what) = figures.harm() {
+            let again = line.wanted.strength != 0.0 && !opened.job.errand.safe;
+            opened.job.fail("compare", JobError::Harmful { what, again });
+            continue;
+        }
         // A panic leaves a temp file at worst, which the next start sweeps.
         let mut trouble = None;
-        let result =
-            pulse.work(|| catch_unwind(AssertUnwindSafe(|| write(line, pulse, finished, &mut trouble))));
+        let write = || write(line, pulse, finished, figures, &mut trouble);
+        let result = pulse.work(|| catch_unwind(AssertUnwindSafe(write)));
         opened.job.spent.encoding.add_since(begin);
         match result {
             Ok(Ok(made)) => {
@@ -55,17 +62,18 @@ fn write(
     line: &Line,
     pulse: &Pulse,
     finished: Finished,
+    figures: Figures,
     trouble: &mut Option<SystemError>,
 ) -> io::Result<Made> {
     let Finished { opened, mut canvas } = finished;
     let mark = mark(line, &opened);
     let text = mark_to_text(&mark);
     let (job, target) = (&opened.job, &opened.job.errand.target);
-    let mut put = |path: &Path, picture: &Picture, metadata: &Metadata, format: Format| {
+    let mut put = |path: &Path, pixels: &Pixels, metadata: &Metadata, format: Format| {
         let mut written = (0, String::new());
         store::commit(&line.output, path, line.access, |writer| {
             let mut digesting = Digesting::new(Unsettled { job, pulse, writer, trouble });
-            encode(picture, &text, metadata, format, &mut digesting)?;
+            encode(pixels, &text, metadata, format, &mut digesting)?;
             written = digesting.finish();
             Ok(())
         })?;
@@ -76,8 +84,8 @@ fn write(
         put(&map_of(target), &map, &Metadata::default(), Format::Png)?;
     }
     let (output_bytes, output_sha256) =
-        put(target, &canvas.finish(opened.alpha.as_ref()), &opened.metadata, line.wanted.format)?;
-    Ok(Made { mark, output_bytes, output_sha256 })
+        put(target, &canvas.finish(opened.alpha.as_ref()), &opened.metadata, mark.format)?;
+    Ok(Made { mark, figures, output_bytes, output_sha256 })
 }
 
 /// Where nothing at all can be written, it is not this picture's fault, and will pass.
@@ -132,12 +140,13 @@ fn mark(line: &Line, opened: &Opened) -> Mark {
         sha256: opened.sha256.clone(),
         model: line.model_name.clone(),
         model_sha256: line.wanted.model_sha256.clone(),
-        strength: line.wanted.strength,
+        strength: if errand.safe { 0.0 } else { line.wanted.strength },
+        instead_of: errand.safe.then_some(line.wanted.strength),
         seed: opened.seed,
         told: opened.told,
         uncertainty: line.wanted.uncertainty,
         keeping: line.wanted.keeping,
-        format: line.wanted.format,
+        format: line.wanted.format.of(opened.job.header.kind),
         int8: line.precision == Precision::Int8,
         device: line.device.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -61,7 +61,7 @@ fn evaluate(
     let length = 3 * batch.window.times(line.scale).area();
     let mut parts = Vec::new();
     draw(line.scale, model, batch, noise, (line.wanted.strength, 0), &mut |output| {
-        parts = cut(line.scale, &batch.slots, output.chunks_exact(length), spread.as_ref());
+        parts = cut(line.scale, batch, output.chunks_exact(length), spread.as_ref());
     })?;
     Ok(parts)
 }
@@ -103,7 +103,9 @@ fn draw(
             }
         }
     }
-    let strength = vec![strength; tiles];
+    // Once it did harm, a picture is done without a sample.
+    let of = |slot: &Slot| if slot.opened.job.errand.safe { 0.0 } else { strength };
+    let strength: Vec<f32> = batch.slots.iter().map(of).collect();
     let told = batch.slots.iter().map(|slot| slot.opened.told.map_or(0.0, |told| told.source.value()));
     let source: Vec<f32> = told.collect();
     let (window, image) = (batch.window, &batch.image);
@@ -123,17 +125,20 @@ fn draw(
 /// What each tile keeps. A picture whose output is not finite fails here.
 fn cut<'a>(
     scale: usize,
-    slots: &[Slot],
+    batch: &Batch,
     outputs: impl Iterator<Item = &'a [f32]>,
     spread: Option<&Spread>,
 ) -> Vec<(Arc<Opened>, Patch)> {
-    let slots = slots.iter().enumerate().zip(outputs);
+    let pixels = 3 * batch.window.area();
+    let windows = batch.image.chunks_exact(pixels);
+    let slots = batch.slots.iter().enumerate().zip(outputs.zip(windows));
     let unsettled = slots.filter(|((_, slot), _)| !slot.opened.job.is_settled());
-    let cut = unsettled.filter_map(|((number, slot), values)| {
-        match Patch::cut(&slot.place, scale, slot.opened.grey, values) {
+    let cut = unsettled.filter_map(|((number, slot), (values, window))| {
+        match Patch::cut(&slot.place, scale, slot.opened.depth, values) {
             Ok(patch) => {
                 let map = spread.map(|spread| spread.cut(number, &slot.place, scale));
-                Some((Arc::clone(&slot.opened), patch.with_map(map)))
+                let patch = patch.with_map(map).compared(&slot.place, scale, window);
+                Some((Arc::clone(&slot.opened), patch))
             }
             Err(_) => {
                 slot.opened.job.fail("infer", JobError::NonFinite);

@@ -28,10 +28,10 @@ pub mod watch;
 
 use crate::edge::codec::Metadata;
 use crate::job::Job;
-use crate::work::canvas::{Canvas, Patch};
+use crate::work::canvas::{Canvas, Depth, Patch};
+use crate::work::pixels::Pixels;
 use crate::work::told::Told;
 use contract::geometry::{self, Size, TileGrid};
-use contract::pixels::Picture;
 use std::sync::{Arc, Mutex};
 
 /// What all tiles of a picture share.
@@ -41,10 +41,10 @@ pub struct Opened {
     pub job: Arc<Job>,
     /// How it is cut.
     pub grid: TileGrid,
-    /// Whether it is grey.
-    pub grey: bool,
+    /// What kind of pixels it has.
+    pub depth: Depth,
     /// Its alpha, one sample an input pixel.
-    pub alpha: Option<Picture>,
+    pub alpha: Option<Pixels>,
     /// What its result says of itself.
     pub metadata: Metadata,
     /// SHA-256 of the file, hexadecimal.

@@ -54,11 +54,8 @@ pub fn corrected(exif: &[u8], (width, height): (u32, u32), keep_place: bool) -> 
         let entries = exif.directory(more as usize).unwrap_or_default();
         exif.correct(&entries, width, height);
     }
-    // Once, where whoever wrote it was honest; each round takes one entry out.
-    while !keep_place {
-        let entries = exif.directory(first)?;
-        let Some(place) = entries.iter().find(|entry| entry.tag == GPS_DIRECTORY) else { break };
-        exif.drop_place(first, &entries, *place)?;
+    if !keep_place {
+        exif.drop_places(first)?;
     }
     // Pieces that lie within each other may have been cleared with one another.
     exif.is_upright(first).then_some(exif.bytes)
@@ -148,6 +145,17 @@ impl Exif {
             self.bytes.truncate(offset);
         } else if offset > next_at {
             self.clear(offset..end);
+        }
+    }
+
+    /// All of them: one, where whoever wrote it was honest. Each round takes an entry out.
+    fn drop_places(&mut self, first: usize) -> Option<()> {
+        loop {
+            let entries = self.directory(first)?;
+            let Some(place) = entries.iter().find(|entry| entry.tag == GPS_DIRECTORY) else {
+                return Some(());
+            };
+            self.drop_place(first, &entries, *place)?;
         }
     }
 

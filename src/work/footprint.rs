@@ -21,6 +21,10 @@ pub struct Shape {
     pub scale: usize,
     /// Whether an uncertainty map is made beside the result.
     pub mapped: bool,
+    /// Whether 16-bit samples stay so.
+    pub deep: bool,
+    /// Whether the written file is in memory as a whole.
+    pub buffered: bool,
 }
 
 /// Tables, rows, buffers and an embedded profile, whatever the size of the picture.
@@ -40,15 +44,17 @@ pub fn footprint(shape: &Shape) -> u64 {
         + pixels * shape.decoder_bytes as u128;
     let has_alpha = channels.is_multiple_of(2);
     let colours = channels - u128::from(has_alpha);
+    let depth = if shape.deep { 2 } else { 1 };
     // Alpha is kept beside the picture, and enlarged when the canvas is whole: 32-bit values of one direction
     // and of both, then the picture with its alpha.
-    let alpha = if has_alpha { pixels * (1 + 4) } else { 0 };
-    let enlarging = if has_alpha { 4 * pixels * scale + 4 * large + large * channels } else { 0 };
-    let canvas = large * (colours + u128::from(shape.mapped));
+    let alpha = if has_alpha { pixels * (depth + 4) } else { 0 };
+    let enlarging = if has_alpha { 4 * pixels * scale + 4 * large + large * channels * depth } else { 0 };
+    let canvas = large * (colours * depth + u128::from(shape.mapped));
+    let written = if shape.buffered { large * channels * depth } else { 0 };
     // What the file says of itself is kept to the end, and written from a copy.
     let beside = 2 * u128::from(shape.file_bytes);
-    let tiling = pixels * channels + alpha + canvas + beside;
-    let encoding = alpha + canvas + enlarging + beside;
+    let tiling = pixels * channels * depth + alpha + canvas + beside;
+    let encoding = alpha + canvas + enlarging + written + beside;
     u64::try_from(decoding.max(tiling).max(encoding)).unwrap_or(u64::MAX).saturating_add(FIXED_BYTES)
 }
 
@@ -58,7 +64,17 @@ mod tests {
 
     fn shape(side: usize, channels: usize) -> Shape {
         let size = Size::new(side, side);
-        Shape { file_bytes: 0, size, channels, sample_bytes: 1, decoder_bytes: 0, scale: 4, mapped: false }
+        Shape {
+            file_bytes: 0,
+            size,
+            channels,
+            sample_bytes: 1,
+            decoder_bytes: 0,
+            scale: 4,
+            mapped: false,
+            deep: false,
+            buffered: false,
+        }
     }
 
     #[test]

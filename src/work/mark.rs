@@ -2,7 +2,7 @@
 //! redo or refuse. Knows neither PNG nor JSON.
 
 use crate::error::JobError;
-use crate::work::format::Format;
+use crate::work::format::{Format, Writing};
 use crate::work::keeping::Keeping;
 use crate::work::precision::Wanted;
 use crate::work::told::{Telling, Told};
@@ -38,6 +38,9 @@ pub struct Mark {
     pub model_sha256: String,
     /// The λ of out = μ + λ·(sample − μ).
     pub strength: f32,
+    /// The strength that was wanted, where a result with that did harm and this one is without a sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<f32>,
     /// Seed of the noise.
     pub seed: u64,
     /// What the model was told of the picture, if it can be told.
@@ -77,7 +80,7 @@ pub struct Fingerprint {
     /// What is kept of what a picture says of itself.
     pub keeping: Keeping,
     /// What results are written as.
-    pub format: Format,
+    pub format: Writing,
     /// In which precision.
     pub precision: Wanted,
 }
@@ -123,11 +126,11 @@ pub fn answer(standing: &Standing, source: &str, stamp: Stamp, wanted: &Fingerpr
         Standing::Ours(mark) if mark.source == source => {
             let same_file = (mark.bytes, mark.modified_ns) == (stamp.bytes, stamp.modified_ns);
             let same_options = mark.model_sha256 == wanted.model_sha256
-                && mark.strength == wanted.strength
+                && mark.instead_of.unwrap_or(mark.strength) == wanted.strength
                 && wanted.telling.agrees(mark.told)
                 && mark.uncertainty == wanted.uncertainty
                 && mark.keeping == wanted.keeping
-                && mark.format == wanted.format
+                && wanted.format.accepts(mark.format)
                 && wanted.precision.accepts(if mark.int8 { Precision::Int8 } else { Precision::F32 })
                 && Some(mark.seed) == wanted.seed.or_else(|| seed_of(&mark.sha256));
             if same_file && same_options { Answer::AlreadyThere } else { Answer::Do }
@@ -159,6 +162,7 @@ mod tests {
             model: "sr-x4".into(),
             model_sha256: "feed".into(),
             strength: 0.25,
+            instead_of: None,
             seed: 255,
             told: Some(Told { source: Source::Photo, asked: false }),
             uncertainty: None,
@@ -178,7 +182,7 @@ mod tests {
             telling: Telling::ByFormat,
             uncertainty: None,
             keeping: Keeping::All,
-            format: Format::Png,
+            format: Writing::default(),
             precision: Wanted::Auto,
         }
     }

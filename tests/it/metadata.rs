@@ -103,6 +103,90 @@ fn every_format_that_is_read_comes_back_pixel_for_pixel() {
 }
 
 #[test]
+fn each_format_can_come_back_as_itself_and_is_known_again() {
+    let world = World::new();
+    let picture = pattern(24, 16, 3);
+    let rgb = image::RgbImage::from_raw(24, 16, picture.samples.clone()).expect("as many samples");
+    let deep = DynamicImage::from(rgb.clone()).into_rgba16();
+    let formats = [
+        ("a.webp", "a.webp", ImageFormat::WebP),
+        ("b.tiff", "b.tif", ImageFormat::Tiff),
+        ("c.png", "c.png", ImageFormat::Png),
+        ("d.bmp", "d.png", ImageFormat::Bmp),
+    ];
+    for (name, _, format) in formats {
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::from(rgb.clone()).write_to(&mut bytes, format).expect("memory");
+        world.put(name, bytes.into_inner());
+    }
+    for (name, format) in [("deep.tif", ImageFormat::Tiff), ("deep2.png", ImageFormat::Png)] {
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::from(deep.clone()).write_to(&mut bytes, format).expect("memory");
+        world.put(name, bytes.into_inner());
+    }
+    // A JPEG by content, whatever it is called.
+    world.put("e.png.jpeg", jpeg_with(&picture, Some(profile(b"RGB ")), Some(exif(1))));
+    let said = once(&world, &["--format", "same"]);
+    assert!(said.code() == 0 && said.stderr.contains("7 done"), "{said:?}");
+    for (_, name, format) in formats {
+        let path = world.output.join(name);
+        assert_eq!(open(&path), nearest(&picture, 2), "{name}");
+        let bytes = fs::read(&path).expect("there");
+        assert_eq!(
+            image::guess_format(&bytes).expect("known"),
+            if name == "d.png" { ImageFormat::Png } else { format }
+        );
+    }
+    for name in ["deep.tif", "deep2.png"] {
+        let image = image::open(world.output.join(name)).expect("a picture");
+        let (result, expected) = (image.into_rgba16(), nearest(&picture, 2));
+        assert_eq!(result.dimensions(), (48, 32), "{name}");
+        let eight = result.pixels().flat_map(|pixel| pixel.0[..3].to_vec()).map(|v| (v / 257) as u8);
+        assert!(eight.eq(expected.samples.iter().copied()), "{name}");
+    }
+    let jpeg = fs::read(world.output.join("e.png.jpg")).expect("there");
+    assert_eq!(image::guess_format(&jpeg).expect("known"), ImageFormat::Jpeg);
+    let said = once(&world, &["--format", "same"]);
+    assert!(said.stderr.contains("0 done, 7 already there"), "{said:?}");
+    // Without the ledger the results themselves say what they are.
+    fs::remove_dir_all(world.root.path().join(".local")).expect("the state folder");
+    fs::remove_file(world.output.join("receipts.jsonl")).expect("ours");
+    let said = once(&world, &["--format", "same"]);
+    assert!(said.stderr.contains("0 done, 7 already there"), "{said:?}");
+}
+
+#[test]
+fn webp_and_tiff_carry_what_they_can() {
+    let world = World::new();
+    let (picture, icc) = (pattern(24, 16, 3), profile(b"RGB "));
+    world.put("a.jpg", jpeg_with(&picture, Some(icc.clone()), Some(exif(6))));
+    for format in ["webp", "tiff"] {
+        let said = once(&world, &["--format", format]);
+        assert_eq!(said.code(), 0, "{said:?}");
+    }
+    let webp = fs::read(world.output.join("a.webp")).expect("there");
+    let mut decoder = image::codecs::webp::WebPDecoder::new(Cursor::new(&webp)).expect("a WebP");
+    assert_eq!(
+        (decoder.icc_profile().expect("readable"), decoder.dimensions()),
+        (Some(icc.clone()), (32, 48))
+    );
+    let turned = image::metadata::Orientation::from_exif_chunk(
+        &decoder.exif_metadata().expect("readable").expect("there"),
+    );
+    assert_eq!(turned, Some(image::metadata::Orientation::NoTransforms));
+    let tiff = fs::read(world.output.join("a.tif")).expect("there");
+    let mut decoder = image::codecs::tiff::TiffDecoder::new(Cursor::new(&tiff)).expect("a TIFF");
+    assert_eq!((decoder.icc_profile().expect("readable"), decoder.dimensions()), (Some(icc), (32, 48)));
+    let said = said_of_verify(&world);
+    assert_eq!(said.code(), 0, "{said:?}");
+}
+
+fn said_of_verify(world: &World) -> Said {
+    let words: [&OsStr; 3] = ["verify".as_ref(), "-o".as_ref(), world.output.as_ref()];
+    said(&mut onestep(world.root.path(), &words))
+}
+
+#[test]
 fn of_a_moving_picture_the_first_is_taken_and_alpha_comes_where_there_is_some() {
     let world = World::new();
     let frame = |red: u8, alpha: u8| {

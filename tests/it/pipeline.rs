@@ -182,13 +182,42 @@ fn grey_stays_grey_and_alpha_is_enlarged_by_itself() {
 }
 
 #[test]
-fn sixteen_bits_become_eight() {
+fn sixteen_bits_stay_sixteen() {
     let world = World::new();
-    world.put("deep.png", pictures::png16(5, 4, 0x8000));
+    world.put("deep.png", pictures::png16(5, 4, 0x8123));
     assert_eq!(run(&world).summary.done, 1);
-    let result = open(&world.output.join("deep.png"));
-    assert_eq!((result.size, result.channels), (Size::new(10, 8), 1));
-    assert!(result.samples.iter().all(|&v| v == 0x80));
+    let result = image::open(world.output.join("deep.png")).expect("a picture");
+    assert_eq!((result.width(), result.height(), result.color()), (10, 8, image::ColorType::L16));
+    assert!(result.into_luma16().into_raw().iter().all(|&v| v == 0x8123));
+}
+
+/// The result is compared with its picture: what a sample spoils is done without, and what is spoiled anyway
+/// is refused.
+#[test]
+fn a_result_that_would_do_harm_is_made_without_a_sample_or_not_at_all() {
+    let world = World::new();
+    let picture = pattern(9, 7, 3);
+    world.put("a.png", png(&picture));
+    let with = |strength: f32| {
+        let mut bench = Bench::new(&world, &Fake::new(2, 1).with(Fault::Brighter), 1);
+        bench.plan.lines[0].wanted.strength = strength;
+        bench.run()
+    };
+    let ran = with(0.5);
+    assert_eq!((ran.summary.done, ran.summary.failed), (1, 0), "{ran:?}");
+    assert_eq!(open(&world.output.join("a.png")), nearest(&picture, 2));
+    let Outcome::Done(made) = ran.outcomes()["a.png"] else { panic!("{ran:?}") };
+    assert_eq!((made.mark.strength, made.mark.instead_of), (0.0, Some(0.5)));
+    assert!(made.figures.blocks_db > 50.0, "{:?}", made.figures);
+    assert_eq!(with(0.5).summary.already_there, 1, "it was asked for 0.5, and this is what came of it");
+    world.put("b.png", png(&picture));
+    let mut bench = Bench::new(&world, &Fake::new(2, 1).with(Fault::Always), 1);
+    bench.plan.lines[0].wanted.strength = 0.5;
+    assert_eq!(bench.run().summary.failed, 1);
+    assert!(!world.output.join("b.png").exists());
+    let (class, message) = world.reason("b.png");
+    assert_eq!(class, "harmful");
+    assert!(message.starts_with("the result would do harm: reduced again it differs"), "{message}");
 }
 
 /// Orientation 6: the camera was turned, the first row is the right side.

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each dependency, and the one file or folder that may name it.
-const DOORS: [(&str, &str); 20] = [
+const DOORS: [(&str, &str); 22] = [
     ("clap", "src/cli.rs"),
     ("env_logger", "src/edge/logging.rs"),
     ("image", "src/edge/codec/"),
+    ("image_webp", "src/edge/codec/webp.rs"),
     ("indicatif", "src/edge/progress.rs"),
     ("globset", "src/work/ignore.rs"),
     ("jiff", "src/edge/clock.rs"),
@@ -24,6 +25,7 @@ const DOORS: [(&str, &str); 20] = [
     ("serde_json", "src/edge/record.rs"),
     ("sha2", "src/edge/digest.rs"),
     ("signal_hook", "src/edge/signals.rs"),
+    ("tiff", "src/edge/codec/"),
     ("toml", "src/config/raw.rs"),
     ("trash", "src/edge/originals.rs"),
 ];

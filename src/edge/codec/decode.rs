@@ -1,9 +1,11 @@
-//! Bytes → upright 8-bit pixels. Allocates only after the size was compared with the header that limits were
-//! checked against. May panic inside decoders: whoever calls it catches that.
+//! Bytes → upright pixels of 8 or 16 bits. Allocates only after the size was compared with the header
+//! that limits were checked against. May panic inside decoders: whoever calls it catches that.
 
 use super::metadata::Metadata;
-use super::probe::{Header, Kind, damaged, ends_early, open};
+use super::probe::{Header, damaged, ends_early, open};
 use crate::error::JobError;
+use crate::work::format::Kind;
+use crate::work::pixels::Pixels;
 use crate::work::{jpeg, webp};
 use contract::geometry::Size;
 use contract::pixels::Picture;
@@ -16,9 +18,9 @@ use std::io::Cursor;
 /// A picture as it is meant to be seen.
 #[derive(Debug)]
 pub struct Decoded {
-    /// Upright, 8 bits a sample.
-    pub picture: Picture,
-    /// Whether it had more than 8 bits a sample.
+    /// Upright.
+    pub pixels: Pixels,
+    /// Whether it had more bits a sample than are wanted.
     pub reduced: bool,
     /// What it says of itself.
     pub metadata: Metadata,
@@ -29,12 +31,12 @@ const EARLY: &str = "the file ends before the picture does";
 /// What a decoder may use beside the pixels: tables, rows, an embedded profile.
 const MARGIN_BYTES: u64 = 4 << 20;
 
-/// Decodes a whole file.
+/// Decodes a whole file. Of 16 bits a sample, 8 are left where it is not to be `deep`.
 ///
 /// # Errors
 /// [`JobError::Damaged`] or [`JobError::EndsEarly`] where it does not decode to its end,
 /// [`JobError::Changed`] where it is not the file whose header was looked at.
-pub fn decode(bytes: &[u8], header: &Header) -> Result<Decoded, JobError> {
+pub fn decode(bytes: &[u8], header: &Header, deep: bool) -> Result<Decoded, JobError> {
     let mut limits = Limits::no_limits();
     // 8 bytes a pixel is RGBA with 16 bits, the most there is. What a file says of itself is read as a whole.
     limits.max_alloc = Some(header.size.area() as u64 * 8 + 2 * bytes.len() as u64 + MARGIN_BYTES);
@@ -44,26 +46,28 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Decoded, JobError> {
         Kind::Jpeg => {
             let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
             decoder.set_limits(limits).map_err(damaged)?;
-            upright(decoder, header.size)
+            upright(decoder, header.size, deep)
         }
         Kind::Png => {
             let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(damaged)?;
-            let decoded = upright(decoder, header.size)?;
+            let decoded = upright(decoder, header.size, deep)?;
             Ok(Decoded { metadata: decoded.metadata.with_png(bytes), ..decoded })
         }
         other => {
             let mut decoder = open(other, Cursor::new(bytes))?;
             decoder.set_limits(limits).map_err(damaged)?;
-            let decoded = upright(decoder, header.size)?;
+            let decoded = upright(decoder, header.size, deep)?;
             // A GIF is told as if it had alpha, and seldom has.
-            let picture =
-                if other == Kind::Gif { without_idle_alpha(decoded.picture) } else { decoded.picture };
-            Ok(Decoded { picture, ..decoded })
+            let pixels = match decoded.pixels {
+                Pixels::Eight(picture) if other == Kind::Gif => Pixels::Eight(without_idle_alpha(picture)),
+                pixels => pixels,
+            };
+            Ok(Decoded { pixels, ..decoded })
         }
     }
 }
 
-fn upright(mut decoder: impl ImageDecoder, expected: Size) -> Result<Decoded, JobError> {
+fn upright(mut decoder: impl ImageDecoder, expected: Size, deep: bool) -> Result<Decoded, JobError> {
     let (width, height) = decoder.dimensions();
     if Size::new(width as usize, height as usize) != expected {
         return Err(JobError::Changed);
@@ -76,15 +80,31 @@ fn upright(mut decoder: impl ImageDecoder, expected: Size) -> Result<Decoded, Jo
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     image.apply_orientation(orientation);
     let size = Size::new(image.width() as usize, image.height() as usize);
-    let samples = match colour {
-        ColorType::L8 | ColorType::L16 => image.into_luma8().into_raw(),
-        ColorType::La8 | ColorType::La16 => image.into_luma_alpha8().into_raw(),
-        ColorType::Rgb8 | ColorType::Rgb16 => image.into_rgb8().into_raw(),
-        ColorType::Rgba8 | ColorType::Rgba16 => image.into_rgba8().into_raw(),
-        other => return Err(JobError::Unsupported(format!("pixels of type {other:?} are not read"))),
+    let had_more = colour.bytes_per_pixel() > colour.channel_count();
+    let pixels = if had_more && deep {
+        let samples = match colour {
+            ColorType::L16 => image.into_luma16().into_raw(),
+            ColorType::La16 => image.into_luma_alpha16().into_raw(),
+            ColorType::Rgb16 => image.into_rgb16().into_raw(),
+            ColorType::Rgba16 => image.into_rgba16().into_raw(),
+            other => return Err(not_read(other)),
+        };
+        Pixels::Sixteen(Picture { size, channels, samples })
+    } else {
+        let samples = match colour {
+            ColorType::L8 | ColorType::L16 => image.into_luma8().into_raw(),
+            ColorType::La8 | ColorType::La16 => image.into_luma_alpha8().into_raw(),
+            ColorType::Rgb8 | ColorType::Rgb16 => image.into_rgb8().into_raw(),
+            ColorType::Rgba8 | ColorType::Rgba16 => image.into_rgba8().into_raw(),
+            other => return Err(not_read(other)),
+        };
+        Pixels::Eight(Picture { size, channels, samples })
     };
-    let reduced = colour.bytes_per_pixel() > colour.channel_count();
-    Ok(Decoded { picture: Picture { size, channels, samples }, reduced, metadata })
+    Ok(Decoded { pixels, reduced: had_more && !deep, metadata })
+}
+
+fn not_read(colour: ColorType) -> JobError {
+    JobError::Unsupported(format!("pixels of type {colour:?} are not read"))
 }
 
 /// Without its alpha where every pixel is opaque.

@@ -1,7 +1,7 @@
 //! Reading the mark back out of a result without decoding it: of a PNG chunks are walked by their lengths up
 //! to the first pixel. Gives text; what it says is for others to know.
 
-use super::jpeg;
+use super::{jpeg, tiff, webp};
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// Keyword of the text chunk that carries the mark.
@@ -10,8 +10,8 @@ pub const KEYWORD: &str = "onestep";
 /// A mark is some hundred bytes; longer chunks are not ours, whatever their keyword.
 pub(super) const MAX_MARK_BYTES: u32 = 64 << 10;
 
-/// The mark's text; `None` where this is neither PNG nor JPEG, or carries no mark before its pixels, or ends
-/// before its end.
+/// The mark's text; `None` where this is of no format that we write, or carries no mark before its pixels,
+/// or ends before its end.
 ///
 /// # Errors
 /// What the reader says, except that a file that ends too soon is simply not ours.
@@ -27,6 +27,11 @@ fn walk(file: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
     file.read_exact(&mut start)?;
     if start == [0xFF, 0xD8] {
         return jpeg::read_mark(file);
+    }
+    match &start {
+        b"RI" => return webp::read_mark(file),
+        b"II" | b"MM" => return tiff::read_mark(file),
+        _ => {}
     }
     let mut signature = [start[0], start[1], 0, 0, 0, 0, 0, 0];
     file.read_exact(&mut signature[2..])?;
@@ -68,15 +73,16 @@ mod tests {
     use super::*;
     use crate::edge::codec::encode;
     use crate::work::format::Format;
+    use crate::work::pixels::Pixels;
     use contract::geometry::Size;
-    use contract::pixels::Picture;
     use std::io::Cursor;
 
     #[test]
     fn a_mark_survives_the_round_trip_and_half_a_file_has_none_or_the_whole() {
         let mut file = Vec::new();
-        let (picture, metadata) = (Picture::new(Size::new(3, 2), 2), crate::edge::codec::Metadata::default());
-        encode(&picture, "{\"source\":\"grün.jpg\"}", &metadata, Format::Png, &mut file).expect("memory");
+        let metadata = crate::edge::codec::Metadata::default();
+        let pixels = Pixels::new(Size::new(3, 2), 2, false);
+        encode(&pixels, "{\"source\":\"grün.jpg\"}", &metadata, Format::Png, &mut file).expect("memory");
         let read = |bytes: &[u8]| read_mark(&mut Cursor::new(bytes)).expect("memory");
         assert_eq!(read(&file).as_deref(), Some("{\"source\":\"grün.jpg\"}"));
         assert!((0..60).all(|length| read(&file[..length]).is_none()));

@@ -2,6 +2,7 @@
 //! how pixels are coded.
 
 use crate::error::JobError;
+use crate::work::format::Kind;
 use crate::work::jpeg;
 use contract::geometry::Size;
 use image::codecs::bmp::BmpDecoder;
@@ -12,34 +13,6 @@ use image::codecs::tiff::TiffDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{ImageDecoder, ImageError, ImageFormat, ImageResult};
 use std::io::{BufRead, ErrorKind, Read, Seek, SeekFrom};
-
-/// The formats we take in, told by content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Baseline or progressive.
-    Jpeg,
-    /// 1 to 16 bits.
-    Png,
-    /// Lossy or lossless; of a moving one the first picture.
-    WebP,
-    /// Its first page.
-    Tiff,
-    /// Its first picture.
-    Gif,
-    /// With or without alpha.
-    Bmp,
-    /// PBM, PGM, PPM, PAM.
-    Pnm,
-    /// With or without alpha.
-    Qoi,
-}
-
-impl Kind {
-    /// Whether saving in it loses something.
-    pub fn is_lossy(self) -> bool {
-        matches!(self, Kind::Jpeg | Kind::WebP)
-    }
-}
 
 /// What the first bytes of a picture say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

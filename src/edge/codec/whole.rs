@@ -1,9 +1,10 @@
 //! Whether a result of ours can be read to its end: a PNG row by row, so that the largest takes no memory.
 
-use super::jpeg;
+use super::{jpeg, tiff};
+use crate::work::webp;
 use std::io::{self, BufRead, Seek};
 
-/// Reads a PNG to its end, checksums included, or a JPEG to its last marker.
+/// Reads a PNG or TIFF to its end, checksums included, a JPEG to its last marker, a WebP to its last chunk.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -14,6 +15,15 @@ pub fn read_whole(mut file: impl BufRead + Seek) -> io::Result<()> {
         return jpeg::read_whole(file);
     }
     file.rewind()?;
+    if start == *b"RI" {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let whole = webp::is_whole(&bytes);
+        return if whole { Ok(()) } else { Err(io::Error::other("it ends before the picture does")) };
+    }
+    if start == *b"II" || start == *b"MM" {
+        return tiff::read_whole(file);
+    }
     let mut reader = png::Decoder::new(file).read_info().map_err(io::Error::other)?;
     let (mut rows, wanted) = (0, reader.info().height);
     while reader.next_row().map_err(io::Error::other)?.is_some() {
@@ -28,6 +38,7 @@ mod tests {
     use super::*;
     use crate::edge::codec::{Metadata, encode};
     use crate::work::format::Format;
+    use crate::work::pixels::Pixels;
     use contract::geometry::Size;
     use contract::pixels::Picture;
     use std::io::Cursor;
@@ -38,7 +49,7 @@ mod tests {
         let samples = (0..size.area() * 3).map(|n| (n * 31 % 251) as u8).collect();
         let mut bytes = Vec::new();
         encode(
-            &Picture { size, channels: 3, samples },
+            &Pixels::Eight(Picture { size, channels: 3, samples }),
             "mark",
             &Metadata::default(),
             Format::Png,

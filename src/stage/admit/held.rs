@@ -85,6 +85,7 @@ mod tests {
             relative: name.into(),
             named: false,
             attempt: 0,
+            safe: false,
         };
         assert!(held.hold(picture(1, "a"), start) && !held.hold(picture(1, "b"), start));
         assert_eq!((held.kept(1), held.kept(0)), (2, 0));

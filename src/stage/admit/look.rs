@@ -4,7 +4,7 @@
 use super::claims::Answer as Claimed;
 use super::measure::measure;
 use super::{Admitting, Candidate, Turned, failed, unreadable};
-use crate::edge::codec::read_mark;
+use crate::edge::codec::{probe, read_mark};
 use crate::edge::digest::sha256_of;
 use crate::edge::record::mark_from_text;
 use crate::edge::scan::{look, open, stamp_of};
@@ -12,6 +12,7 @@ use crate::error::JobError;
 use crate::job::{Errand, Found, Outcome, Sighting};
 use crate::plan::Line;
 use crate::work::file_name::numbered;
+use crate::work::format::{Format, Writing};
 use crate::work::known::{Known, Recall, State, recall};
 use crate::work::mark::{Answer, Stamp, Standing, answer};
 use crate::work::naming::{map_of, path_of, text_of};
@@ -26,6 +27,9 @@ impl<'a> Admitting<'a> {
     /// Whether a picture may be let in. Writes into `errand` what it finds out on the way.
     pub(super) fn look(&mut self, sighting: &Sighting, errand: &mut Errand) -> Result<Candidate, Turned> {
         errand.stamp = self.stamp(sighting)?;
+        if let Some(format) = self.format(errand)? {
+            errand.target = self.line(errand).target(&errand.relative, format);
+        }
         if !self.line(errand).number {
             return self.look_at_place(sighting, errand);
         }
@@ -63,6 +67,22 @@ impl<'a> Admitting<'a> {
 
     fn line(&self, errand: &Errand) -> &'a Line {
         &self.lines[errand.line]
+    }
+
+    /// What its result is, where that depends on the picture: told by the name of the result that the ledger
+    /// knows, else by the picture's first bytes.
+    fn format(&self, errand: &Errand) -> Result<Option<Format>, Turned> {
+        let line = self.line(errand);
+        let Writing::Same(quality) = line.wanted.format else { return Ok(None) };
+        let (root, relative) = (text_of(&errand.root), text_of(&errand.relative));
+        let known = self.doors.ledger.known(&root, &relative).map_err(|error| self.ledger_error(error))?;
+        let known = known.filter(|known| known.state != State::Failed && known.stamp == errand.stamp);
+        let target = |format: &Format| text_of(&line.target(&errand.relative, *format));
+        let was = known
+            .and_then(|known| Format::all(quality).into_iter().find(|format| target(format) == known.target));
+        // What cannot be read now is told when it is measured.
+        let is = || open(errand).ok().and_then(|file| probe(&mut BufReader::new(file)).ok());
+        Ok(was.or_else(|| is().map(|header| line.wanted.format.of(header.kind))))
     }
 
     /// Length and times of what was sighted, if it is our business.

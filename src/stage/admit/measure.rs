@@ -33,6 +33,7 @@ pub fn measure(
     })?;
     let header = probe(&mut BufReader::new(file))?;
     within(&header, bytes, limits, line)?;
+    let format = line.wanted.format.of(header.kind);
     let shape = Shape {
         file_bytes: bytes,
         size: header.size,
@@ -41,6 +42,8 @@ pub fn measure(
         decoder_bytes: header.decoder_bytes,
         scale: line.scale,
         mapped: line.wanted.uncertainty.is_some(),
+        deep: header.sample_bytes > 1 && format.is_deep(),
+        buffered: format.is_buffered(),
     };
     let need_mb = footprint(&shape).div_ceil(1_000_000);
     match usize::try_from(need_mb) {
@@ -67,9 +70,9 @@ fn within(header: &Header, bytes: u64, limits: &Limits, line: &Line) -> Result<(
     if !(least..=most).contains(&(pixels as f64 / 1e6)) {
         return Err(JobError::NotForThisPipeline { size, least, most });
     }
-    let (large, most) = (size.times(scale), line.wanted.format.most_side());
+    let format = line.wanted.format.of(header.kind);
+    let (large, most) = (size.times(scale), format.most_side());
     if large.width.max(large.height) > most {
-        let format = line.wanted.format;
         return Err(JobError::Unsupported(format!("a result of {large} pixels: {format} ends at {most}")));
     }
     if over(pixels * (scale * scale) as u128, limits.max_output_mpx) {

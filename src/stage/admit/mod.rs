@@ -247,7 +247,7 @@ impl Admitting<'_> {
         let outcome = match outcome {
             Outcome::Failed { stage, error } => match errand.retry(&error, &self.options.backoff) {
                 Some(wait) => {
-                    self.delayed.push(Instant::now() + wait, errand.again());
+                    self.delayed.push(Instant::now() + wait, errand.again(&error));
                     Outcome::Postponed { stage, error, wait }
                 }
                 None => Outcome::Failed { stage, error },
@@ -338,10 +338,11 @@ fn errand(line: &Line, sighting: &Sighting) -> Errand {
         root: Arc::clone(&sighting.root),
         source: sighting.source.clone(),
         relative: sighting.relative.clone(),
-        target: line.target(&sighting.relative),
+        target: line.target(&sighting.relative, line.wanted.format.usual()),
         stamp: Stamp::default(),
         named: sighting.named,
         attempt: sighting.attempt,
+        safe: sighting.safe,
     }
 }
 

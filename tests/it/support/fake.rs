@@ -29,6 +29,10 @@ pub enum Fault {
     Dislikes(usize),
     /// This evaluation gives NaN.
     NotANumber(usize),
+    /// Everything is brighter by the strength.
+    Brighter,
+    /// Everything is black, always.
+    Always,
 }
 
 impl Fake {
@@ -88,6 +92,12 @@ impl Model for Fake {
                 let line = &plane[y / scale * width..][..width];
                 output.extend(line.iter().flat_map(|&value| std::iter::repeat_n(value, scale)));
             }
+        }
+        if self.fault == Fault::Brighter {
+            output.iter_mut().for_each(|value| *value += input.strength[0]);
+        }
+        if self.fault == Fault::Always {
+            output.fill(0.0);
         }
         if self.fault == Fault::NotANumber(run) {
             output.fill(f32::NAN);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// μ + strength · NOISE · noise.
 pub const NOISE: f32 = 0.1;
 /// What a model with sources adds to μ at source 1.
-pub const TOLD: f32 = 0.4;
+pub const TOLD: f32 = 0.02;
 
 /// Writes `tiny.onnx` and its companion `tiny-mean.onnx`, which enlarge by two. Gives the path of the first.
 pub fn tiny(folder: &Path) -> PathBuf {

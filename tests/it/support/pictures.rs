@@ -28,7 +28,7 @@ pub fn nearest(picture: &Picture, scale: usize) -> Picture {
 pub fn png(picture: &Picture) -> Vec<u8> {
     let mut bytes = Vec::new();
     onestep::edge::codec::encode(
-        picture,
+        &onestep::work::pixels::Pixels::Eight(picture.clone()),
         "{}",
         &onestep::edge::codec::Metadata::default(),
         onestep::work::format::Format::Png,

@@ -1,0 +1,156 @@
+//! Pixels of 8 or 16 bits a sample, as a picture came and as its result goes: one value for both, so that
+//! nobody else asks which. Knows no file format.
+
+use contract::geometry::{Rect, Size};
+use contract::pixels::{Picture, Planes, Sample, cut_window};
+use contract::resample::enlarge;
+use std::borrow::Cow;
+
+/// A picture of 8 or of 16 bits a sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pixels {
+    /// 8 bits a sample.
+    Eight(Picture),
+    /// 16 bits a sample.
+    Sixteen(Picture<u16>),
+}
+
+/// Does the same with the picture in either variant.
+macro_rules! either {
+    ($pixels:expr, $picture:ident => $body:expr) => {
+        match $pixels {
+            Pixels::Eight($picture) => $body,
+            Pixels::Sixteen($picture) => $body,
+        }
+    };
+}
+
+impl Pixels {
+    /// Black (and transparent), of 16 bits a sample where it is `deep`.
+    pub fn new(size: Size, channels: usize, deep: bool) -> Pixels {
+        if deep {
+            Pixels::Sixteen(Picture::blank(size, channels))
+        } else {
+            Pixels::Eight(Picture::blank(size, channels))
+        }
+    }
+
+    /// Width and height.
+    pub fn size(&self) -> Size {
+        either!(self, picture => picture.size)
+    }
+
+    /// Samples a pixel.
+    pub fn channels(&self) -> usize {
+        either!(self, picture => picture.channels)
+    }
+
+    /// Whether it has 16 bits a sample.
+    pub fn is_deep(&self) -> bool {
+        matches!(self, Pixels::Sixteen(_))
+    }
+
+    /// With 8 bits a sample.
+    pub fn to_eight(&self) -> Cow<'_, Picture> {
+        match self {
+            Pixels::Eight(picture) => Cow::Borrowed(picture),
+            Pixels::Sixteen(picture) => {
+                let samples = picture.samples.iter().map(|sample| u8::nearest(sample.unit())).collect();
+                Cow::Owned(Picture { size: picture.size, channels: picture.channels, samples })
+            }
+        }
+    }
+
+    /// The sample at this place in [0, 1], counted through all pixels and channels.
+    pub fn unit(&self, at: usize) -> f32 {
+        either!(self, picture => picture.samples[at].unit())
+    }
+
+    /// Means of squares of `scale`×`scale` pixels, in [0, 1], channels interleaved as they are.
+    ///
+    /// # Panics
+    /// If its sides are not multiples of `scale`.
+    pub fn reduced(&self, scale: usize) -> Vec<f32> {
+        either!(self, picture => reduced(picture, scale))
+    }
+
+    /// See [`cut_window`].
+    pub fn cut_window(&self, pick: [usize; 3], window: Rect, out: &mut [f32]) {
+        either!(self, picture => cut_window(picture, pick, window, out));
+    }
+
+    /// The last channel, where it is alpha.
+    pub fn alpha(&self) -> Option<Pixels> {
+        match self {
+            Pixels::Eight(picture) => alpha_of(picture).map(Pixels::Eight),
+            Pixels::Sixteen(picture) => alpha_of(picture).map(Pixels::Sixteen),
+        }
+    }
+
+    /// Puts a part of the same kind where it belongs.
+    ///
+    /// # Panics
+    /// If the part is of another kind, or does not lie within.
+    pub fn put(&mut self, keep: &Rect, part: &Pixels) {
+        match (self, part) {
+            (Pixels::Eight(picture), Pixels::Eight(part)) => put(picture, keep, &part.samples),
+            (Pixels::Sixteen(picture), Pixels::Sixteen(part)) => put(picture, keep, &part.samples),
+            _ => panic!("a picture and its parts have one depth"),
+        }
+    }
+
+    /// With `alpha`, a picture of one channel that is smaller by `scale`. It is enlarged by itself, so that
+    /// what the network makes of colours never leaks into what is transparent.
+    pub fn with_alpha(&self, alpha: &Pixels, scale: usize) -> Pixels {
+        let alpha = enlarge(&either!(alpha, picture => Planes::from_picture(picture)), scale).values;
+        match self {
+            Pixels::Eight(picture) => Pixels::Eight(joined(picture, &alpha)),
+            Pixels::Sixteen(picture) => Pixels::Sixteen(joined(picture, &alpha)),
+        }
+    }
+}
+
+fn alpha_of<S: Sample>(picture: &Picture<S>) -> Option<Picture<S>> {
+    let last = picture.channels - 1;
+    picture.channels.is_multiple_of(2).then(|| {
+        let samples = picture.samples.chunks_exact(picture.channels).map(|pixel| pixel[last]).collect();
+        Picture { size: picture.size, channels: 1, samples }
+    })
+}
+
+fn joined<S: Sample>(colours: &Picture<S>, alpha: &[f32]) -> Picture<S> {
+    let channels = colours.channels;
+    let mut picture = Picture::blank(colours.size, channels + 1);
+    let pixels = picture.samples.chunks_exact_mut(channels + 1);
+    for ((pixel, colour), &a) in pixels.zip(colours.samples.chunks_exact(channels)).zip(alpha) {
+        pixel[..channels].copy_from_slice(colour);
+        pixel[channels] = S::nearest(a);
+    }
+    picture
+}
+
+fn reduced<S: Sample>(picture: &Picture<S>, scale: usize) -> Vec<f32> {
+    let (channels, width) = (picture.channels, picture.size.width / scale);
+    let mut means = vec![0.0; picture.samples.len() / (scale * scale)];
+    for (row, line) in picture.samples.chunks_exact(picture.size.width * channels).enumerate() {
+        let means = &mut means[row / scale * width * channels..][..width * channels];
+        for (mean, square) in means.chunks_exact_mut(channels).zip(line.chunks_exact(scale * channels)) {
+            for pixel in square.chunks_exact(channels) {
+                mean.iter_mut().zip(pixel).for_each(|(mean, sample)| *mean += sample.unit());
+            }
+        }
+    }
+    let share = 1.0 / (scale * scale) as f32;
+    means.iter_mut().for_each(|mean| *mean *= share);
+    means
+}
+
+/// Puts interleaved samples where they belong.
+fn put<S: Sample>(picture: &mut Picture<S>, keep: &Rect, samples: &[S]) {
+    let (stride, channels) = (picture.size.width * picture.channels, picture.channels);
+    let (left, width) = (keep.x as usize * channels, keep.size.width * channels);
+    for (row, line) in samples.chunks_exact(width).enumerate() {
+        let begin = (keep.y as usize + row) * stride + left;
+        picture.samples[begin..begin + width].copy_from_slice(line);
+    }
+}

@@ -1,5 +1,6 @@
 //! Picture files: what their first bytes say, their pixels, and PNG, JPEG, WebP or TIFF out. The only
-//! folder that names `image` and `png`. Works on bytes and open files; knows no paths and no limits but those it is given.
+//! folder that names `image` and `png`. Works on bytes and open files; knows no paths and no limits but those
+//! it is given.
 
 mod decode;
 mod encode;

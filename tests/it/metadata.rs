@@ -109,8 +109,8 @@ fn each_format_can_come_back_as_itself_and_is_known_again() {
     let rgb = image::RgbImage::from_raw(24, 16, picture.samples.clone()).expect("as many samples");
     let deep = DynamicImage::from(rgb.clone()).into_rgba16();
     let formats = [
-        ("a.webp", "a.webp", ImageFormat::WebP),
-        ("b.tiff", "b.tif", ImageFormat::Tiff),
+        ("grün.webp", "grün.webp", ImageFormat::WebP),
+        ("grün.tiff", "grün.tif", ImageFormat::Tiff),
         ("c.png", "c.png", ImageFormat::Png),
         ("d.bmp", "d.png", ImageFormat::Bmp),
     ];

@@ -55,7 +55,8 @@ where
         image.extra_samples(&[ExtraSamples::UnassociatedAlpha])?;
     }
     let tags = image.encoder();
-    tags.write_tag(MARK, mark)?;
+    // As bytes: texts of a TIFF are ASCII, and names are not.
+    tags.write_tag(MARK, mark.as_bytes())?;
     if let Some(icc) = &metadata.icc {
         tags.write_tag(ICC, &icc[..])?;
     }
@@ -72,8 +73,9 @@ where
 pub fn read_mark(file: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
     file.seek(SeekFrom::Start(0))?;
     let Ok(mut decoder) = Decoder::new(file) else { return Ok(None) };
-    let mark = decoder.get_tag_ascii_string(MARK).ok();
-    Ok(mark.filter(|mark| mark.len() <= MAX_MARK_BYTES as usize))
+    let mark = decoder.get_tag_u8_vec(MARK).ok();
+    let mark = mark.filter(|mark| mark.len() <= MAX_MARK_BYTES as usize);
+    Ok(mark.and_then(|mark| String::from_utf8(mark).ok()))
 }
 
 /// Reads a TIFF to its end, strip by strip.

@@ -14,16 +14,17 @@ pub fn is_whole(bytes: &[u8]) -> bool {
     let Some(length) = long(4) else { return false };
     let end = length.saturating_add(8);
     let mut at = HEAD;
-    while at.saturating_add(8) <= end {
+    // A chunk that reaches beyond the whole leads decoders on to whatever is there.
+    while at < end {
         let Some(length) = long(at + 4) else { return false };
         at += 8;
-        if length > bytes.len() - at {
+        if length > bytes.len().saturating_sub(at) {
             return false;
         }
         // Chunks begin at even places.
         at += length + length % 2;
     }
-    at > HEAD
+    at > HEAD && at <= end.saturating_add(1)
 }
 
 #[cfg(test)]

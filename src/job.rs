@@ -181,8 +181,8 @@ pub enum Outcome {
 pub struct Made {
     /// What was done to which picture.
     pub mark: Mark,
-    /// How the result compares with the picture.
-    pub figures: Figures,
+    /// How the result compares with the picture, where that is large enough.
+    pub figures: Option<Figures>,
     /// Length of the result.
     pub output_bytes: u64,
     /// SHA-256 of the result, hexadecimal.

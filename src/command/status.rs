@@ -5,7 +5,7 @@ use super::asked::{Desk, desks};
 use crate::cli;
 use crate::edge::clock::{now_ms, text_of_ms};
 use crate::edge::ledger::{Counts, PipelineRow, Said};
-use crate::edge::record::{Failure, PipelineStatus, Status, statuses_to_text};
+use crate::edge::record::{Failure, Status, statuses_to_text};
 use crate::edge::state_folder::is_paused;
 use crate::error::{CommandError, Exit, StartError};
 use crate::work::naming::path_of;
@@ -43,7 +43,7 @@ fn status(desk: &Desk) -> Said<Status> {
         reason: row.reason,
         at: text_of_ms(row.at_ms),
     });
-    let pipelines: Vec<PipelineStatus> = reader.pipelines()?.into_iter().map(pipeline).collect();
+    let pipelines: Vec<PipelineRow> = reader.pipelines()?.into_iter().map(pipeline).collect();
     let waiting = started + pipelines.iter().map(|pipeline| pipeline.waiting).sum::<u64>();
     let now = now_ms();
     let began_ms = run.as_ref().map_or(now, |run| run.began_ms);
@@ -75,10 +75,9 @@ fn a_minute(done: u64, span_ms: i64) -> Option<f64> {
     (done > 0 && span_ms > 0).then(|| done as f64 * MINUTE_MS as f64 / span_ms as f64)
 }
 
-fn pipeline(row: PipelineRow) -> PipelineStatus {
-    let PipelineRow { name, input, watched, settling, waiting, held } = row;
-    let input = path_of(&input).display().to_string();
-    PipelineStatus { name, input, watched, settling, waiting, held }
+/// With its folder as people read it.
+fn pipeline(row: PipelineRow) -> PipelineRow {
+    PipelineRow { input: path_of(&row.input).display().to_string(), ..row }
 }
 
 fn told(status: &Status) -> String {
@@ -102,7 +101,7 @@ fn told(status: &Status) -> String {
     if let (Some(rate), Some(left)) = (status.done_a_minute, status.minutes_left) {
         lines.push(format!("time left about {}, at {rate:.1} pictures a minute", span(60.0 * left)));
     }
-    for PipelineStatus { name, input, watched, settling, waiting, held } in &status.pipelines {
+    for PipelineRow { name, input, watched, settling, waiting, held } in &status.pipelines {
         let watched =
             if status.at_work.is_some() { format!("watched {watched}") } else { "as it was left".into() };
         lines.push(format!("{name}: {waiting} waiting, {settling} settling, {watched}: {input}"));

@@ -1,5 +1,6 @@
 //! Marks, receipts and reasons as JSON. The only file that names `serde_json`. Writes no files.
 
+use crate::edge::ledger::PipelineRow;
 use crate::edge::logging::Fact;
 use crate::error::JobError;
 use crate::job::{Errand, Times};
@@ -81,7 +82,7 @@ pub struct Receipt {
     pub output_bytes: u64,
     /// SHA-256 of the result, hexadecimal.
     pub output_sha256: String,
-    /// How the result compares with the picture; older receipts do not say it.
+    /// How the result compares with the picture; not of small ones, and older receipts do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<Figures>,
     /// How long it took, by step.
@@ -128,26 +129,9 @@ pub struct Status {
     /// How long what waits will take at that rate.
     pub minutes_left: Option<f64>,
     /// Each pipeline of the latest run.
-    pub pipelines: Vec<PipelineStatus>,
+    pub pipelines: Vec<PipelineRow>,
     /// The latest failures, newest first.
     pub failures: Vec<Failure>,
-}
-
-/// What `status` tells of one pipeline: what it last said of itself.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PipelineStatus {
-    /// Its name.
-    pub name: String,
-    /// Its input folder.
-    pub input: String,
-    /// How it is watched.
-    pub watched: String,
-    /// Files that may still be in writing.
-    pub settling: u64,
-    /// Files that are whole and were not looked at yet.
-    pub waiting: u64,
-    /// Why it begins nothing new, if it does not.
-    pub held: Option<String>,
 }
 
 /// One picture that failed.

@@ -32,7 +32,7 @@ pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Finished>) -> End {
             continue;
         }
         let figures = pulse.work(|| finished.canvas.figures());
-        if let Some(what) = figures.harm() {
+        if let Some(what) = figures.and_then(|figures| figures.harm()) {
             let again = line.wanted.strength != 0.0 && !opened.job.errand.safe;
             opened.job.fail("compare", JobError::Harmful { what, again });
             continue;
@@ -62,7 +62,7 @@ fn write(
     line: &Line,
     pulse: &Pulse,
     finished: Finished,
-    figures: Figures,
+    figures: Option<Figures>,
     trouble: &mut Option<SystemError>,
 ) -> io::Result<Made> {
     let Finished { opened, mut canvas } = finished;

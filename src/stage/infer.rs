@@ -103,8 +103,9 @@ fn draw(
             }
         }
     }
-    // Once it did harm, a picture is done without a sample.
-    let of = |slot: &Slot| if slot.opened.job.errand.safe { 0.0 } else { strength };
+    // Once it did harm, a result is made without a sample. Its map still tells how far samples lie apart.
+    let without = |slot: &Slot| slot.opened.job.errand.safe && stream == 0;
+    let of = |slot: &Slot| if without(slot) { 0.0 } else { strength };
     let strength: Vec<f32> = batch.slots.iter().map(of).collect();
     let told = batch.slots.iter().map(|slot| slot.opened.told.map_or(0.0, |told| told.source.value()));
     let source: Vec<f32> = told.collect();

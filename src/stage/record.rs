@@ -209,7 +209,7 @@ fn receipt(line: &Line, run: &str, end: &Settled) -> Option<String> {
         attempts: end.errand.attempt + 1,
         output_bytes: made.output_bytes,
         output_sha256: made.output_sha256.clone(),
-        compared: Some(made.figures),
+        compared: made.figures,
         seconds: end.times,
     };
     Some(receipt.to_line())

@@ -131,8 +131,8 @@ impl Canvas {
         self.missing == 0
     }
 
-    /// How the finished picture compares with its original.
-    pub fn figures(&self) -> Figures {
+    /// How the finished picture compares with its original, where it is large enough.
+    pub fn figures(&self) -> Option<Figures> {
         self.gate.figures(self.scale, &self.colour)
     }
 

@@ -14,6 +14,8 @@ const BLOCK_PX: usize = 8;
 const UNSEEN: f64 = (2.0 / 255.0) * (2.0 / 255.0);
 /// Borders that are shorter show nothing: input pixels.
 const LEAST_BORDER_PX: usize = 16;
+/// Of fewer pixels means say nothing: a model may well change a few pixels of noise.
+const LEAST_PIXELS: f64 = 256.0;
 /// An 8-bit level.
 const LEVEL: f64 = 1.0 / 255.0;
 /// What means of blocks that are equal are called.
@@ -170,22 +172,27 @@ impl Gate {
         self.0.push(comparison);
     }
 
-    /// The figures of a whole result.
-    pub fn figures(&self, scale: usize, result: &Pixels) -> Figures {
+    /// The figures of a whole result; `None` where it is too small to be compared.
+    pub fn figures(&self, scale: usize, result: &Pixels) -> Option<Figures> {
         let mut whole = Sums::default();
         self.0.iter().for_each(|tile| whole.add(&tile.sums));
-        let worst = self.0.iter().map(|tile| tile.sums.blocks_db()).fold(BEST_DB, f64::min);
-        let most_detail = self.0.iter().map(|tile| tile.sums.detail()).fold(0.0, f64::max);
         let pixels = whole.samples / result.channels() as f64;
+        if pixels < LEAST_PIXELS {
+            return None;
+        }
+        let least = LEAST_PIXELS * result.channels() as f64;
+        let large = || self.0.iter().map(|tile| &tile.sums).filter(|sums| sums.samples >= least);
+        let worst = large().map(Sums::blocks_db).fold(whole.blocks_db(), f64::min);
+        let most_detail = large().map(Sums::detail).fold(whole.detail(), f64::max);
         let colours = whole.colours.map(|sum| (sum / pixels / LEVEL).abs());
         let ridge = self.0.iter().flat_map(|tile| ridges(tile, scale, result)).fold(0.0, f64::max);
-        Figures {
+        Some(Figures {
             blocks_db: worst,
             colour: colours.into_iter().fold(0.0, f64::max),
             detail: whole.detail(),
             most_detail,
             ridge,
-        }
+        })
     }
 }
 
@@ -254,7 +261,7 @@ mod tests {
             }
             gate.add(Comparison::new(&tile, SCALE, &plane.repeat(3), &Pixels::Eight(part)));
         }
-        gate.figures(SCALE, &Pixels::Eight(result))
+        gate.figures(SCALE, &Pixels::Eight(result)).expect("large enough")
     }
 
     #[track_caller]
@@ -275,6 +282,15 @@ mod tests {
         refused("a colour is off", |_, _, v| v + 0.05);
         refused("noise", |x, y, v| v + if (x / 2 + y / 2).is_multiple_of(2) { 0.25 } else { -0.25 });
         refused("a border of tiles", |x, _, v| v + if (x / 40).is_multiple_of(2) { 0.012 } else { -0.012 });
+    }
+
+    #[test]
+    fn a_few_pixels_are_not_compared() {
+        let (size, mut gate) = (Size::new(16, 15), Gate::default());
+        let (tile, result) =
+            (TileGrid::fixed(size, size, 0).expect("one").tile(0), Pixels::new(size, 1, false));
+        gate.add(Comparison::new(&tile, 1, &vec![1.0; 3 * size.area()], &result));
+        assert_eq!(gate.figures(1, &result), None);
     }
 
     #[test]

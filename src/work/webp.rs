@@ -38,6 +38,10 @@ mod tests {
         let whole = chunk(b"RIFF", 4 + body.len() as u32, &[b"WEBP", &body[..]].concat());
         assert!(is_whole(&whole) && is_whole(&[&whole[..], b"behind it 12345"].concat()));
         assert!((0..whole.len()).all(|length| !is_whole(&whole[..length])));
+        // The last chunk reaches beyond the length of the whole, into what stands behind it.
+        let behind = [&whole[..], b"behind it 12345"].concat();
+        let beyond = [&behind[..4], &(whole.len() as u32 - 8 - 4).to_le_bytes(), &behind[8..]].concat();
+        assert!(!is_whole(&beyond));
         let mut lies = whole;
         lies[HEAD + 12 + 7] = 0x90;
         assert!(!is_whole(&lies));

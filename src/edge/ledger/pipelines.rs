@@ -3,6 +3,7 @@
 
 use super::{Ledger, Reader, Said};
 use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
 
 /// Made by each run anew, so a ledger of an onestep that did not know it needs no change.
 const TABLE: &str = "
@@ -12,13 +13,13 @@ CREATE TABLE pipeline (
     input TEXT NOT NULL,
     watched TEXT NOT NULL,       -- how
     settling INTEGER NOT NULL,   -- files that may still be in writing
-    waiting INTEGER NOT NULL,    -- files that are whole and were not looked at yet
+    waiting INTEGER NOT NULL,    -- files that are whole and wait
     held TEXT                    -- why nothing new is begun
 );
 ";
 
 /// What one pipeline says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PipelineRow {
     /// Its name.
     pub name: String,
@@ -28,7 +29,7 @@ pub struct PipelineRow {
     pub watched: String,
     /// Files that may still be in writing.
     pub settling: u64,
-    /// Files that are whole and were not looked at yet.
+    /// Files that are whole and wait.
     pub waiting: u64,
     /// Why it begins nothing new, if it does not.
     pub held: Option<String>,

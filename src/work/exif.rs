@@ -252,6 +252,11 @@ mod tests {
     fn what_makes_no_sense_is_not_carried_and_nothing_panics() {
         assert_eq!(corrected(b"", (1, 1), true), None);
         assert_eq!(corrected(b"Exif\0\0II*\0\xff\xff\xff\xff", (1, 1), true), None);
+        // The place's numbers lie over the orientation, and go with it.
+        let mut within = sample();
+        within[102] = 16;
+        assert!(corrected(&within, (1, 1), true).is_some());
+        assert_eq!(corrected(&within, (1, 1), false), None);
         let whole = sample();
         for length in 0..whole.len() {
             corrected(&whole[..length], (1, 1), false);

@@ -132,6 +132,7 @@ fn work(model: &mut dyn Model, path: &Path, tiling: &Tiling, strength: f32) -> f
             tiles: 1,
             window,
             image: &image,
+            mask: &[],
             noise: &normals,
             strength: &strength,
             source: &[0.0],

@@ -45,6 +45,7 @@ fn seconds_per_window(model: &mut dyn Model, side: usize, strength: f32) -> f64 
             tiles: 1,
             window,
             image: &image,
+            mask: &[],
             noise: &noise,
             strength: &[strength],
             source: &[0.0],

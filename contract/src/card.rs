@@ -23,6 +23,19 @@ pub const PREFIX: &str = "onestep.";
 pub enum Task {
     /// Enlarges by the card's scale.
     SuperResolution,
+    /// Repairs what a mask marks: takes a `mask` (N×1×H×W, see [`crate::mask`]) beside the image, whose holes
+    /// come filled.
+    Inpainting,
+}
+
+impl Task {
+    /// The word in cards.
+    pub fn word(self) -> &'static str {
+        match self {
+            Task::SuperResolution => "super-resolution",
+            Task::Inpainting => "inpainting",
+        }
+    }
 }
 
 /// Which estimate a file's `output` is.
@@ -61,6 +74,9 @@ pub struct ModelCard {
     pub halo: usize,
     /// Window sides must be multiples of this.
     pub multiple: usize,
+    /// The largest circle in a hole, as its diameter in pixels, that one evaluation repairs (inpainting
+    /// only): deeper ones are repaired coarse to fine.
+    pub hole_px: usize,
     /// What the model can be told of where a picture comes from (the `source` input); empty where it has no
     /// such input.
     pub sources: Vec<Source>,
@@ -120,7 +136,7 @@ impl ModelCard {
         let mut pairs = vec![
             ("card", VERSION.to_string()),
             ("name", self.name.clone()),
-            ("task", "super-resolution".into()),
+            ("task", self.task.word().into()),
             ("role", if self.role == Role::Mean { "mean" } else { "sample" }.into()),
             ("scale", self.scale.to_string()),
             ("receptive_field", self.receptive_field.to_string()),
@@ -141,6 +157,9 @@ impl ModelCard {
         ];
         if let Some(companion) = &self.companion {
             pairs.push(("companion", companion.clone()));
+        }
+        if self.task == Task::Inpainting {
+            pairs.push(("hole_px", self.hole_px.to_string()));
         }
         if self.precision == Precision::Int8 {
             pairs.push(("precision", "int8".into()));
@@ -197,9 +216,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn card(&mut self) -> ModelCard {
+        let tasks = [Task::SuperResolution, Task::Inpainting].map(|task| (task.word(), task));
+        let task = self.one_of("task", &tasks);
         ModelCard {
             name: self.text("name"),
-            task: self.one_of("task", &[("super-resolution", Task::SuperResolution)]),
+            task,
+            hole_px: if task == Task::Inpainting { self.number("hole_px") } else { 0 },
             role: self.one_of("role", &[("mean", Role::Mean), ("sample", Role::Sample)]),
             scale: self.number("scale"),
             receptive_field: self.number("receptive_field"),
@@ -226,6 +248,10 @@ impl Reader<'_> {
         let thrice_squared = |side: usize| side.saturating_mul(side).saturating_mul(3);
         let rules = [
             ((1..=8).contains(&card.scale), "scale must be 1 to 8"),
+            (
+                card.task != Task::Inpainting || (card.scale == 1 && (1..=4096).contains(&card.hole_px)),
+                "scale must be 1 and hole_px 1 to 4096 where the task is inpainting",
+            ),
             (card.halo <= 512, "halo must be at most 512"),
             (card.receptive_field <= 4096, "receptive_field must be at most 4096"),
             ((1..=256).contains(&card.multiple), "multiple must be 1 to 256"),
@@ -373,6 +399,7 @@ mod tests {
             receptive_field: 33,
             halo: 12,
             multiple: 1,
+            hole_px: 0,
             sources: vec![Source::Clean, Source::Photo],
             companion: Some("sr-x4-mean.onnx".into()),
             precision: Precision::F32,

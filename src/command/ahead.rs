@@ -101,7 +101,7 @@ fn seconds_a_megapixel(line: &Line, model: &mut dyn Model) -> Result<f64, StartE
     let noise = if model.card().role == Role::Sample { vec![0.0; output] } else { Vec::new() };
     let image = vec![0.5; 3 * window.area()];
     let (strength, source) = (&[line.wanted.strength], &[0.0]);
-    let input = BatchInput { tiles: 1, window, image: &image, noise: &noise, strength, source };
+    let input = BatchInput { tiles: 1, window, image: &image, mask: &[], noise: &noise, strength, source };
     let mut seconds = 0.0;
     for _ in 0..2 {
         let begin = Instant::now();

@@ -111,6 +111,7 @@ pub(super) fn card(halo: usize, multiple: usize) -> ModelCard {
         receptive_field: halo,
         halo,
         multiple,
+        hole_px: 0,
         sources: vec![],
         companion: None,
         precision: Precision::F32,

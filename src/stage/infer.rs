@@ -110,7 +110,7 @@ fn draw(
     let told = batch.slots.iter().map(|slot| slot.opened.told.map_or(0.0, |told| told.source.value()));
     let source: Vec<f32> = told.collect();
     let (window, image) = (batch.window, &batch.image);
-    let input = BatchInput { tiles, window, image, noise, strength: &strength, source: &source };
+    let input = BatchInput { tiles, window, image, mask: &[], noise, strength: &strength, source: &source };
     let mut whole = Err(ModelError("the network gave nothing".into()));
     model.run(&input, &mut |output| {
         whole = if output.len() == tiles * length {

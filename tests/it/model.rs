@@ -21,6 +21,7 @@ fn window(model: &mut dyn Model, picture: &Picture, window: Rect, strength: f32)
         tiles: 1,
         window: size,
         image: &image,
+        mask: &[],
         noise: &drawn,
         strength: &strength,
         source: &[0.0],

@@ -9,8 +9,8 @@ pub use open::{Asked, Facts, Opened, Request, cards, open};
 
 use contract::card::{ModelCard, Role};
 use contract::geometry::Size;
-use contract::noise;
 use contract::source::Source;
+use contract::{mask, noise};
 use std::fmt;
 use std::str::FromStr;
 
@@ -36,6 +36,8 @@ pub struct BatchInput<'a> {
     pub window: Size,
     /// N×3×H×W, RGB in [0, 1].
     pub image: &'a [f32],
+    /// N×1×H×W, what is to be repaired ([`contract::mask`]); only where the task is inpainting.
+    pub mask: &'a [f32],
     /// N×3×sH×sW unit normals.
     pub noise: &'a [f32],
     /// N×1×1×1, the λ of each tile.
@@ -96,6 +98,8 @@ pub fn golden_error(model: &mut dyn Model) -> Result<f32, ModelError> {
     let context = card.golden_context();
     let window = card.golden.window(context);
     let image = card.golden.input(context);
+    let holes = mask::golden_mask(&card.golden, context).holes;
+    let mask: Vec<f32> = holes.iter().map(|hole| if *hole { mask::UNKNOWN } else { 0.0 }).collect();
     let mut noise = Vec::new();
     if card.role == Role::Sample {
         let place = window.times(card.scale);
@@ -103,7 +107,8 @@ pub fn golden_error(model: &mut dyn Model) -> Result<f32, ModelError> {
         noise::fill(card.golden.seed, 0, place, &mut noise);
     }
     let (strength, source) = (&[1.0], &[Source::Clean.value()]);
-    let input = BatchInput { tiles: 1, window: window.size, image: &image, noise: &noise, strength, source };
+    let (image, mask, noise) = (&image[..], &mask[..], &noise[..]);
+    let input = BatchInput { tiles: 1, window: window.size, image, mask, noise, strength, source };
     let mut error = None;
     model.run(&input, &mut |output| {
         let is_whole = output.len() == 3 * window.size.times(card.scale).area();

@@ -2,7 +2,7 @@
 //! Opens nothing and chooses no device.
 
 use super::{BatchInput, Model, ModelError};
-use contract::card::{ModelCard, Role};
+use contract::card::{ModelCard, Role, Task};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 use std::collections::BTreeMap;
@@ -40,6 +40,10 @@ fn evaluate(
     let large = window.times(card.scale);
     let image = TensorRef::from_array_view(([tiles, 3, window.height, window.width], input.image))?;
     let mut inputs = ort::inputs!["image" => image];
+    if card.task == Task::Inpainting {
+        let mask = TensorRef::from_array_view(([tiles, 1, window.height, window.width], input.mask))?;
+        inputs.extend(ort::inputs!["mask" => mask]);
+    }
     if card.role == Role::Sample {
         let noise = TensorRef::from_array_view(([tiles, 3, large.height, large.width], input.noise))?;
         let strength = TensorRef::from_array_view(([tiles, 1, 1, 1], input.strength))?;
@@ -73,6 +77,9 @@ pub(super) fn card_of(session: &Session) -> Result<ModelCard, String> {
         log::info!("keys of the model card that this version does not know: {}", unknown.join(", "));
     }
     let mut wanted = vec!["image"];
+    if card.task == Task::Inpainting {
+        wanted.push("mask");
+    }
     if card.role == Role::Sample {
         wanted.extend(["noise", "strength"]);
     }
@@ -110,8 +117,11 @@ fn shape_problem(outlet: &Outlet) -> Option<String> {
     if ty != TensorElementType::Float32 {
         return Some(format!("holds {ty}, not 32-bit floats"));
     }
-    let expected: [i64; 4] =
-        if matches!(outlet.name(), "strength" | "source") { [-1, 1, 1, 1] } else { [-1, 3, -1, -1] };
+    let expected: [i64; 4] = match outlet.name() {
+        "strength" | "source" => [-1, 1, 1, 1],
+        "mask" => [-1, 1, -1, -1],
+        _ => [-1, 3, -1, -1],
+    };
     // A free dimension where we need a fixed one is fine, the other way round is not. What a graph infers
     // about its own output may be less than it could know.
     let fits = shape.len() == 4 && shape.iter().zip(expected).all(|(&has, want)| has == -1 || has == want);

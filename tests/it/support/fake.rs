@@ -57,6 +57,7 @@ pub fn card(scale: usize, halo: usize) -> ModelCard {
         receptive_field: 0,
         halo,
         multiple: 1,
+        hole_px: 0,
         sources: vec![],
         companion: None,
         precision: Precision::F32,

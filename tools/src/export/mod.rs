@@ -142,6 +142,7 @@ fn card(
         receptive_field: receptive_field(session, role),
         halo,
         multiple: 1,
+        hole_px: 0,
         sources: Source::ALL.to_vec(),
         precision: Precision::F32,
         int8: None,

@@ -115,9 +115,12 @@ impl fmt::Display for CardError {
 
 impl ModelCard {
     /// Context to give the golden crop: what its middle can depend on, and a little more where windows must
-    /// be multiples.
+    /// be multiples. A net that repairs looks so far that a crop's context has to do.
     pub fn golden_context(&self) -> usize {
-        let least = self.halo.max(self.receptive_field);
+        let least = match self.task {
+            Task::SuperResolution => self.halo.max(self.receptive_field),
+            Task::Inpainting => self.halo,
+        };
         let side = self.golden.image.size.width;
         let fits = |context: &usize| (side + 2 * context).is_multiple_of(self.multiple);
         (least..least + self.multiple).find(fits).unwrap_or(least)

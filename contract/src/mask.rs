@@ -85,30 +85,30 @@ impl Mask {
         half
     }
 
-    /// The diameter of the largest circle that lies in a hole, in pixels, to within a pixel and a half; what
-    /// lies beyond the picture counts as hole.
+    /// The diameter of the largest circle that lies in a hole, in pixels, to within a pixel and 6 %, 43 689 at
+    /// most; what lies beyond the picture counts as hole.
     pub fn depth(&self) -> usize {
         // Two passes with steps of 3 and 4 thirds of a pixel (Borgefors 1986) are within 6 % of Euclid.
-        let (width, height) = (self.size.width, self.size.height);
-        let mut far: Vec<u32> = self.holes.iter().map(|hole| if *hole { u32::MAX / 2 } else { 0 }).collect();
-        let mut pass = |backwards: bool| {
+        let (width, height) = (self.size.width as i64, self.size.height as i64);
+        let mut far: Vec<u16> = self.holes.iter().map(|hole| if *hole { u16::MAX } else { 0 }).collect();
+        let mut pass = |sign: i64| {
             for i in 0..width * height {
-                let at = if backwards { width * height - 1 - i } else { i };
-                let (x, y) = ((at % width) as i64, (at / width) as i64);
-                let sign = if backwards { 1 } else { -1 };
+                let at = if sign > 0 { width * height - 1 - i } else { i };
+                let (x, y) = (at % width, at / width);
                 for (dx, dy, step) in [(sign, 0, 3), (0, sign, 3), (1, sign, 4), (-1, sign, 4)] {
                     let (nx, ny) = (x + dx, y + dy);
-                    if (0..width as i64).contains(&nx) && (0..height as i64).contains(&ny) {
-                        far[at] = far[at].min(far[(ny * width as i64 + nx) as usize] + step);
+                    if (0..width).contains(&nx) && (0..height).contains(&ny) {
+                        let there = far[(ny * width + nx) as usize].saturating_add(step);
+                        far[at as usize] = far[at as usize].min(there);
                     }
                 }
             }
         };
-        pass(false);
-        pass(true);
-        let most = far.iter().copied().max().unwrap_or(0).min(3 * (width + height) as u32);
+        pass(-1);
+        pass(1);
+        let most = usize::from(far.iter().copied().max().unwrap_or(0));
         // From the middle of the last known pixel to the innermost: half a pixel is known's.
-        if most == 0 { 0 } else { (2 * most as usize).div_ceil(3).saturating_sub(1) }
+        if most == 0 { 0 } else { (2 * most).div_ceil(3).saturating_sub(1) }
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod batch;
 pub mod canvas;
+pub mod crops;
 pub mod death;
 pub mod exif;
 pub mod file_name;

@@ -3,10 +3,14 @@
 
 use crate::export::ModelFiles;
 use crate::inspect::{InspectError, card};
-use crate::measure::{Foretold, Row, STRENGTHS, TABLE_HEAD, Trial, evaluate, evaluate_uncertainty};
+use crate::measure::{
+    Foretold, HOLES_HEAD, HoleRow, Row, STRENGTHS, TABLE_HEAD, Trial, evaluate, evaluate_holes,
+    evaluate_uncertainty,
+};
 use crate::onnx::OnnxError;
-use contract::card::{ModelCard, Role};
+use contract::card::{ModelCard, Role, Task};
 use contract::source::Source;
+use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +31,9 @@ pub enum EvaluateError {
     /// There is nothing to measure on.
     #[error("no folder with pictures (PNG, JPEG) in {}", .0.display())]
     NoSets(PathBuf),
+    /// There are no holes to measure on.
+    #[error("no folder with pictures and one of masks (masks…/KIND_NUMBER.png) in {}", .0.display())]
+    NoHoles(PathBuf),
     /// ONNX Runtime's own words.
     #[error(transparent)]
     Runtime(#[from] OnnxError),
@@ -38,7 +45,17 @@ pub struct Evaluation {
     card: ModelCard,
     damage: Source,
     /// Its lines, also for JSON.
-    pub rows: Vec<Row>,
+    pub rows: Rows,
+}
+
+/// The lines of a table.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Rows {
+    /// Of a model that enlarges.
+    Enlarged(Vec<Row>),
+    /// Of one that repairs.
+    Repaired(Vec<HoleRow>),
 }
 
 /// How well the samples of a model foretell the error of its mean.
@@ -84,12 +101,25 @@ fn files_of(file: &Path) -> Result<(ModelCard, ModelFiles), EvaluateError> {
 
 /// Evaluates a model file, with its companion for strength 0 where it names one, on every folder of pictures
 /// below `sets`. Clean pictures: at several strengths; a mean file at 0 alone. Damaged ones: at strength 0,
-/// told in turn all that the model can be told.
+/// told in turn all that the model can be told. A model that repairs: on the holes of every kind of mask,
+/// beside what `others` made of them.
 ///
 /// # Errors
 /// See [`EvaluateError`].
-pub fn evaluate_file(file: &Path, sets: &Path, damage: Source) -> Result<Evaluation, EvaluateError> {
+pub fn evaluate_file(
+    file: &Path,
+    sets: &Path,
+    damage: Source,
+    others: Option<&Path>,
+) -> Result<Evaluation, EvaluateError> {
     let (told, files) = files_of(file)?;
+    if told.task == Task::Inpainting {
+        let rows = evaluate_holes(file, &told, sets, others)?;
+        if rows.is_empty() {
+            return Err(EvaluateError::NoHoles(sets.to_owned()));
+        }
+        return Ok(Evaluation { card: told, damage, rows: Rows::Repaired(rows) });
+    }
     let trials = match (damage, told.role) {
         (Source::Clean, Role::Sample) => Trial::strengths(&STRENGTHS),
         (Source::Clean, Role::Mean) => Trial::strengths(&STRENGTHS[..1]),
@@ -100,12 +130,19 @@ pub fn evaluate_file(file: &Path, sets: &Path, damage: Source) -> Result<Evaluat
     if rows.is_empty() {
         return Err(EvaluateError::NoSets(sets.to_owned()));
     }
-    Ok(Evaluation { card: told, damage, rows })
+    Ok(Evaluation { card: told, damage, rows: Rows::Enlarged(rows) })
 }
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ModelCard { name, scale, .. } = &self.card;
+        let rows = match &self.rows {
+            Rows::Enlarged(rows) => rows,
+            Rows::Repaired(rows) => {
+                writeln!(f, "{name}, holes of known pictures, ONNX Runtime on the CPU\n\n{HOLES_HEAD}")?;
+                return rows.iter().try_for_each(|row| writeln!(f, "{}", row.to_markdown()));
+            }
+        };
         let damage = match self.damage {
             Source::Clean => String::new(),
             damage => format!(", then damage as of source {damage}"),
@@ -114,7 +151,7 @@ impl fmt::Display for Evaluation {
             f,
             "{name}, ×{scale}, bicubic degradation{damage}, ONNX Runtime on the CPU, seed 1\n\n{TABLE_HEAD}"
         )?;
-        self.rows.iter().try_for_each(|row| writeln!(f, "{}", row.to_markdown()))
+        rows.iter().try_for_each(|row| writeln!(f, "{}", row.to_markdown()))
     }
 }
 

@@ -30,3 +30,4 @@ pub mod train;
 pub mod train_classifier;
 pub mod train_export;
 pub mod train_generator;
+pub mod train_inpaint;

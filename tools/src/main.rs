@@ -19,6 +19,7 @@ use tools::start::{Chosen, Start};
 use tools::train_classifier::train_classifier;
 use tools::train_export::{Ended, train_export};
 use tools::train_generator::{Generated, train_generator};
+use tools::train_inpaint::{Repairing, train_inpaint};
 
 /// Exit code of a failure.
 const FAILED: u8 = 1;
@@ -76,10 +77,11 @@ fn measure(arguments: &Evaluate) -> ExitCode {
             Err(failure) => failed(&failure),
         };
     }
-    let evaluation = match evaluate_file(&arguments.file, sets, arguments.damage.into()) {
-        Ok(evaluation) => evaluation,
-        Err(failure) => return failed(&failure),
-    };
+    let evaluation =
+        match evaluate_file(&arguments.file, sets, arguments.damage.into(), arguments.others.as_deref()) {
+            Ok(evaluation) => evaluation,
+            Err(failure) => return failed(&failure),
+        };
     write!(std::io::stdout(), "{evaluation}").ok();
     let Some(path) = &arguments.json else { return ExitCode::SUCCESS };
     let json = serde_json::to_vec_pretty(&evaluation.rows).expect("rows have only numbers and strings");
@@ -173,6 +175,7 @@ fn train(arguments: TrainExport) -> ExitCode {
     };
     match training {
         Training::SuperResolution(start, _) if dry_run => show(&start),
+        Training::Repair(start, _) if dry_run => show(&start),
         Training::Generation(start, _) if dry_run => show(&start),
         Training::SuperResolution(start, export) => match train_export(&start, &export, &stop_on_signals()) {
             Ok(Ended::Exported(files, report)) => {
@@ -181,6 +184,14 @@ fn train(arguments: TrainExport) -> ExitCode {
                 ExitCode::SUCCESS
             }
             Ok(Ended::Interrupted(run)) => interrupted(&run),
+            Err(failure) => failed(&failure),
+        },
+        Training::Repair(start, export) => match train_inpaint(&start, &export, &stop_on_signals()) {
+            Ok(Repairing::Exported(file)) => {
+                log::info!("model: {}", file.display());
+                ExitCode::SUCCESS
+            }
+            Ok(Repairing::Interrupted(run)) => interrupted(&run),
             Err(failure) => failed(&failure),
         },
         Training::Generation(start, export) => match train_generator(&start, &export, &stop_on_signals()) {

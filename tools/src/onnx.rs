@@ -2,9 +2,10 @@
 //! that what is measured is what ships. The only file of `tools` that names `ort`.
 
 use contract::geometry::{Rect, Size};
+use contract::golden::Golden;
 use contract::pixels::{Picture, Planes, cut_window};
 use contract::source::Source;
-use contract::{noise, resample};
+use contract::{mask, noise, resample};
 use ort::environment::Environment;
 use ort::session::{Session, SessionInputValue, SessionOutputs, builder::GraphOptimizationLevel};
 use ort::value::TensorRef;
@@ -87,6 +88,8 @@ pub struct OnnxModel {
     sample: bool,
     /// Whether it can be told the source.
     told: bool,
+    /// Whether it repairs holes.
+    masked: bool,
 }
 
 impl OnnxModel {
@@ -97,8 +100,8 @@ impl OnnxModel {
     pub fn open(path: &Path, scale: usize, threads: usize) -> Result<OnnxModel, OnnxError> {
         let session = open(path, threads)?;
         let has = |name: &str| session.inputs().iter().any(|input| input.name() == name);
-        let (sample, told) = (has("noise"), has("source"));
-        Ok(OnnxModel { session, scale, sample, told })
+        let (sample, told, masked) = (has("noise"), has("source"), has("mask"));
+        Ok(OnnxModel { session, scale, sample, told, masked })
     }
 
     /// Evaluates the part `window` of a picture, mirrored where it leaves it, with noise of the absolute
@@ -145,6 +148,36 @@ impl OnnxModel {
             see(name, value.try_extract_tensor::<f32>()?.1);
         }
         Ok(())
+    }
+
+    /// Repairs `image`, whose holes are filled, as `mask` tells (H×W values, see [`contract::mask`]): 3×H×W,
+    /// not clipped.
+    ///
+    /// # Errors
+    /// ONNX Runtime's words.
+    pub fn repair(&mut self, image: &Planes, mask: &[f32]) -> Result<Vec<f32>, OnnxError> {
+        let Size { width, height } = image.size;
+        let inputs: Vec<(&str, SessionInputValue<'_>)> = vec![
+            ("image", TensorRef::from_array_view(([1, 3, height, width], &image.values[..]))?.into()),
+            ("mask", TensorRef::from_array_view(([1, 1, height, width], mask))?.into()),
+        ];
+        let outputs = self.session.run(inputs)?;
+        Ok(outputs["output"].try_extract_tensor::<f32>()?.1.to_vec())
+    }
+
+    /// What the file makes of a golden tile's window, strength 1, source clean.
+    ///
+    /// # Errors
+    /// ONNX Runtime's words.
+    pub fn golden(&mut self, golden: &Golden, context: usize) -> Result<Vec<f32>, OnnxError> {
+        let window = golden.window(context);
+        if !self.masked {
+            return self.window(&golden.image, window, Asked::clean(golden.seed, 1.0));
+        }
+        let image = Planes { size: window.size, channels: 3, values: golden.input(context) };
+        let holes = mask::golden_mask(golden, context).holes;
+        let told: Vec<f32> = holes.iter().map(|hole| if *hole { mask::UNKNOWN } else { 0.0 }).collect();
+        self.repair(&image, &told)
     }
 
     /// Enlarges the part `window` of a picture: 3×sH×sW, not clipped.

@@ -108,6 +108,10 @@ pub struct Evaluate {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(2..=64),
           conflicts_with_all = ["classifier", "json"])]
     pub uncertainty: Option<u16>,
+    /// For a model that repairs: folder of what other programs made of the same holes,
+    /// METHOD/SET/PICTURE-MASK.png.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["classifier", "uncertainty"])]
+    pub others: Option<PathBuf>,
     /// Also write the table as JSON.
     #[arg(long, value_name = "FILE", conflicts_with = "classifier")]
     pub json: Option<PathBuf>,

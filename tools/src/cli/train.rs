@@ -4,10 +4,13 @@ use super::method::MethodOptions;
 use super::{DeviceName, threads};
 use crate::data::Mix;
 use crate::net::BodyKind;
-use crate::recipe::{Choices, GeneratorChoices, MeanChoice, ModelSize, Preset, Stage, parse_budget};
+use crate::recipe::{
+    Choices, GeneratorChoices, InpaintChoices, MeanChoice, ModelSize, Preset, Stage, parse_budget,
+};
 use crate::start::Start;
 use crate::train_export::ExportChoices;
 use crate::train_generator::GeneratorExport;
+use crate::train_inpaint::InpaintExport;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,13 +35,14 @@ pub struct TrainExport {
     #[arg(long, value_enum, value_delimiter = ',', num_args = 1, conflicts_with = "steps")]
     stages: Option<Vec<Stage>>,
     /// Steps of the stages instead of a time: exactly repeatable; 0 leaves one out. Super-resolution has five
-    /// (mean, scale, diffusion, consistency, energy), cifar10 two (diffusion, consistency).
+    /// (mean, scale, diffusion, consistency, energy), inpaint one, cifar10 two (diffusion, consistency).
     #[arg(long, value_delimiter = ',', num_args = 1, conflicts_with = "budget")]
     steps: Option<Vec<u64>>,
     /// Where to train.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
-    /// Size of the networks of super-resolution: s (default) or m. cifar10's follows from the device.
+    /// Size of the networks of super-resolution and repair: s (default) or m. cifar10's follows from the
+    /// device.
     #[arg(long, value_enum)]
     size: Option<ModelSize>,
     /// What the mean net's body is made of (default: the size's).
@@ -105,6 +109,8 @@ pub enum PresetName {
     SrX4,
     /// Super-resolution ×2.
     SrX2,
+    /// Repair of what a mask marks.
+    Inpaint,
     /// Unconditional pictures of 32×32, to demonstrate and compare methods; the daemon has no use for them.
     Cifar10,
 }
@@ -123,6 +129,8 @@ pub enum AverageName {
 pub enum Training {
     /// A model that enlarges.
     SuperResolution(Start<Choices>, ExportChoices),
+    /// A model that repairs.
+    Repair(Start<InpaintChoices>, InpaintExport),
     /// A model that invents.
     Generation(Start<GeneratorChoices>, GeneratorExport),
 }
@@ -134,43 +142,72 @@ impl TrainExport {
     /// Every problem of the options as a sentence.
     pub fn into_choices(self) -> Result<Training, Vec<String>> {
         let mut problems = self.method.problems();
-        let wanted = if self.preset == PresetName::Cifar10 { 2 } else { 5 };
+        let (wanted, example) = match self.preset {
+            PresetName::SrX4 | PresetName::SrX2 => (5, "five numbers, e.g. 4000,200,1500,5000,0"),
+            PresetName::Inpaint => (1, "one number, e.g. 20000"),
+            PresetName::Cifar10 => (2, "two numbers, e.g. 6000,4000"),
+        };
         if self.steps.as_ref().is_some_and(|steps| steps.len() != wanted) {
-            problems.push(match self.preset {
-                PresetName::SrX4 | PresetName::SrX2 => {
-                    "--steps takes five numbers, e.g. 4000,200,1500,5000,0".into()
-                }
-                PresetName::Cifar10 => "--steps takes two numbers, e.g. 6000,4000".into(),
-            });
+            problems.push(format!("--steps takes {example}"));
         }
-        if self.preset == PresetName::Cifar10 {
-            let strange = [
-                ("--held-out", self.held_out.is_some()),
-                ("--eval", self.eval.is_some()),
-                ("--size", self.size.is_some()),
-                ("--stages", self.stages.is_some()),
-                ("--body", self.body.is_some()),
-                ("--channels", self.channels.is_some()),
-                ("--blocks", self.blocks.is_some()),
-                ("--mix", self.mix.is_some()),
-                ("--default-strength", self.default_strength.is_some()),
-                ("--licence", self.licence.is_some()),
-            ];
-            problems.extend(
-                strange
-                    .iter()
-                    .filter(|(_, given)| *given)
-                    .map(|(name, _)| format!("{name} is for super-resolution")),
-            );
-        }
+        problems.extend(self.strange().into_iter().map(|name| format!("{name} is for super-resolution")));
         if !problems.is_empty() {
             return Err(problems);
         }
         Ok(match self.preset {
             PresetName::SrX4 => self.super_resolution(Preset::SrX4),
             PresetName::SrX2 => self.super_resolution(Preset::SrX2),
+            PresetName::Inpaint => self.repair(),
             PresetName::Cifar10 => self.generation(),
         })
+    }
+
+    /// Options that were given and mean nothing to the preset.
+    fn strange(&self) -> Vec<&'static str> {
+        let networks = [
+            ("--stages", self.stages.is_some()),
+            ("--body", self.body.is_some()),
+            ("--channels", self.channels.is_some()),
+            ("--blocks", self.blocks.is_some()),
+            ("--mix", self.mix.is_some()),
+            ("--default-strength", self.default_strength.is_some()),
+            ("--eval", self.eval.is_some()),
+        ];
+        let photographs = [
+            ("--held-out", self.held_out.is_some()),
+            ("--size", self.size.is_some()),
+            ("--licence", self.licence.is_some()),
+        ];
+        let options: Vec<(&str, bool)> = match self.preset {
+            PresetName::SrX4 | PresetName::SrX2 => Vec::new(),
+            PresetName::Inpaint => networks.to_vec(),
+            PresetName::Cifar10 => [&networks[..], &photographs[..]].concat(),
+        };
+        options.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+    }
+
+    fn repair(self) -> Training {
+        let export = InpaintExport {
+            out: self.out,
+            licence: self.licence.unwrap_or_else(|| "not stated".into()),
+            threads: threads(self.threads),
+            slow_average: self.average == AverageName::Slow,
+        };
+        if let Some(run) = self.resume {
+            return Training::Repair(Start::Resume(run), export);
+        }
+        let choices = InpaintChoices {
+            data: self.data.expect("clap requires --data without --resume"),
+            size: self.size.unwrap_or(ModelSize::S),
+            held_out: self.held_out,
+            init_from: self.init_from,
+            device: self.device.word(),
+            budget: self.budget,
+            steps: self.steps.map(|steps| steps[0]),
+            micro_batches: self.micro_batches,
+            seed: self.seed,
+        };
+        Training::Repair(Start::New(self.runs, Box::new(choices)), export)
     }
 
     fn super_resolution(self, preset: Preset) -> Training {

@@ -115,7 +115,7 @@ fn cut_damaged(
 
 /// A square under one of the eight symmetries: bit 0 flips columns, bit 1 rows, bit 2 transposes. The
 /// shrinking kernel is symmetric, so the pair stays a pair.
-fn cut(picture: &Picture, x: usize, y: usize, side: usize, symmetry: usize) -> Vec<u8> {
+pub(super) fn cut(picture: &Picture, x: usize, y: usize, side: usize, symmetry: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(side * side * 3);
     for row in 0..side {
         for column in 0..side {

@@ -5,10 +5,14 @@ mod batches;
 mod cifar;
 mod corpus;
 mod degrade;
+mod hole_batches;
+mod holes;
 mod random;
 
 pub use batches::{Batch, BatchPlan, make_batch, with_batches};
 pub use cifar::{SIDE, SmallPictures, Split, to_tensor as cifar_tensor};
 pub use corpus::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair, crop, hex, read_rgb};
 pub use degrade::{Mix, degrade};
+pub use hole_batches::{HoleBatch, HolePlan, Holed, make_hole_batch};
+pub use holes::draw_holes;
 pub use random::Random;

@@ -60,7 +60,7 @@ pub fn generator_graph(session: &GeneratorSession) -> GraphWriter {
 fn network(g: &mut GraphWriter, session: &GeneratorSession, x: &str, sigma: &str) -> Value {
     let (config, weights) = (&session.recipe.net, session.student.trainee.average.named());
     let embedding = embedding(g, &weights, sigma);
-    let folded = if config.fold > 1 { g.fold("fold", x, config.fold) } else { x.to_owned() };
+    let folded = if config.fold > 1 { g.fold("fold", x, 3, config.fold) } else { x.to_owned() };
     let mut h = conv(g, &weights, "input", &folded);
     let mut channels = config.widths[0];
     let mut remembered: Vec<(Value, i64)> = Vec::new();

@@ -76,11 +76,22 @@ impl GraphWriter {
         self.conv_node(name, x, weight, bias, attributes)
     }
 
-    /// Folds `side`×`side` pixels into channels, c·side² + row·side + column (the inverse of
-    /// [`GraphWriter::depth_to_space`]). A strided convolution with one-hot kernels: ONNX's SpaceToDepth
-    /// orders channels the other way.
-    pub fn fold(&mut self, name: &str, x: &str, side: i64) -> Value {
-        let (area, planes) = (side * side, 3);
+    /// The same with kernels that look at every `dilation`-th pixel.
+    pub fn dilated(&mut self, name: &str, x: &str, weight: &Weight, bias: &[f32], dilation: i64) -> Value {
+        let side = weight.shape[2];
+        let attributes = vec![
+            ints("kernel_shape", &[side; 2]),
+            ints("pads", &[side / 2 * dilation; 4]),
+            ints("dilations", &[dilation; 2]),
+        ];
+        self.conv_node(name, x, weight, Some(bias), attributes)
+    }
+
+    /// Folds `side`×`side` pixels of each of `planes` planes into channels, c·side² + row·side + column (the
+    /// inverse of [`GraphWriter::depth_to_space`]). A strided convolution with one-hot kernels: ONNX's
+    /// SpaceToDepth orders channels the other way.
+    pub fn fold(&mut self, name: &str, x: &str, planes: i64, side: i64) -> Value {
+        let area = side * side;
         let mut values = vec![0.0; (planes * area * planes * area) as usize];
         for out in 0..planes * area {
             let (plane, phase) = (out / area, out % area);

@@ -76,6 +76,16 @@ pub fn super_resolution_weights(path: &Path, session: &Session) -> Result<Saved,
     Ok(Saved::new(tensors))
 }
 
+/// What a repair file holds of its net: the mean's weights, exactly.
+///
+/// # Errors
+/// If the file is not one of ours.
+pub fn repair_weights(path: &Path) -> Result<Saved, String> {
+    let mean = below(&constants(path)?, "mean.");
+    let tensor = |weight: &Weight| Tensor::from_slice(&weight.values).view(&weight.shape[..]);
+    Ok(Saved::new(mean.iter().map(|(name, weight)| (format!("mean.{name}"), tensor(weight))).collect()))
+}
+
 /// A folded kernel W as the branches that train: plain = W − identity, and nothing composed yet.
 fn unfold(mean: &mut Weights) {
     let folded = |name: &&String| {

@@ -164,7 +164,7 @@ fn consistency(g: &mut GraphWriter, session: &Session, noise: &str, features: &s
         pairs.iter().map(|(gamma, beta)| (values(gamma), values(beta))).collect()
     };
     let area = 3 * session.recipe.scale.pow(2);
-    let folded = g.fold("noise.fold", noise, session.nets.factor);
+    let folded = g.fold("noise.fold", noise, 3, session.nets.factor);
     let joined = g.concat("sampler.concat", &[&folded, features, centred]);
     // c_in·σ_max multiplies the first 3s² input channels only: the noise.
     let mut first = weights["input.weight"].clone();

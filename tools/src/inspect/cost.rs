@@ -140,7 +140,7 @@ mod tests {
         let x = g.input("image", ["N", "3", "H", "W"]);
         let a = g.conv("a", &x, &weight(3, 3, 3), Some(&[0.0; 3]));
         let a = g.relu("r", &a);
-        let b = g.fold("b", &a, 4);
+        let b = g.fold("b", &a, 3, 4);
         let c = g.conv("c", &b, &weight(48, 48, 3), None);
         let d = g.depth_to_space("d", &c, 4);
         let e = g.add("e", &d, &a);

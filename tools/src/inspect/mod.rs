@@ -4,7 +4,7 @@
 mod cost;
 
 use crate::export::proto::{Graph, Model, ValueInfo};
-use crate::onnx::{Asked, OnnxError, OnnxModel};
+use crate::onnx::{OnnxError, OnnxModel};
 use contract::card::{CardError, ModelCard};
 use contract::golden::GOLDEN_TOLERANCE;
 use cost::{Cost, cost};
@@ -55,7 +55,8 @@ pub fn inspect(file: &Path) -> Result<Inspection, InspectError> {
     let graph = model.graph.as_ref().ok_or_else(no_graph)?;
     let scale = card.as_ref().map_or(1, |card| card.scale);
     // A generator's σ is one number a picture.
-    let inputs = [("image", 1.0), ("noise", (scale * scale) as f64), ("x", 1.0), ("sigma", 1e-6)];
+    let inputs =
+        [("image", 1.0), ("mask", 1.0), ("noise", (scale * scale) as f64), ("x", 1.0), ("sigma", 1e-6)];
     let cost = cost(graph, &inputs);
     Ok(Inspection { file: file.to_owned(), bytes: bytes.len(), cost, model, card, golden })
 }
@@ -81,7 +82,7 @@ fn card_of(model: &Model) -> Result<ModelCard, CardError> {
 fn golden(file: &Path, card: &ModelCard) -> Result<f32, OnnxError> {
     let mut model = OnnxModel::open(file, card.scale, 1)?;
     let (golden, context) = (&card.golden, card.golden_context());
-    let output = model.window(&golden.image, golden.window(context), Asked::clean(golden.seed, 1.0))?;
+    let output = model.golden(golden, context)?;
     Ok(golden.error(&output, context, card.scale))
 }
 

@@ -36,6 +36,21 @@ pub fn psnr_y(out: &Picture, truth: &Picture, crop: usize) -> f64 {
 /// # Panics
 /// If the sizes differ or are below 11 pixels inside the border.
 pub fn ssim_y(out: &Picture, truth: &Picture, crop: usize) -> f64 {
+    let values = ssim_windows(out, truth, crop).0;
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The similarity of each window, row after row; how many are in a row; and how far the middle of the first
+/// lies from the corner, in pixels.
+///
+/// # Panics
+/// As [`ssim_y`].
+pub(super) fn ssim_map_y(out: &Picture, truth: &Picture) -> (Vec<f64>, usize, usize) {
+    let (values, width) = ssim_windows(out, truth, 0);
+    (values, width, 5)
+}
+
+fn ssim_windows(out: &Picture, truth: &Picture, crop: usize) -> (Vec<f64>, usize) {
     assert_eq!(out.size, truth.size, "two pictures of one size");
     let (a, width, height) = luma_inside(out, crop);
     let (b, _, _) = luma_inside(truth, crop);
@@ -44,14 +59,12 @@ pub fn ssim_y(out: &Picture, truth: &Picture, crop: usize) -> f64 {
     let (mean_a, mean_b) = (blur(&a), blur(&b));
     let (aa, bb, ab) = (blur(&product(&a, &a)), blur(&product(&b, &b)), blur(&product(&a, &b)));
     let (c1, c2) = ((0.01f64 * 255.0).powi(2), (0.03f64 * 255.0).powi(2));
-    let total: f64 = (0..mean_a.len())
-        .map(|i| {
-            let (ma, mb) = (mean_a[i], mean_b[i]);
-            let (va, vb, cov) = (aa[i] - ma * ma, bb[i] - mb * mb, ab[i] - ma * mb);
-            (2.0 * ma * mb + c1) * (2.0 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2))
-        })
-        .sum();
-    total / mean_a.len() as f64
+    let values = (0..mean_a.len()).map(|i| {
+        let (ma, mb) = (mean_a[i], mean_b[i]);
+        let (va, vb, cov) = (aa[i] - ma * ma, bb[i] - mb * mb, ab[i] - ma * mb);
+        (2.0 * ma * mb + c1) * (2.0 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2))
+    });
+    (values.collect(), width - 10)
 }
 
 /// Separable Gaussian of 11 taps, windows wholly inside.

@@ -3,6 +3,7 @@
 mod estimate;
 mod figures;
 mod generated;
+mod holes;
 mod report;
 mod sample_figures;
 mod sets;
@@ -14,6 +15,7 @@ mod uncertainty;
 pub use estimate::{Estimate, estimate};
 pub use figures::{psnr_y, ssim_y};
 pub use generated::{Gallery, GeneratedFigures, frechet, generated_figures};
+pub use holes::{HOLES_HEAD, HoleRow, evaluate_holes};
 pub use report::{Judged, Report, Samples};
 pub use sample_figures::{SPECTRUM_STRENGTHS, SampleFigures, sample_figures};
 pub use sets::{Row, SETS_SEED, STRENGTHS, TABLE_HEAD, Trial, evaluate, evaluate_uncertainty};

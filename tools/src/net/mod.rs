@@ -1,6 +1,6 @@
 //! The networks: the mean net, the local-scale head and the consistency net, fully convolutional at the
 //! resolution of the small picture, with no statistics over space, so that tiles join exactly; and the U-Net
-//! for generation, which is neither. Knows no losses, schedules or files.
+//! for generation, which is neither, and the net that repairs holes. Knows no losses, schedules or files.
 //!
 //! Pictures inside are "folded": an HR picture of 3 planes is N×3s²×H×W at LR size (PixelUnshuffle, channel
 //! order c·s² + row·s + column), so that nothing here ever runs at HR size.
@@ -9,6 +9,7 @@ mod body;
 mod colour;
 mod mean;
 mod params;
+pub mod repair;
 mod sampler;
 mod scale;
 pub mod unet;
@@ -17,6 +18,7 @@ pub use body::{BodyKind, LEAK};
 pub use colour::{Opponent, fold_matrix};
 pub use mean::{MeanConfig, MeanNet};
 pub use params::{Conv, GROUP_NORM_EPSILON, Layout, Linear, Norm, Params, Weight};
+pub use repair::{RepairConfig, RepairNet};
 pub use sampler::{FREQUENCIES, SamplerConfig, SamplerNet, sigma_features};
 pub use scale::{LOG_LIMIT, RADIUS as SCALE_RADIUS, ScaleHead};
 pub use unet::{UNet, UNetConfig};

@@ -31,6 +31,7 @@ pub struct Conv {
     weight: usize,
     bias: usize,
     padding: i64,
+    dilation: i64,
 }
 
 /// A fully connected layer's weight and bias.
@@ -61,7 +62,12 @@ impl Layout {
         let std = gain * (2.0 / (inputs * side * side) as f64).sqrt();
         let weight = self.add(format!("{name}.weight"), vec![outputs, inputs, side, side], (0.0, std));
         let bias = self.add(format!("{name}.bias"), vec![outputs], (0.0, 0.0));
-        Conv { weight, bias, padding: side / 2 }
+        Conv { weight, bias, padding: side / 2, dilation: 1 }
+    }
+
+    /// Adds a 3×3 convolution that looks at every `dilation`-th pixel; otherwise as [`Layout::conv`].
+    pub fn dilated(&mut self, name: &str, inputs: i64, outputs: i64, dilation: i64, gain: f64) -> Conv {
+        Conv { padding: dilation, dilation, ..self.conv(name, inputs, outputs, 3, gain) }
     }
 
     /// Adds a fully connected layer; `gain` as for [`Layout::conv`].
@@ -230,8 +236,8 @@ impl Params {
     pub fn conv_by(&self, layer: Conv, kernel: &Tensor, x: &Tensor) -> Tensor {
         let weight = kernel.to_kind(x.kind());
         let bias = self.leaves[layer.bias].to_kind(x.kind());
-        let padding = [layer.padding, layer.padding];
-        x.conv2d(&weight, Some(bias), [1, 1], padding, [1, 1], 1)
+        let (padding, dilation) = ([layer.padding; 2], [layer.dilation; 2]);
+        x.conv2d(&weight, Some(bias), [1, 1], padding, dilation, 1)
     }
 
     /// `x` N×C×H×W → each of `groups` groups of channels to zero mean and unit variance over space, then

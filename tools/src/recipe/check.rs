@@ -1,9 +1,10 @@
 //! What makes a recipe impossible: every problem as a sentence, all at once.
 
-use super::{GeneratorRecipe, Recipe, RunPlan, Stage};
+use super::{GeneratorRecipe, InpaintRecipe, Recipe, RunPlan, Stage};
 use crate::data::Mix;
 use crate::method::Method;
 use crate::net::MeanConfig;
+use crate::net::repair::MULTIPLE;
 
 /// Pairs nearer than this say nothing but rounding in f32.
 const FINEST: f64 = 1024.0;
@@ -92,6 +93,17 @@ impl Recipe {
                 "the later stages need a mean net and a local scale: train them too, or give --init-from"
                     .into(),
             );
+        }
+        problems
+    }
+}
+
+impl InpaintRecipe {
+    /// Every reason why this cannot be trained; none is well.
+    pub(super) fn contradictions(&self) -> Vec<String> {
+        let mut problems = of_run(&self.run);
+        if self.patch == 0 || !self.patch.is_multiple_of(MULTIPLE) {
+            problems.push(format!("patches of {} pixels are no multiple of {MULTIPLE}", self.patch));
         }
         problems
     }

@@ -1,12 +1,14 @@
 //! The recipe: every option of a run made explicit, written into the run folder before the first step.
 //! Presets and budgets become plain numbers here and nowhere else. What every run has is in this file; what
-//! super-resolution and generation add is in theirs.
+//! super-resolution, repair and generation add is in theirs.
 
 mod check;
 mod generator;
+mod inpaint;
 mod super_resolution;
 
 pub use generator::{GeneratorChoices, GeneratorRecipe};
+pub use inpaint::{InpaintChoices, InpaintRecipe};
 pub use super_resolution::{Choices, LEVELS, METHOD, MIX, MeanChoice, ModelSize, Preset, Recipe};
 
 use crate::method::{Distance, Levels, Method};

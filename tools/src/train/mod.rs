@@ -1,9 +1,10 @@
-//! Training: schedules, the optimiser, the loop that walks through a recipe's stages, and the two courses
-//! that go through it, super-resolution and generation. Knows networks and data, nothing of ONNX.
+//! Training: schedules, the optimiser, the loop that walks through a recipe's stages, and the courses that
+//! go through it: super-resolution, repair and generation. Knows networks and data, nothing of ONNX.
 
 mod checkpoint;
 mod course;
 mod generator;
+mod inpaint;
 pub mod loss;
 mod optimiser;
 pub mod schedule;
@@ -15,6 +16,7 @@ mod walk;
 pub use checkpoint::{Saved, save};
 pub use course::{Course, Standing};
 pub use generator::GeneratorSession;
+pub use inpaint::InpaintSession;
 pub use optimiser::{AdamOptions, Trainee};
 pub use session::Session;
 pub use stages::{Calibration, Conditioned, Frozen, Networks, consistency_function};

@@ -3,7 +3,7 @@
 use contract::source::Source;
 use std::fs;
 use std::path::Path;
-use tools::evaluate::{EvaluateError, evaluate_file};
+use tools::evaluate::{EvaluateError, Rows, evaluate_file};
 
 #[test]
 fn the_shipped_mean_beats_bicubic_and_strength_costs_psnr() {
@@ -14,8 +14,9 @@ fn the_shipped_mean_beats_bicubic_and_strength_costs_psnr() {
     fs::copy(here.join("../samples/city.jpg"), sets.path().join("city/city.jpg")).unwrap();
     let figures = |name: &str| {
         let evaluation =
-            evaluate_file(&here.join("../models").join(name), sets.path(), Source::Clean).unwrap();
-        let rows = evaluation.rows.iter().map(|row| (row.method.clone(), row.psnr_y, row.spectrum_error));
+            evaluate_file(&here.join("../models").join(name), sets.path(), Source::Clean, None).unwrap();
+        let Rows::Enlarged(rows) = &evaluation.rows else { panic!("it enlarges") };
+        let rows = rows.iter().map(|row| (row.method.clone(), row.psnr_y, row.spectrum_error));
         (rows.collect::<Vec<_>>(), evaluation.to_string())
     };
     let (rows, told) = figures("sr-x4.onnx");
@@ -35,6 +36,6 @@ fn the_shipped_mean_beats_bicubic_and_strength_costs_psnr() {
 fn an_empty_folder_is_no_set() {
     let sets = tempfile::tempdir().unwrap();
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sr-x4-mean.onnx");
-    let error = evaluate_file(&model, sets.path(), Source::Clean).unwrap_err();
+    let error = evaluate_file(&model, sets.path(), Source::Clean, None).unwrap_err();
     assert!(matches!(error, EvaluateError::NoSets(_)), "{error}");
 }

@@ -1,0 +1,411 @@
+//! Where the holes of a picture are cut out to be repaired: each with some known surroundings, near ones
+//! together, long ones in pieces, and those too large for one evaluation at a part of the resolution. Every
+//! pixel of a hole belongs to one crop, so the order in which crops come back decides nothing.
+
+use contract::geometry::{Rect, Size, mirror};
+use contract::mask::Mask;
+use contract::repair::levels;
+use std::ops::Range;
+
+/// What bounds the crops of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cutting {
+    /// Known surroundings that a crop has at least, in pixels.
+    pub halo: usize,
+    /// The deepest hole that one evaluation repairs.
+    pub hole_px: usize,
+    /// Sides of what is evaluated are multiples of this.
+    pub multiple: usize,
+    /// Longest side of what is evaluated.
+    pub max_side: usize,
+}
+
+/// A part of a picture that is evaluated for its holes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crop {
+    /// What is looked at, in pixels of the picture, beyond which it may reach where the picture is small.
+    pub window: Rect,
+    /// The box around its own holes.
+    pub keep: Rect,
+    /// Pixels of the picture per evaluated pixel, along a side.
+    pub shrink: usize,
+    /// Levels below the evaluated resolution.
+    pub levels: usize,
+    /// `None`: every hole in the box.
+    own: Option<Vec<Run>>,
+}
+
+/// Pixels of a row in a hole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Run {
+    y: u32,
+    left: u32,
+    right: u32,
+}
+
+impl Run {
+    fn new(y: usize, columns: Range<usize>) -> Run {
+        // Sides are below 2³², as formats have them.
+        Run { y: y as u32, left: columns.start as u32, right: columns.end as u32 }
+    }
+
+    fn y(&self) -> usize {
+        self.y as usize
+    }
+
+    fn columns(&self) -> Range<usize> {
+        self.left as usize..self.right as usize
+    }
+}
+
+/// Crops in the making: pixels with what they need.
+#[derive(Debug, Clone)]
+struct Piece {
+    own: Option<Vec<Run>>,
+    columns: Range<usize>,
+    rows: Range<usize>,
+    context: usize,
+    shrink: usize,
+    levels: usize,
+}
+
+/// Surroundings grow with the depth of a hole, up to so many halos.
+const MOST_HALOS: usize = 4;
+/// Evaluated sides are multiples of this at least, so that crops of different pictures are of one size often.
+const STEP_PX: usize = 32;
+/// With more runs than this a mask is noise, and cut by a grid without looking for its parts: those would take
+/// more memory than the mask.
+const MOST_RUNS: usize = 500_000;
+/// How many crops back it is looked for one to join.
+const LOOK_BACK: usize = 64;
+
+/// The crops of a mask; none where nothing is to be repaired. They depend on the mask and the bounds alone.
+pub fn crops(mask: &Mask, cutting: &Cutting) -> Vec<Crop> {
+    let pieces = if runs(mask).nth(MOST_RUNS).is_some() {
+        by_grid(mask, cutting)
+    } else {
+        let parts = connected(runs(mask).collect());
+        let pieces = parts.into_iter().flat_map(|part| pieces(part, mask.size, cutting)).collect();
+        join(pieces, mask.size, cutting)
+    };
+    pieces.into_iter().map(|piece| piece.crop(mask.size, cutting)).collect()
+}
+
+impl Crop {
+    /// Size of what is evaluated.
+    pub fn size(&self) -> Size {
+        Size::new(self.window.size.width / self.shrink, self.window.size.height / self.shrink)
+    }
+
+    /// Which pixels of [`Crop::keep`] are its own, of the mask that it was made for.
+    pub fn own(&self, whole: &Mask) -> Vec<bool> {
+        match &self.own {
+            None => whole.part(self.keep).holes,
+            Some(own) => drawn(own, self.keep).holes,
+        }
+    }
+
+    /// What is to be repaired in its window, at the evaluated resolution: a pixel where any pixel of the
+    /// picture is that it stands for.
+    pub fn mask(&self, whole: &Mask) -> Mask {
+        let mut mask = Mask::none(self.size());
+        let Rect { x, y, size } = self.window;
+        let columns: Vec<usize> = (0..size.width).map(|i| mirror(x + i as i64, whole.size.width)).collect();
+        for row in 0..size.height {
+            let line = &whole.holes[mirror(y + row as i64, whole.size.height) * whole.size.width..];
+            let into = &mut mask.holes[row / self.shrink * mask.size.width..][..mask.size.width];
+            for (i, &column) in columns.iter().enumerate() {
+                into[i / self.shrink] |= line[column];
+            }
+        }
+        mask
+    }
+}
+
+/// Row after row.
+fn runs(mask: &Mask) -> impl Iterator<Item = Run> {
+    mask.holes.chunks_exact(mask.size.width.max(1)).enumerate().flat_map(|(y, line)| {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let begin = at + line[at..].iter().position(|hole| *hole)?;
+            at = line[begin..].iter().position(|hole| !*hole).map_or(line.len(), |found| begin + found);
+            Some(Run::new(y, begin..at))
+        })
+    })
+}
+
+/// The mask of a box in which these runs lie.
+fn drawn(runs: &[Run], frame: Rect) -> Mask {
+    let (left, top, width) = (frame.x as usize, frame.y as usize, frame.size.width);
+    let mut mask = Mask::none(frame.size);
+    for run in runs {
+        let (columns, row) = (run.columns(), run.y() - top);
+        mask.holes[row * width..][columns.start - left..columns.end - left].fill(true);
+    }
+    mask
+}
+
+/// Runs that touch, corners included, together; in the order of their first runs.
+fn connected(runs: Vec<Run>) -> Vec<Vec<Run>> {
+    let mut leader: Vec<usize> = (0..runs.len()).collect();
+    let find = |leader: &mut Vec<usize>, mut at: usize| {
+        while leader[at] != at {
+            leader[at] = leader[leader[at]];
+            at = leader[at];
+        }
+        at
+    };
+    let mut above = 0;
+    for below in 0..runs.len() {
+        let Run { y, left, right } = runs[below];
+        // Rows and columns ascend, so what lies wholly before this run touches none that comes.
+        while runs[above].y + 1 < y || (runs[above].y + 1 == y && runs[above].right < left) {
+            above += 1;
+        }
+        for other in above..below {
+            if runs[other].y == y || runs[other].left > right {
+                break;
+            }
+            let (a, b) = (find(&mut leader, other), find(&mut leader, below));
+            leader[a.max(b)] = a.min(b);
+        }
+    }
+    let mut place = vec![usize::MAX; runs.len()];
+    let mut parts: Vec<Vec<Run>> = Vec::new();
+    for (at, run) in runs.into_iter().enumerate() {
+        let first = find(&mut leader, at);
+        if place[first] == usize::MAX {
+            place[first] = parts.len();
+            parts.push(Vec::new());
+        }
+        parts[place[first]].push(run);
+    }
+    parts
+}
+
+/// One part as it can be evaluated: whole, in pieces where it is long and not deep, at a part of the
+/// resolution where it is both.
+fn pieces(own: Vec<Run>, picture: Size, cutting: &Cutting) -> Vec<Piece> {
+    let mut piece = Piece::new(own);
+    let depth = drawn(piece.own.as_deref().unwrap_or_default(), piece.around(1, picture)).depth();
+    piece.context = depth.clamp(cutting.halo, MOST_HALOS * cutting.halo).min(cutting.max_side / 4);
+    piece.levels = levels(depth, cutting.hole_px);
+    if piece.fits(picture, cutting) {
+        return vec![piece];
+    }
+    let core = cutting.max_side.saturating_sub(2 * piece.context + piece.step(cutting));
+    if depth <= core {
+        return piece.cut(core);
+    }
+    while !piece.fits(picture, cutting) {
+        piece.shrink *= 2;
+        piece.levels = levels(depth.div_ceil(piece.shrink), cutting.hole_px);
+    }
+    vec![piece]
+}
+
+/// Every hole of each cell of a grid together.
+fn by_grid(mask: &Mask, cutting: &Cutting) -> Vec<Piece> {
+    let core = (cutting.max_side / 2).max(1);
+    let cells = |length: usize| (0..length.div_ceil(core)).map(move |i| i * core..length.min((i + 1) * core));
+    let context = cutting.halo.min(cutting.max_side / 4 - cutting.max_side / 16);
+    let all = cells(mask.size.height).flat_map(|rows| {
+        cells(mask.size.width).map(move |columns| Piece {
+            own: None,
+            columns,
+            rows: rows.clone(),
+            context,
+            shrink: 1,
+            levels: 0,
+        })
+    });
+    all.filter(|piece| mask.part(piece.around(0, mask.size)).count() > 0).collect()
+}
+
+/// Near pieces together, where that is not more to evaluate.
+fn join(pieces: Vec<Piece>, picture: Size, cutting: &Cutting) -> Vec<Piece> {
+    let mut joined: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        let area = |piece: &Piece| piece.window(picture, cutting).size.area();
+        let recent = joined.len().saturating_sub(LOOK_BACK);
+        let one = joined[recent..].iter_mut().find_map(|other| {
+            let both = other.with(&piece)?;
+            let gains = area(&both) <= area(other) + area(&piece);
+            (gains && both.fits(picture, cutting)).then_some((other, both))
+        });
+        match one {
+            Some((other, both)) => *other = both,
+            None => joined.push(piece),
+        }
+    }
+    joined
+}
+
+impl Piece {
+    /// Whole, at the full resolution; its context is not known yet.
+    fn new(own: Vec<Run>) -> Piece {
+        let least = |of: fn(&Run) -> u32| own.iter().map(of).min().unwrap_or(0) as usize;
+        let most = |of: fn(&Run) -> u32| own.iter().map(of).max().unwrap_or(0) as usize;
+        let columns = least(|run| run.left)..most(|run| run.right);
+        let rows = least(|run| run.y)..most(|run| run.y + 1);
+        Piece { own: Some(own), columns, rows, context: 0, shrink: 1, levels: 0 }
+    }
+
+    /// Its box and so many pixels around it, as far as there is picture.
+    fn around(&self, pixels: usize, picture: Size) -> Rect {
+        let (left, top) = (self.columns.start.saturating_sub(pixels), self.rows.start.saturating_sub(pixels));
+        let right = (self.columns.end + pixels).min(picture.width);
+        let bottom = (self.rows.end + pixels).min(picture.height);
+        Rect { x: left as i64, y: top as i64, size: Size::new(right - left, bottom - top) }
+    }
+
+    /// Sides are multiples of this, in pixels of the picture.
+    fn step(&self, cutting: &Cutting) -> usize {
+        // Both are powers of two where a model is ours; any multiple of both will do.
+        let halves = cutting.multiple << self.levels;
+        halves * STEP_PX.div_ceil(halves) * self.shrink
+    }
+
+    fn fits(&self, picture: Size, cutting: &Cutting) -> bool {
+        let Size { width, height } = self.window(picture, cutting).size;
+        width.max(height) <= cutting.max_side * self.shrink
+    }
+
+    /// Its box with the context, inside of the picture as far as that is large enough.
+    fn window(&self, picture: Size, cutting: &Cutting) -> Rect {
+        let step = self.step(cutting);
+        let span = |own: &Range<usize>, whole: usize| {
+            let begin = own.start.saturating_sub(self.context);
+            let length = ((own.end + self.context).min(whole) - begin).next_multiple_of(step);
+            // What rounding adds is taken where there is picture.
+            (begin.min(whole.saturating_sub(length)) as i64, length)
+        };
+        let ((x, width), (y, height)) =
+            (span(&self.columns, picture.width), span(&self.rows, picture.height));
+        Rect { x, y, size: Size::new(width, height) }
+    }
+
+    fn crop(self, picture: Size, cutting: &Cutting) -> Crop {
+        let (window, keep) = (self.window(picture, cutting), self.around(0, picture));
+        Crop { window, keep, shrink: self.shrink, levels: self.levels, own: self.own }
+    }
+
+    /// In pieces of at most `core` pixels a side, by a grid of the picture.
+    fn cut(&self, core: usize) -> Vec<Piece> {
+        let cells = |span: &Range<usize>| span.start / core..span.end.div_ceil(core);
+        let mut grid: Vec<Vec<Run>> = vec![Vec::new(); cells(&self.columns).len() * cells(&self.rows).len()];
+        let (first_column, first_row) = (cells(&self.columns).start, cells(&self.rows).start);
+        for run in self.own.iter().flatten() {
+            let (y, columns) = (run.y(), run.columns());
+            for column in cells(&columns) {
+                let part = columns.start.max(column * core)..columns.end.min((column + 1) * core);
+                let cell = (y / core - first_row) * cells(&self.columns).len() + column - first_column;
+                grid[cell].push(Run::new(y, part));
+            }
+        }
+        let filled = grid.into_iter().filter(|own| !own.is_empty());
+        filled.map(|own| Piece { context: self.context, levels: self.levels, ..Piece::new(own) }).collect()
+    }
+
+    /// Both in one, where they are evaluated alike.
+    fn with(&self, other: &Piece) -> Option<Piece> {
+        if self.shrink != other.shrink || self.levels != other.levels {
+            return None;
+        }
+        let both = |a: &Range<usize>, b: &Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+        Some(Piece {
+            own: Some([self.own.as_ref()?.as_slice(), other.own.as_ref()?].concat()),
+            columns: both(&self.columns, &other.columns),
+            rows: both(&self.rows, &other.rows),
+            context: self.context.max(other.context),
+            shrink: self.shrink,
+            levels: self.levels,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CUTTING: Cutting = Cutting { halo: 16, hole_px: 32, multiple: 8, max_side: 256 };
+
+    fn mask(size: Size, is_hole: impl Fn(usize, usize) -> bool) -> Mask {
+        Mask { size, holes: (0..size.area()).map(|i| is_hole(i % size.width, i / size.width)).collect() }
+    }
+
+    /// Every pixel of a hole is some crop's own, once; and what is evaluated is within bounds.
+    #[track_caller]
+    fn check(mask: &Mask, cutting: &Cutting) -> Vec<Crop> {
+        let crops = crops(mask, cutting);
+        let mut owners = vec![0; mask.holes.len()];
+        for crop in &crops {
+            let Rect { x, y, size } = crop.keep;
+            for (i, own) in crop.own(mask).iter().enumerate() {
+                let at = (y as usize + i / size.width) * mask.size.width + x as usize + i % size.width;
+                owners[at] += i32::from(*own);
+            }
+            let evaluated = crop.size();
+            assert!(evaluated.width.max(evaluated.height) <= cutting.max_side, "{crop:?}");
+            let step = cutting.multiple << crop.levels;
+            assert!(evaluated.width % step == 0 && evaluated.height % step == 0, "{crop:?}");
+            assert!(
+                crop.window.x <= x && x + size.width as i64 <= crop.window.x + crop.window.size.width as i64
+            );
+            assert_eq!(crop.mask(mask).size, evaluated);
+        }
+        assert!(owners.iter().zip(&mask.holes).all(|(owners, hole)| *owners == i32::from(*hole)));
+        crops
+    }
+
+    #[test]
+    fn small_holes_have_small_crops_and_near_ones_share_one() {
+        let size = Size::new(600, 400);
+        let dots = |places: &'static [(usize, usize)]| {
+            mask(size, |x, y| places.iter().any(|(a, b)| x.abs_diff(*a) < 3 && y.abs_diff(*b) < 3))
+        };
+        let one = check(&dots(&[(300, 200)]), &CUTTING);
+        assert_eq!((one.len(), one[0].size(), one[0].levels), (1, Size::new(64, 64), 0));
+        assert_eq!(check(&dots(&[(300, 200), (310, 203), (295, 190)]), &CUTTING).len(), 1);
+        assert_eq!(check(&dots(&[(100, 100), (500, 300), (90, 350)]), &CUTTING).len(), 3);
+        let corner = check(&dots(&[(0, 0), (599, 399)]), &CUTTING);
+        assert!(corner.iter().all(|crop| crop.window.x >= 0 && crop.size() == Size::new(32, 32)));
+        assert_eq!(crops(&Mask::none(size), &CUTTING), []);
+    }
+
+    #[test]
+    fn deep_holes_get_levels_long_ones_pieces_and_both_a_part_of_the_resolution() {
+        let size = Size::new(2000, 900);
+        let deep = check(&mask(size, |x, y| x.abs_diff(900) < 40 && y.abs_diff(400) < 40), &CUTTING);
+        assert_eq!((deep.len(), deep[0].shrink, deep[0].levels), (1, 1, 2));
+        let scratch = check(&mask(size, |x, y| y.abs_diff(x / 3 + 20) < 3), &CUTTING);
+        assert!(scratch.len() >= 9 && scratch.iter().all(|crop| (crop.shrink, crop.levels) == (1, 0)));
+        let large = check(&mask(size, |x, y| x.abs_diff(1000) < 600 && y.abs_diff(400) < 300), &CUTTING);
+        assert_eq!((large.len(), large[0].shrink), (1, 8), "1200 pixels and twice 64 in 256");
+    }
+
+    #[test]
+    fn pictures_smaller_than_a_crop_are_mirrored() {
+        let crops = check(&mask(Size::new(21, 5), |x, _| x > 10), &CUTTING);
+        assert_eq!(crops[0].window, Rect { x: 0, y: 0, size: Size::new(32, 32) });
+    }
+
+    #[test]
+    fn whatever_the_mask_every_hole_has_one_crop() {
+        for seed in 0..200u64 {
+            let drawn = |salt: u64| (seed * 7 + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+            let size = Size::new(1 + drawn(1) as usize % 300, 1 + drawn(2) as usize % 200);
+            let (block, share) = (1 + drawn(3) as usize % 40, drawn(4) % 16);
+            // Blocks of one size, each a hole or not.
+            let word = |x: usize, y: usize| drawn((x / block * 1000 + y / block) as u64 + 5) % 16;
+            check(&mask(size, |x, y| word(x, y) < share), &CUTTING);
+        }
+    }
+
+    /// More parts than are worth looking for.
+    #[test]
+    fn noise_is_cut_by_a_grid() {
+        let crops = check(&mask(Size::new(1200, 900), |x, y| (x + y) % 2 == 0), &CUTTING);
+        assert_eq!(crops.len(), 10 * 8);
+    }
+}

@@ -18,7 +18,7 @@ pub fn run(options: &Batching, pulse: &Pulse, inbox: &Receiver<Tile>, outbox: &S
         };
         let (leaving, closing): (Vec<(Vec<Tile>, Reason)>, bool) = match tile {
             Ok(tile) => {
-                let kind = (tile.opened.job.errand.line, tile.place.window.size);
+                let kind = (tile.opened.job.errand.line, tile.size(), tile.levels());
                 (batcher.push(kind, tile, Instant::now()).collect(), false)
             }
             Err(RecvTimeoutError::Timeout) => (batcher.take(Reason::Linger).into_iter().collect(), false),
@@ -38,7 +38,7 @@ pub fn run(options: &Batching, pulse: &Pulse, inbox: &Receiver<Tile>, outbox: &S
 
 /// One tensor out of many; the first one's memory is used again, and for a batch of one nothing is copied.
 fn join(tiles: Vec<Tile>) -> Batch {
-    let (line, window) = (tiles[0].opened.job.errand.line, tiles[0].place.window.size);
+    let (line, window) = (tiles[0].opened.job.errand.line, tiles[0].size());
     let (mut slots, mut image) = (Vec::with_capacity(tiles.len()), Vec::new());
     for tile in tiles {
         if image.is_empty() {
@@ -46,7 +46,7 @@ fn join(tiles: Vec<Tile>) -> Batch {
         } else {
             image.extend_from_slice(&tile.image);
         }
-        slots.push(Slot { opened: tile.opened, place: tile.place });
+        slots.push(Slot { opened: tile.opened, place: tile.place, hole: tile.hole });
     }
     Batch { line, window, slots, image }
 }

@@ -2,10 +2,11 @@
 //! feather: each tile gives its own pixels, rounded to samples as soon as they are known, which keeps
 //! whatever waits at one byte a sample, or two.
 
+use crate::work::crops::Crop;
 use crate::work::gate::{Comparison, Figures, Gate};
 use crate::work::pixels::Pixels;
 use contract::geometry::{Rect, Size, Tile};
-use contract::pixels::{Picture, Sample};
+use contract::pixels::{Picture, Planes, Sample};
 
 /// What one tile gives to the result: samples of its own part, interleaved.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Patch {
     keep: Rect,
     /// One channel for grey, else three.
     pixels: Pixels,
+    /// Which of them count, where not all do: the pixels of a hole.
+    own: Option<Vec<bool>>,
     /// The uncertainty of its pixels, where that is wanted.
     map: Option<Vec<u8>>,
     /// How it compares with the picture.
@@ -45,7 +48,21 @@ impl Patch {
         } else {
             Pixels::Eight(rounded(tile, scale, depth.grey, values)?)
         };
-        Ok(Patch { keep: tile.keep.times(scale), pixels, map: None, comparison: None })
+        Ok(Patch { keep: tile.keep.times(scale), pixels, own: None, map: None, comparison: None })
+    }
+
+    /// The pixels of `crop`'s holes, `own` of its box, out of its repaired planes: read between pixels where
+    /// those stand for several of the picture.
+    ///
+    /// # Errors
+    /// If a value of its own is not finite.
+    pub fn repaired(crop: &Crop, own: Vec<bool>, depth: Depth, planes: &Planes) -> Result<Patch, NonFinite> {
+        let pixels = if depth.deep {
+            Pixels::Sixteen(read(crop, &own, depth.grey, planes)?)
+        } else {
+            Pixels::Eight(read(crop, &own, depth.grey, planes)?)
+        };
+        Ok(Patch { keep: crop.keep, pixels, own: Some(own), map: None, comparison: None })
     }
 
     /// With the uncertainty of its pixels, one sample each.
@@ -92,6 +109,42 @@ fn rounded<S: Sample>(
     Ok(picture)
 }
 
+/// The box of a crop; what is not its own stays black.
+fn read<S: Sample>(crop: &Crop, own: &[bool], grey: bool, planes: &Planes) -> Result<Picture<S>, NonFinite> {
+    let mut picture = Picture::blank(crop.keep.size, if grey { 1 } else { 3 });
+    let Size { width, .. } = crop.keep.size;
+    let (left, top) = ((crop.keep.x - crop.window.x) as usize, (crop.keep.y - crop.window.y) as usize);
+    let pixels = picture.samples.chunks_exact_mut(picture.channels).zip(own).enumerate();
+    for (i, (samples, _)) in pixels.filter(|(_, (_, own))| **own) {
+        let (x, y) = (left + i % width, top + i / width);
+        let rgb = [0, 1, 2].map(|plane| between(planes, plane, crop.shrink, (x, y)));
+        if !rgb.iter().all(|value| value.is_finite()) {
+            return Err(NonFinite);
+        }
+        match samples {
+            [grey] => *grey = S::nearest((rgb[0] + rgb[1] + rgb[2]) / 3.0),
+            colours => colours.iter_mut().zip(rgb).for_each(|(sample, value)| *sample = S::nearest(value)),
+        }
+    }
+    Ok(picture)
+}
+
+/// The value of a plane at a pixel of what is `shrink` times as large: bilinear, half-pixel centres, the
+/// border repeated.
+fn between(planes: &Planes, plane: usize, shrink: usize, (x, y): (usize, usize)) -> f32 {
+    let (plane, Size { width, height }) = (planes.plane(plane), planes.size);
+    if shrink == 1 {
+        return plane[y * width + x];
+    }
+    let near = |at: usize, length: usize| {
+        let at = ((at as f32 + 0.5) / shrink as f32 - 0.5).clamp(0.0, (length - 1) as f32);
+        (at as usize, (at as usize + 1).min(length - 1), at.fract())
+    };
+    let ((x0, x1, right), (y0, y1, down)) = (near(x, width), near(y, height));
+    let row = |y: usize| plane[y * width + x0] * (1.0 - right) + plane[y * width + x1] * right;
+    row(y0) * (1.0 - down) + row(y1) * down
+}
+
 /// A result in the making.
 #[derive(Debug)]
 pub struct Canvas {
@@ -112,7 +165,10 @@ impl Canvas {
 
     /// Places a patch of this picture.
     pub fn place(&mut self, patch: Patch) {
-        self.colour.put(&patch.keep, &patch.pixels);
+        match &patch.own {
+            Some(own) => self.colour.put_some(&patch.keep, &patch.pixels, own),
+            None => self.colour.put(&patch.keep, &patch.pixels),
+        }
         if let Some(samples) = patch.map {
             let part = Picture { size: patch.keep.size, channels: 1, samples };
             let size = self.colour.size();

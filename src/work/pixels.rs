@@ -99,6 +99,44 @@ impl Pixels {
         }
     }
 
+    /// Puts those pixels of a part where they belong that are `wanted`.
+    ///
+    /// # Panics
+    /// As [`Pixels::put`].
+    pub fn put_some(&mut self, keep: &Rect, part: &Pixels, wanted: &[bool]) {
+        match (self, part) {
+            (Pixels::Eight(picture), Pixels::Eight(part)) => put_some(picture, keep, &part.samples, wanted),
+            (Pixels::Sixteen(picture), Pixels::Sixteen(part)) => put_some(picture, keep, &part.samples, wanted),
+            _ => panic!("a picture and its parts have one depth"),
+        }
+    }
+
+    /// Means of the squares of `shrink`×`shrink` pixels of `window`, three planes in [0, 1], mirrored where it
+    /// leaves the picture; `pick` as in [`cut_window`].
+    ///
+    /// # Panics
+    /// If a side of the window is no multiple of `shrink`.
+    pub fn shrunk_window(&self, pick: [usize; 3], window: Rect, shrink: usize) -> Planes {
+        let size = Size::new(window.size.width / shrink, window.size.height / shrink);
+        assert_eq!(size.times(shrink), window.size, "whole squares");
+        let mut planes = Planes::new(size, 3);
+        let line = Size::new(window.size.width, 1);
+        let mut values = vec![0.0; 3 * line.width];
+        let share = 1.0 / (shrink * shrink) as f32;
+        for row in 0..window.size.height {
+            // A row at a time: the window of a large hole is a large part of the picture.
+            let place = Rect { y: window.y + row as i64, size: line, ..window };
+            self.cut_window(pick, place, &mut values);
+            for (plane, values) in values.chunks_exact(line.width).enumerate() {
+                let into = &mut planes.values[plane * size.area() + row / shrink * size.width..][..size.width];
+                for (mean, square) in into.iter_mut().zip(values.chunks_exact(shrink)) {
+                    *mean += square.iter().sum::<f32>() * share;
+                }
+            }
+        }
+        planes
+    }
+
     /// With `alpha`, a picture of one channel that is smaller by `scale`. It is enlarged by itself, so that
     /// what the network makes of colours never leaks into what is transparent.
     pub fn with_alpha(&self, alpha: &Pixels, scale: usize) -> Pixels {
@@ -143,6 +181,17 @@ fn reduced<S: Sample>(picture: &Picture<S>, scale: usize) -> Vec<f32> {
     let share = 1.0 / (scale * scale) as f32;
     means.iter_mut().for_each(|mean| *mean *= share);
     means
+}
+
+/// Those of interleaved pixels that are wanted.
+fn put_some<S: Sample>(picture: &mut Picture<S>, keep: &Rect, samples: &[S], wanted: &[bool]) {
+    let channels = picture.channels;
+    let pixels = samples.chunks_exact(channels).zip(wanted).enumerate();
+    for (i, (pixel, _)) in pixels.filter(|(_, (_, wanted))| **wanted) {
+        let (x, y) = (keep.x as usize + i % keep.size.width, keep.y as usize + i / keep.size.width);
+        let at = (y * picture.size.width + x) * channels;
+        picture.samples[at..at + channels].copy_from_slice(pixel);
+    }
 }
 
 /// Puts interleaved samples where they belong.

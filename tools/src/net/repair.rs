@@ -88,8 +88,8 @@ impl RepairNet {
             up.push(RepairLevel::new(&mut layout, format!("up{level}"), channels + width, width));
             channels = width;
         }
-        // Nearly nothing at first: the fill is a good start.
-        let output = layout.conv("output", channels, 3 * FOLD * FOLD, 3, 0.02);
+        // Nothing at first: the fill is a good start.
+        let output = layout.conv("output", channels, 3 * FOLD * FOLD, 3, 0.0);
         (RepairNet { config, down, middle, up, output }, layout)
     }
 
@@ -120,7 +120,7 @@ impl RepairNet {
 
 impl RepairLevel {
     fn new(layout: &mut Layout, name: String, inputs: i64, width: i64) -> RepairLevel {
-        let layer = layout.conv(&name, inputs, width, 3, 1.0);
+        let layer = layout.conv(&name, inputs, width, 3, std::f64::consts::FRAC_1_SQRT_2);
         let block = RepairBlock::new(layout, format!("{name}.block"), width, 1);
         RepairLevel { name, block, layer }
     }

@@ -61,7 +61,7 @@ impl InpaintRecipe {
         let mean = StagePlan {
             stage: Stage::Mean,
             limit,
-            adam: AdamOptions::adam(5e-4, 0.999, 0.5, 0.999),
+            adam: AdamOptions::adam(8e-4, 0.999, 0.5, 0.999),
             warmup: 200,
             bf16: bf16_pays(if gpu { Device::Cuda(0) } else { Device::Cpu }),
         };

@@ -78,15 +78,18 @@ impl InpaintSession {
     }
 }
 
-/// Charbonnier distance √(d² + 10⁻⁶) over the holes, and a little over the known ring around them; the mean
-/// over a batch's holes, so that large ones count by their pixels.
+/// Charbonnier distance √(d² + 10⁻⁶) over the holes, and a little over the known ring around them: the mean
+/// over a patch's own pixels, then over patches. By pixels, large holes, of which little can be known, would
+/// drown what thin ones teach.
 fn repair_loss(output: &Tensor, holed: &Holed) -> Tensor {
-    let distance = ((output - &holed.truth).square() + 1e-6).sqrt().mean_dim(&[1i64][..], true, Kind::Float);
+    let square = (output - &holed.truth).square() + 1e-6;
+    let distance = square.sqrt().mean_dim(&[1i64][..], true, Kind::Float);
     let hole = holed.mask.gt(0.0).to_kind(Kind::Float);
     let side = 2 * RING.0 + 1;
     let grown = hole.max_pool2d([side, side], [1, 1], [RING.0, RING.0], [1, 1], false);
     let weight = &hole + (grown - &hole) * RING.1;
-    (distance * &weight).sum(Kind::Float) / weight.sum(Kind::Float)
+    let sum = |x: &Tensor| x.sum_dim_intlist(&[1i64, 2, 3][..], false, Kind::Float);
+    (sum(&(distance * &weight)) / sum(&weight)).mean(Kind::Float)
 }
 
 impl Course for InpaintSession {

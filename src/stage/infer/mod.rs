@@ -1,6 +1,8 @@
 //! Evaluating the network, on the thread that owns the session; and making the noise it wants. When an
 //! evaluation fails, the golden tile tells whether it is the pictures or the device.
 
+mod repair;
+
 use super::{Batch, Inferred, Opened, Slot};
 use crate::edge::model::{BatchInput, Model, ModelError, golden_error};
 use crate::error::{End, Fatal, JobError};
@@ -8,7 +10,7 @@ use crate::plan::Line;
 use crate::pulse::Pulse;
 use crate::work::canvas::Patch;
 use crate::work::spread::Spread;
-use contract::card::Role;
+use contract::card::{Role, Task};
 use contract::noise;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
@@ -56,6 +58,9 @@ fn evaluate(
     batch: &Batch,
     noise: &mut Vec<f32>,
 ) -> Result<Vec<(Arc<Opened>, Patch)>, ModelError> {
+    if model.card().task == Task::Inpainting {
+        return repair::repair(line, model, batch);
+    }
     let spread = line.wanted.uncertainty.map(|samples| spread(line, model, batch, noise, samples));
     let spread = spread.transpose()?;
     let length = 3 * batch.window.times(line.scale).area();

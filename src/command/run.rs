@@ -8,6 +8,7 @@ use crate::error::{CommandError, Exit, StartError};
 use crate::pipeline::Intake;
 use crate::plan::{Choice, Wish};
 use crate::stage::watch::Watching;
+use crate::work::masking::Masking;
 use std::path::Path;
 
 pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
@@ -44,6 +45,10 @@ pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<
         wish: Wish {
             name: pipeline.name.clone(),
             output: absolute(&pipeline.output),
+            masking: pipeline
+                .masking
+                .clone()
+                .map(|masking| Masking { from: masking.from.placed(absolute), ..masking }),
             seed: pipeline.seed,
             source: pipeline.source,
             uncertainty: pipeline.uncertainty,

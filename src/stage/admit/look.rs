@@ -156,11 +156,11 @@ impl<'a> Admitting<'a> {
         let (wanted, force) = (&self.line(errand).wanted, self.options.force);
         if wanted.uncertainty.is_some() {
             let beside = look(&map_of(&errand.target))?;
-            if let Answer::Refuse(error) = answer(&beside, relative, errand.stamp, wanted, force) {
+            if let Answer::Refuse(error) = answer(&beside, relative, (errand.stamp, None), wanted, force) {
                 return Err(failed(error));
             }
         }
-        match answer(&standing, relative, errand.stamp, wanted, force) {
+        match answer(&standing, relative, (errand.stamp, None), wanted, force) {
             Answer::Refuse(error) => return Err(failed(error)),
             // A result that the ledger does not know, of a lost ledger or another machine. What it has as
             // begun was not reported, and what it has as done is of another file, whatever the mark says.

@@ -2,9 +2,9 @@
 //!
 //! It answers six questions: how is a picture cut into tiles ([`geometry`]), what numbers does a pixel
 //! become ([`pixels`], [`resample`]), where does the noise of a pixel come from ([`noise`]), what is a model
-//! told of a picture ([`source`]), what stands in for what is to be repaired ([`mask`]), and what does a model
-//! file say about itself ([`card`], [`golden`])? Both sides compute these with this code, so they cannot
-//! drift apart.
+//! told of a picture ([`source`]), what stands in for what is to be repaired ([`mask`]), and what does a
+//! model file say about itself ([`card`], [`golden`])? Both sides compute these with this code, so they
+//! cannot drift apart.
 //!
 //! No I/O, no threads, no clock, no knowledge of ONNX, of configuration or of training.
 

@@ -4,6 +4,7 @@ use super::folders::{mask_problems, relation};
 use super::{Order, Ordered, absolute, serve};
 use crate::cli::{self, ResizeName, TaskName};
 use crate::config::{default_memory_mb, default_model};
+use crate::edge::mask_file;
 use crate::edge::progress::Progress;
 use crate::edge::scan::{scan, sighting};
 use crate::error::{CommandError, Exit, StartError};
@@ -22,7 +23,7 @@ const RESERVE_MB: u64 = 16;
 pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, CommandError> {
     let masking = masking(&words).map_err(StartError::Usage)?;
     check(&words.inputs, &words.output, masking.as_ref())?;
-    let sightings = gather(&words.inputs);
+    let sightings = gather(&words.inputs, masking.as_ref());
     if sightings.is_empty() {
         log::warn!("nothing in what was given has a picture's name (.jpg, .png, .webp, .tif and the like)");
     }
@@ -129,8 +130,8 @@ fn check(inputs: &[PathBuf], output: &Path, masking: Option<&Masking>) -> Result
     if problems.is_empty() { Ok(()) } else { Err(StartError::Usage(problems)) }
 }
 
-/// All pictures, each path once.
-fn gather(inputs: &[PathBuf]) -> Vec<Sighting> {
+/// All pictures, each path once. A mask among them stands for its pictures.
+fn gather(inputs: &[PathBuf], masking: Option<&Masking>) -> Vec<Sighting> {
     let found = inputs.iter().flat_map(|input| {
         // The ledger knows a folder by where it is, not by how it is called today.
         if input.is_dir() {
@@ -139,6 +140,13 @@ fn gather(inputs: &[PathBuf]) -> Vec<Sighting> {
             let path = absolute(input);
             vec![sighting(&path.parent().unwrap_or(Path::new("/")).into(), &path, true)]
         }
+    });
+    let found = found.flat_map(|found| match masking {
+        Some(masking) if masking.is_mask(&found.source) => {
+            let pictures = mask_file::pictures(masking, &found.source).into_iter();
+            pictures.map(|picture| sighting(&found.root, &picture, found.named)).collect()
+        }
+        _ => vec![found],
     });
     let mut seen = HashSet::new();
     found.filter(|sighting| seen.insert(sighting.source.clone())).collect()

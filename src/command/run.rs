@@ -25,6 +25,7 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
         quiet: pipeline.settle,
         notice: pipeline.notice,
         poll: pipeline.poll,
+        masking: pipeline.masking.clone(),
         ignore: pipeline.ignore.clone(),
         order: pipeline.order,
         priority: pipeline.priority,

@@ -139,7 +139,6 @@ pub fn answer(
     match standing {
         Standing::Free => Answer::Do,
         Standing::Ours(mark) if mark.source == source => {
-            let mask = mask.map(|mask| (mask.bytes, mask.modified_ns));
             let same_file = (mark.bytes, mark.modified_ns) == (stamp.bytes, stamp.modified_ns);
             let same_options = mark.model_sha256 == wanted.model_sha256
                 && mark.instead_of.unwrap_or(mark.strength) == wanted.strength

@@ -1,6 +1,7 @@
 //! Which pixels of a picture are to be repaired, and where that is said: a mask file beside it, in a folder
 //! of masks, or one for all; its own transparency; a colour. Names and pixels only: asks no file system.
 
+use crate::work::mark::Stamp;
 use crate::work::naming::{EXTENSIONS, is_picture};
 use crate::work::pixels::Pixels;
 use contract::geometry::Size;
@@ -21,6 +22,8 @@ pub const GROW_PX: usize = 2;
 pub const MOST_GROW_PX: usize = 64;
 /// How long a picture waits for its mask where nothing else is said.
 pub const WAIT: Duration = Duration::from_secs(600);
+/// Between options and what is told of a mask file.
+const WITH_MASK: &str = " with a mask of ";
 /// Luma from which on a pixel of a mask file is white, of 255.
 const WHITE: u32 = 128;
 
@@ -184,7 +187,8 @@ impl Masking {
             _ => return Vec::new(),
         };
         let stem = relative.file_stem().unwrap_or_default();
-        plain.iter().chain(suffixes).flat_map(|suffix| named(relative, stem, suffix)).collect()
+        let suffixes: Vec<&str> = plain.iter().chain(suffixes).map(String::as_str).collect();
+        named(relative, stem, &suffixes)
     }
 
     /// The same for people: names without their extensions, and the folder.
@@ -214,7 +218,7 @@ impl Masking {
     /// Where the pictures of the mask at this place may be; none where its name is no mask's.
     pub fn pictures(&self, mask: &Path) -> Vec<PathBuf> {
         let Some(stem) = self.stem(mask) else { return Vec::new() };
-        let mut pictures = named(mask, stem, "");
+        let mut pictures = named(mask, stem, &[""]);
         pictures.retain(|picture| !self.is_mask(picture));
         pictures
     }
@@ -245,18 +249,20 @@ impl Masking {
     }
 }
 
-/// A place with another name in every extension that pictures have: PNG first, small letters before capitals.
-fn named(place: &Path, stem: &OsStr, suffix: &str) -> Vec<PathBuf> {
+/// A place with other names in every extension that pictures have: PNG first, since most masks are, and small
+/// letters before capitals.
+fn named(place: &Path, stem: &OsStr, suffixes: &[&str]) -> Vec<PathBuf> {
     let others = EXTENSIONS.into_iter().filter(|extension| *extension != "png");
     let extensions = std::iter::once("png").chain(others);
-    let name = |extension: &str| {
+    let name = |suffix: &str, extension: &str| {
         let mut name = OsString::from(stem);
         name.push(suffix);
         name.push(".");
         name.push(extension);
         place.with_file_name(name)
     };
-    extensions.flat_map(|extension| [name(extension), name(&extension.to_ascii_uppercase())]).collect()
+    let extensions = extensions.flat_map(|small| [small.to_owned(), small.to_ascii_uppercase()]);
+    extensions.flat_map(|extension| suffixes.iter().map(move |suffix| name(suffix, &extension))).collect()
 }
 
 /// Of one pixel of 1 to 4 channels.
@@ -323,7 +329,7 @@ pub struct Masked {
 /// A mask file, as it was then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaskedBy {
-    /// Where it lay.
+    /// Its place in the tree that it lay in.
     pub path: String,
     /// Its length.
     pub bytes: u64,
@@ -335,15 +341,31 @@ pub struct MaskedBy {
 
 /// Whether a result was made by this rule, with a mask file of this length and time. One whose mask was taken
 /// away since is still the result.
-pub fn agrees(rule: Option<&Masking>, file: Option<(u64, i64)>, masked: Option<&Masked>) -> bool {
+pub fn agrees(rule: Option<&Masking>, file: Option<Stamp>, masked: Option<&Masked>) -> bool {
     match (rule, masked) {
         (None, None) => true,
         (Some(rule), Some(masked)) if rule.to_text() == masked.rule => match (&masked.file, file) {
-            (Some(then), Some(now)) => (then.bytes, then.modified_ns) == now,
+            (Some(then), Some(now)) => (then.bytes, then.modified_ns) == (now.bytes, now.modified_ns),
             (then, now) => now.is_none() && then.is_some() == rule.from.is_file(),
         },
         _ => false,
     }
+}
+
+/// The options of a line together with a picture's mask file, as text for the ledger: another mask is another
+/// result, of this picture alone.
+pub fn with_mask(options: &str, mask: Option<Stamp>) -> String {
+    match mask {
+        Some(Stamp { bytes, modified_ns, .. }) => {
+            format!("{options}{WITH_MASK}{bytes} bytes and time {modified_ns}")
+        }
+        None => options.to_owned(),
+    }
+}
+
+/// Whether `full` are these options of a line, with whatever mask.
+pub fn is_with_mask(options: &str, full: &str) -> bool {
+    full.strip_prefix(options).is_some_and(|rest| rest.starts_with(WITH_MASK))
 }
 
 #[cfg(test)]
@@ -385,7 +407,7 @@ mod tests {
     fn masks_are_looked_for_as_png_first_and_a_mask_knows_its_pictures() {
         let places = beside().places(Path::new("a/b.c.jpg"));
         assert_eq!((places.len(), places[0].as_path()), (84, Path::new("a/b.c.mask.png")));
-        assert_eq!(places[1], Path::new("a/b.c.mask.PNG"));
+        assert_eq!(places[1..3], ["a/b.c_mask.png", "a/b.c.mask.PNG"].map(PathBuf::from));
         assert!(places.contains(&"a/b.c_mask.JPG".into()) && !places.contains(&"a/b.c.png".into()));
         let folder = Masking::new(MaskFrom::Folder("/m".into(), vec![".mask".into()]));
         let places = folder.places(Path::new("a/b.jpg"));
@@ -452,7 +474,8 @@ mod tests {
     fn a_result_is_known_by_its_rule_and_its_mask() {
         let file = MaskedBy { path: "a.png".into(), bytes: 1, modified_ns: 2, sha256: "c".into() };
         let masked = Masked { rule: beside().to_text(), file: Some(file), repaired: 9 };
-        let check = |rule: Option<&Masking>, file| agrees(rule, file, Some(&masked));
+        let stamp = |(bytes, modified_ns)| Stamp { bytes, modified_ns, changed_ns: 0 };
+        let check = |rule: Option<&Masking>, file: Option<_>| agrees(rule, file.map(stamp), Some(&masked));
         assert!(check(Some(&beside()), Some((1, 2))) && check(Some(&beside()), None));
         assert!(!check(Some(&beside()), Some((1, 3))) && !check(None, None));
         assert!(!check(Some(&Masking { grow_px: 3, ..beside() }), Some((1, 2))));

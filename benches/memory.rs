@@ -10,7 +10,7 @@ mod support;
 mod tiny;
 
 use onestep::edge::codec::probe;
-use onestep::work::footprint::{Shape, footprint};
+use onestep::work::footprint::{Marked, Shape, Stored, footprint};
 use std::path::Path;
 use std::time::Duration;
 use support::{memory_mb, mosaic, onestep, print};
@@ -110,11 +110,14 @@ fn reckoned_mb(path: &Path, scale: usize) -> f64 {
     let header =
         probe(&mut std::io::BufReader::new(std::fs::File::open(path).expect("there"))).expect("a picture");
     let shape = Shape {
-        file_bytes: path.metadata().expect("there").len(),
-        size: header.size,
-        channels: header.channels,
-        sample_bytes: header.sample_bytes,
-        decoder_bytes: header.decoder_bytes,
+        stored: Stored {
+            bytes: path.metadata().expect("there").len(),
+            size: header.size,
+            channels: header.channels,
+            sample_bytes: header.sample_bytes,
+            decoder_bytes: header.decoder_bytes,
+        },
+        marked: Marked::Not,
         scale,
         mapped: false,
         deep: false,

@@ -17,6 +17,8 @@ pub struct News {
     pub sent: usize,
     /// Files that were looked at, and wait until it is no longer held.
     pub kept: usize,
+    /// Files that were looked at, and wait for their masks.
+    pub unmasked: usize,
     /// Why it begins nothing new, if it does not.
     pub held: Option<String>,
 }

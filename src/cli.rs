@@ -3,6 +3,7 @@
 use crate::edge::model::Device;
 use crate::plan::MAX_STRENGTH;
 use crate::work::keeping::Keeping;
+use crate::work::masking::White;
 use crate::work::precision::Wanted;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use contract::source::Source;
@@ -71,9 +72,30 @@ pub struct Once {
     /// Folder for the results: the same tree as below each IN.
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
-    /// Name of a model, or the path of an ONNX file.
-    #[arg(long, value_name = "NAME|PATH", default_value = crate::config::DEFAULT_MODEL)]
-    pub model: String,
+    /// What is done to the pictures.
+    #[arg(long, value_name = "TASK", value_enum, default_value_t)]
+    pub task: TaskName,
+    /// With inpaint, what is to be repaired: sidecar (the white of NAME.mask.png or NAME_mask.png beside
+    /// NAME.jpg), alpha (what is transparent), a colour such as '#FF00FF', or a path with a / or a . in it: a
+    /// folder of masks in the same tree, or one mask file for all. Default: sidecar.
+    #[arg(long, value_name = "WHAT")]
+    pub mask: Option<String>,
+    /// What white means in a mask file: repair (the default) or keep.
+    #[arg(long, value_name = "WORD")]
+    pub mask_white: Option<White>,
+    /// How far a channel may be from the colour that marks, of 255. Default: 0.
+    #[arg(long, value_name = "N")]
+    pub mask_tolerance: Option<u8>,
+    /// By how many pixels what is marked is grown, 0 to 64. Default: 2.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=64))]
+    pub mask_grow_px: Option<u8>,
+    /// What becomes of a mask of another size than its picture: refuse (the default) or nearest (its nearest
+    /// pixels are taken).
+    #[arg(long, value_name = "WORD", value_enum)]
+    pub mask_resize: Option<ResizeName>,
+    /// Name of a model, or the path of an ONNX file. Default: sr-x4, or inpaint-mean with inpaint.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub model: Option<String>,
     /// How much of the sampled detail to add: 0 is the mean alone. Default: what the model says looks best.
     #[arg(long, value_name = "X", value_parser = strength)]
     pub strength: Option<f32>,
@@ -149,6 +171,25 @@ pub struct Verify {
     /// The output folder of `once`, instead.
     #[arg(short, long, value_name = "OUT", conflicts_with = "config")]
     pub output: Option<PathBuf>,
+}
+
+/// What is done to pictures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum TaskName {
+    /// They are enlarged.
+    #[default]
+    SuperResolution,
+    /// What is marked is repaired.
+    Inpaint,
+}
+
+/// What becomes of a mask of another size than its picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResizeName {
+    /// The picture fails.
+    Refuse,
+    /// Its nearest pixels are taken.
+    Nearest,
 }
 
 /// What results are written as.

@@ -11,6 +11,7 @@ use crate::flight::Flight;
 use crate::work::backoff::Backoff;
 use crate::work::gate::Figures;
 use crate::work::mark::{Mark, Stamp};
+use crate::work::masking::{Masking, with_mask};
 use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -58,9 +59,37 @@ pub struct Errand {
     pub attempt: u32,
     /// Whether it is to be done without a sample.
     pub safe: bool,
+    /// The file that marks what is to be repaired, where a file does and it was there.
+    pub mask: Option<MaskFile>,
+}
+
+/// A mask file, as it was when its picture was looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MaskFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// A folder that it is opened beneath, and its place there; `None` where the user named the very file.
+    pub beneath: Option<(Arc<Path>, PathBuf)>,
+    /// Bytes and times.
+    pub stamp: Stamp,
+    /// What its first bytes say, once they were read.
+    pub header: Option<Header>,
+}
+
+impl MaskFile {
+    /// Something is wrong with it.
+    pub fn blame(&self, masking: &Masking, why: JobError) -> JobError {
+        let name = self.path.display().to_string();
+        JobError::Mask { name, meaning: masking.meaning(), why: Box::new(why) }
+    }
 }
 
 impl Errand {
+    /// Options of its line together with what decides for this picture alone.
+    pub fn options(&self, of_line: &str) -> String {
+        with_mask(of_line, self.mask.as_ref().map(|mask| mask.stamp))
+    }
+
     /// The same picture, to be looked at once more after this.
     pub fn again(&self, error: &JobError) -> Sighting {
         Sighting {

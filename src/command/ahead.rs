@@ -6,15 +6,18 @@ use crate::cli;
 use crate::config::{self, Pipeline};
 use crate::edge::disk::{free_bytes, open_beneath};
 use crate::edge::ledger::{Reader, Said};
+use crate::edge::mask_file;
 use crate::edge::model::{BatchInput, Model};
 use crate::edge::scan::{look, scan_beating, stamp_of};
 use crate::edge::state_folder::holder;
 use crate::error::{CommandError, Exit, StartError};
 use crate::plan::{Admission, Line};
-use crate::stage::admit::measure;
-use crate::work::known::{Recall, recall};
+use crate::stage::admit::{Measured, measure};
+use crate::work::known::{Recall, recall, wanted};
+use crate::work::masking::with_mask;
 use crate::work::naming::text_of;
-use contract::card::Role;
+use contract::card::{Role, Task};
+use contract::mask::UNKNOWN;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +35,8 @@ struct Ahead {
     raw_bytes: u64,
     done: usize,
     failed: usize,
+    /// Pictures whose mask is not there yet.
+    unmasked: usize,
     refused: Vec<(PathBuf, String)>,
 }
 
@@ -67,18 +72,29 @@ fn ahead(pipeline: &Pipeline, line: &Line, admission: &Admission, reader: Option
             continue;
         }
         let Ok(metadata) = look(&sighting.source, false) else { continue };
-        if !metadata.is_file() {
+        let masking = line.wanted.masking.as_ref();
+        if !metadata.is_file() || masking.is_some_and(|masking| masking.is_mask(&sighting.source)) {
             continue;
         }
+        let picture = (sighting.source.as_path(), sighting.relative.as_path());
+        let mask = masking.and_then(|masking| mask_file::find(masking, &root, picture, false));
+        let mask_stamp = mask.as_ref().map(|mask| mask.stamp);
         let stamp = stamp_of(&metadata);
         let row = reader.map(|reader| reader.picture(&text_of(&root), &text_of(&sighting.relative)));
         let known = row.transpose()?.flatten().map(|row| row.known);
-        match recall(known.as_ref(), stamp, &line.done, &line.failed) {
+        let done = wanted(known.as_ref(), &line.done, mask_stamp);
+        match recall(known.as_ref(), stamp, &done, &with_mask(&line.failed, mask_stamp)) {
             Recall::Done | Recall::Compare(_) => ahead.done += 1,
             Recall::Failed | Recall::Quarantined { .. } => ahead.failed += 1,
+            Recall::New | Recall::Interrupted
+                if mask.is_none() && masking.is_some_and(|masking| masking.from.is_file()) =>
+            {
+                ahead.unmasked += 1;
+            }
             Recall::New | Recall::Interrupted => {
-                match measure(admission, line, stamp.bytes, || open_beneath(&root, &sighting.relative)) {
-                    Ok((header, _)) => {
+                let open = || open_beneath(&root, &sighting.relative);
+                match measure(admission, line, (stamp.bytes, mask.as_ref()), open) {
+                    Ok(Measured { header, .. }) => {
                         let pixels = header.size.area() as u64;
                         ahead.pictures += 1;
                         ahead.pixels += pixels;
@@ -100,8 +116,9 @@ fn seconds_a_megapixel(line: &Line, model: &mut dyn Model) -> Result<f64, StartE
     let output = 3 * window.times(line.scale).area();
     let noise = if model.card().role == Role::Sample { vec![0.0; output] } else { Vec::new() };
     let image = vec![0.5; 3 * window.area()];
+    let holes = if model.card().task == Task::Inpainting { vec![UNKNOWN; window.area()] } else { Vec::new() };
     let (strength, source) = (&[line.wanted.strength], &[0.0]);
-    let input = BatchInput { tiles: 1, window, image: &image, mask: &[], noise: &noise, strength, source };
+    let input = BatchInput { tiles: 1, window, image: &image, mask: &holes, noise: &noise, strength, source };
     let mut seconds = 0.0;
     for _ in 0..2 {
         let begin = Instant::now();
@@ -131,6 +148,9 @@ fn told(pipeline: &Pipeline, line: &Line, ahead: &Ahead, seconds: f64, workers: 
     let free = free_bytes(existing(&line.output))
         .map_or_else(|_| String::new(), |free| format!(", {} are free", size(free)));
     lines.push(format!("  disk     at most {}{free}", size(ahead.raw_bytes)));
+    if ahead.unmasked > 0 {
+        lines.push(format!("  waiting  {} pictures for their masks", ahead.unmasked));
+    }
     if !ahead.refused.is_empty() {
         lines.push(format!("  refused  {}", ahead.refused.len()));
         let named = ahead.refused.iter().take(NAMED);

@@ -3,6 +3,7 @@
 use super::resolved;
 use crate::config::Config;
 use crate::edge::originals::Originals;
+use crate::work::masking::{MaskFrom, Masking};
 use std::path::{Path, PathBuf};
 
 /// Everything that is wrong with the folders of a configuration, which lies in `file`.
@@ -23,6 +24,13 @@ pub(super) fn problems(file: &Path, config: &Config) -> Vec<String> {
             problems.extend(apart((&a.name, "originals", folder), (&b.name, "input", &b.input)));
             problems.extend(apart((&a.name, "originals", folder), (&b.name, "output", &b.output)));
         }
+    }
+    for a in pipelines {
+        let inputs = pipelines.iter().map(|b| ("the input folder", b.input.as_path()));
+        let outputs = pipelines.iter().map(|b| ("the output folder", b.output.as_path()));
+        let folders: Vec<_> = inputs.chain(outputs).collect();
+        let of_masks = mask_problems(a.masking.as_ref(), &folders);
+        problems.extend(of_masks.into_iter().map(|problem| format!("{}: {problem}", a.name)));
     }
     for (number, a) in pipelines.iter().enumerate() {
         for b in &pipelines[..number] {
@@ -47,6 +55,26 @@ pub(super) fn problems(file: &Path, config: &Config) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Everything that is wrong with where masks lie that have a place of their own: it must be there, and apart
+/// from these folders, or masks would be taken for pictures and results for masks.
+pub(super) fn mask_problems(masking: Option<&Masking>, folders: &[(&str, &Path)]) -> Vec<String> {
+    let (path, what, is_there) = match masking.map(|masking| &masking.from) {
+        Some(MaskFrom::Folder(path, _)) => (path, "mask folder", path.is_dir()),
+        Some(MaskFrom::One(path)) => (path, "mask", path.is_file()),
+        _ => return Vec::new(),
+    };
+    let mask = path.display();
+    if !is_there {
+        let wanted = if what == "mask" { "file" } else { "folder" };
+        return vec![format!("the {what} is not a {wanted}: {mask}")];
+    }
+    let told = folders.iter().filter_map(|(kind, folder)| {
+        let relation = relation(path, folder)?;
+        Some(format!("the {what} {mask} {relation} {kind} {}: choose one outside of it", folder.display()))
+    });
+    told.collect()
 }
 
 /// Whose folder, which, and where.

@@ -1,9 +1,10 @@
 //! `onestep once`: these pictures and folders, then the end.
 
-use super::folders::relation;
+use super::folders::{mask_problems, relation};
 use super::{Order, Ordered, absolute, serve};
-use crate::cli;
-use crate::config::default_memory_mb;
+use crate::cli::{self, ResizeName, TaskName};
+use crate::config::{default_memory_mb, default_model};
+use crate::edge::mask_file;
 use crate::edge::progress::Progress;
 use crate::edge::scan::{scan, sighting};
 use crate::error::{CommandError, Exit, StartError};
@@ -11,6 +12,7 @@ use crate::job::{Outcome, Settled, Sighting};
 use crate::pipeline::Intake;
 use crate::plan::{Choice, Limits, Supervision, Wish, default_threads};
 use crate::work::format::Writing;
+use crate::work::masking::{MaskFrom, Masking, SUFFIXES};
 use crate::work::naming::text_of;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -19,8 +21,9 @@ use std::path::{Path, PathBuf};
 const RESERVE_MB: u64 = 16;
 
 pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, CommandError> {
-    check(&words.inputs, &words.output)?;
-    let sightings = gather(&words.inputs);
+    let masking = masking(&words).map_err(StartError::Usage)?;
+    check(&words.inputs, &words.output, masking.as_ref())?;
+    let sightings = gather(&words.inputs, masking.as_ref());
     if sightings.is_empty() {
         log::warn!("nothing in what was given has a picture's name (.jpg, .png, .webp, .tif and the like)");
     }
@@ -30,9 +33,10 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
     let order = Order {
         library: words.ort_lib.as_deref(),
         lines: vec![Ordered {
-            model: &words.model,
+            model: words.model.as_deref().unwrap_or(default_model(masking.as_ref())),
             strength: words.strength,
             wish: Wish {
+                masking: masking.clone(),
                 seed: words.seed,
                 source: words.source,
                 uncertainty: words.uncertainty,
@@ -74,8 +78,36 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
     Ok(if all { Exit::AllDone } else { Exit::SomeFailed })
 }
 
+/// What tells which pixels are to be repaired, if any are.
+fn masking(words: &cli::Once) -> Result<Option<Masking>, Vec<String>> {
+    if words.task != TaskName::Inpaint {
+        let given = [
+            ("--mask", words.mask.is_some()),
+            ("--mask-white", words.mask_white.is_some()),
+            ("--mask-tolerance", words.mask_tolerance.is_some()),
+            ("--mask-grow-px", words.mask_grow_px.is_some()),
+            ("--mask-resize", words.mask_resize.is_some()),
+        ];
+        let given = given.into_iter().filter(|(_, is_given)| *is_given);
+        let problems: Vec<String> =
+            given.map(|(word, _)| format!("{word} is for --task inpaint alone")).collect();
+        return if problems.is_empty() { Ok(None) } else { Err(problems) };
+    }
+    let suffixes = SUFFIXES.map(str::to_owned).to_vec();
+    let from = MaskFrom::new(words.mask.as_deref().unwrap_or("sidecar"), suffixes);
+    let from = from.map_err(|problem| vec![format!("--mask: {problem}")])?;
+    let usual = Masking::new(from.placed(absolute));
+    Ok(Some(Masking {
+        white: words.mask_white.unwrap_or_default(),
+        tolerance: words.mask_tolerance.unwrap_or(usual.tolerance),
+        grow_px: words.mask_grow_px.map_or(usual.grow_px, usize::from),
+        resized: words.mask_resize == Some(ResizeName::Nearest),
+        ..usual
+    }))
+}
+
 /// Everything wrong with the arguments, at once.
-fn check(inputs: &[PathBuf], output: &Path) -> Result<(), StartError> {
+fn check(inputs: &[PathBuf], output: &Path, masking: Option<&Masking>) -> Result<(), StartError> {
     let missing = inputs.iter().filter_map(|path| Some((path, path.metadata().err()?)));
     let mut problems: Vec<String> =
         missing.map(|(path, error)| format!("cannot be read: {error}: {}", path.display())).collect();
@@ -88,14 +120,18 @@ fn check(inputs: &[PathBuf], output: &Path) -> Result<(), StartError> {
             )
         }));
     }
+    let folders =
+        inputs.iter().filter(|path| path.is_dir()).map(|folder| ("the input folder", folder.as_path()));
+    let folders: Vec<_> = folders.chain([("the output folder", output)]).collect();
+    problems.extend(mask_problems(masking, &folders));
     if output.exists() && !output.is_dir() {
         problems.push(format!("the output is not a folder: {}", output.display()));
     }
     if problems.is_empty() { Ok(()) } else { Err(StartError::Usage(problems)) }
 }
 
-/// All pictures, each path once.
-fn gather(inputs: &[PathBuf]) -> Vec<Sighting> {
+/// All pictures, each path once. A mask among them stands for its pictures.
+fn gather(inputs: &[PathBuf], masking: Option<&Masking>) -> Vec<Sighting> {
     let found = inputs.iter().flat_map(|input| {
         // The ledger knows a folder by where it is, not by how it is called today.
         if input.is_dir() {
@@ -104,6 +140,13 @@ fn gather(inputs: &[PathBuf]) -> Vec<Sighting> {
             let path = absolute(input);
             vec![sighting(&path.parent().unwrap_or(Path::new("/")).into(), &path, true)]
         }
+    });
+    let found = found.flat_map(|found| match masking {
+        Some(masking) if masking.is_mask(&found.source) => {
+            let pictures = mask_file::pictures(masking, &found.source).into_iter();
+            pictures.map(|picture| sighting(&found.root, &picture, found.named)).collect()
+        }
+        _ => vec![found],
     });
     let mut seen = HashSet::new();
     found.filter(|sighting| seen.insert(sighting.source.clone())).collect()

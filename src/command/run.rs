@@ -8,6 +8,7 @@ use crate::error::{CommandError, Exit, StartError};
 use crate::pipeline::Intake;
 use crate::plan::{Choice, Wish};
 use crate::stage::watch::Watching;
+use crate::work::masking::Masking;
 use std::path::Path;
 
 pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
@@ -24,6 +25,7 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
         quiet: pipeline.settle,
         notice: pipeline.notice,
         poll: pipeline.poll,
+        masking: pipeline.masking.clone(),
         ignore: pipeline.ignore.clone(),
         order: pipeline.order,
         priority: pipeline.priority,
@@ -44,6 +46,10 @@ pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<
         wish: Wish {
             name: pipeline.name.clone(),
             output: absolute(&pipeline.output),
+            masking: pipeline
+                .masking
+                .clone()
+                .map(|masking| Masking { from: masking.from.placed(absolute), ..masking }),
             seed: pipeline.seed,
             source: pipeline.source,
             uncertainty: pipeline.uncertainty,

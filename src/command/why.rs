@@ -6,13 +6,15 @@ use super::{absolute, resolved};
 use crate::cli::{self, Asked};
 use crate::config::{self, Pipeline};
 use crate::edge::clock::text_of_ms;
+use crate::edge::codec::read_mark;
 use crate::edge::ledger::{PictureRow, Said};
+use crate::edge::record::mark_from_text;
 use crate::edge::scan::stamp_of;
 use crate::error::{CommandError, Exit, StartError};
 use crate::work::known::{MAX_CRASHES, State};
 use crate::work::naming::{is_left_alone, is_picture, path_of, text_of};
 use std::fs;
-use std::io::Write;
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
 pub(super) fn main(words: &cli::Why) -> Result<Exit, CommandError> {
@@ -96,6 +98,7 @@ fn tell(row: &PictureRow, desk: &Desk, lines: &mut Vec<String>) -> Said<()> {
     if !row.known.sha256.is_empty() {
         lines.push(format!("  content  SHA-256 {}", row.known.sha256));
     }
+    lines.extend(mask_of(row).map(|mask| format!("  mask     {mask}")));
     if let Some(run) = run {
         let end = match (run.ended_ms, working) {
             (_, true) => "at work".to_owned(),
@@ -113,6 +116,20 @@ fn tell(row: &PictureRow, desk: &Desk, lines: &mut Vec<String>) -> Said<()> {
     Ok(())
 }
 
+/// What was repaired of a picture, as its result tells it.
+fn mask_of(row: &PictureRow) -> Option<String> {
+    let file = fs::File::open(path_of(&row.target)).ok().filter(|_| row.known.state == State::Done)?;
+    let text = read_mark(&mut BufReader::new(file)).ok().flatten()?;
+    let masked = mark_from_text(&text).filter(|mark| mark.source == row.relative)?.mask?;
+    let by =
+        masked.file.map(|file| format!(": {} ({} bytes, SHA-256 {})", file.path, file.bytes, file.sha256));
+    let done = match masked.repaired {
+        0 => "nothing was to be repaired, the picture was copied".to_owned(),
+        pixels => format!("{pixels} pixels were repaired"),
+    };
+    Some(format!("{done}, by {}{}", masked.rule, by.unwrap_or_default()))
+}
+
 /// The picture and its result, as they lie there now.
 fn as_it_is(row: &PictureRow, source: &Path) -> String {
     let picture = match fs::symlink_metadata(source) {
@@ -128,17 +145,22 @@ fn as_it_is(row: &PictureRow, source: &Path) -> String {
     format!("{picture}{result}")
 }
 
-/// The pipeline whose globs leave this path alone, where the configuration is at hand.
-fn ignored_by(path: &Path, asked: &Asked) -> Option<String> {
+/// What the configuration says, where it is at hand: a pipeline whose globs leave this path alone, or for
+/// which it is a mask.
+fn left_alone_by(path: &Path, asked: &Asked) -> Option<String> {
     let file = asked.config.clone().unwrap_or_else(|| CONFIG.into());
-    let config = config::load(&file).ok()?;
-    let ignores = |pipeline: &Pipeline| {
-        let input = absolute(&pipeline.input);
-        both(path)
-            .iter()
-            .any(|path| path.strip_prefix(&input).is_ok_and(|place| pipeline.ignore.leaves_any(place)))
-    };
-    config.pipelines.into_iter().find(ignores).map(|pipeline| pipeline.name)
+    config::load(&file).ok()?.pipelines.into_iter().find_map(
+        |Pipeline { name, input, ignore, masking, .. }| {
+            let paths = both(path);
+            let mut places = paths.iter().filter_map(|path| path.strip_prefix(absolute(&input)).ok());
+            let place = places.next()?;
+            if ignore.leaves_any(place) || places.any(|place| ignore.leaves_any(place)) {
+                return Some(format!("`ignore` of {name} leaves it alone"));
+            }
+            let is_mask = masking.is_some_and(|masking| masking.is_mask(place));
+            is_mask.then(|| format!("for {name} it is a mask: ask for the picture that it marks"))
+        },
+    )
 }
 
 /// Why no ledger knows it.
@@ -167,8 +189,8 @@ fn why_not(path: &Path, asked: &Asked, desks: &[Desk]) -> Result<String, StartEr
                 .into(),
         );
     }
-    if let Some(pipeline) = ignored_by(path, asked) {
-        return Ok(format!("never taken in: `ignore` of {pipeline} leaves it alone"));
+    if let Some(why) = left_alone_by(path, asked) {
+        return Ok(format!("never taken in: {why}"));
     }
     if desks.is_empty() {
         return Ok("no onestep of this user has a ledger: name one with --config, -o or --state".into());
@@ -186,7 +208,7 @@ fn why_not(path: &Path, asked: &Asked, desks: &[Desk]) -> Result<String, StartEr
         return Ok(match &desk.holder {
             Some(pid) => format!(
                 "not taken in yet by the onestep at work (pid {pid}): still being written, or waiting for \
-                 room"
+                 room or for its mask"
             ),
             None => "not seen yet: no onestep is at work on its folder".into(),
         });

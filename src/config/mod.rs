@@ -1,9 +1,11 @@
 //! The configuration, complete, in range, its paths resolved against its file. All problems are told at once.
 //! Knows no TOML and no model.
 
+mod masking;
 mod pipeline;
 mod raw;
 
+pub use masking::default_model;
 pub use pipeline::Pipeline;
 
 use crate::edge::machine;
@@ -14,8 +16,10 @@ use crate::work::precision::Wanted;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The model where none is named.
+/// The model that enlarges where none is named.
 pub const DEFAULT_MODEL: &str = "sr-x4";
+/// The model that repairs where none is named.
+pub const DEFAULT_INPAINTING_MODEL: &str = "inpaint-mean";
 /// Room that is left on a disk where none is named: databases and logs on it go on.
 pub const DEFAULT_RESERVE_MB: u64 = 500;
 /// Bounds of whatever is counted in millions.

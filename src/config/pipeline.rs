@@ -1,6 +1,6 @@
 //! One `[[pipeline]]`, checked. Problems are told with the name of the pipeline before the key.
 
-use super::{Check, DEFAULT_MODEL, raw};
+use super::{Check, default_model, raw};
 use crate::edge::originals::Originals;
 use crate::edge::store::Access;
 use crate::edge::users::group_id;
@@ -10,6 +10,7 @@ use crate::work::file_name::FileName;
 use crate::work::format::Writing;
 use crate::work::ignore::Ignore;
 use crate::work::keeping::Keeping;
+use crate::work::masking::Masking;
 use crate::work::order::Order;
 use contract::source::Source;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,8 @@ pub struct Pipeline {
     pub priority: i64,
     /// Whether `_status.txt` is written into the input folder.
     pub status_file: bool,
+    /// What tells which pixels are to be repaired, or `None`: pictures are enlarged.
+    pub masking: Option<Masking>,
     /// Name or path of the model.
     pub model: String,
     /// λ, or `None` for the card's default.
@@ -75,8 +78,10 @@ impl Check {
         let name = raw.name.clone().unwrap_or_else(|| format!("pipeline {number}"));
         let key = |key: &str| format!("{name}: {key}");
         let path = |path: PathBuf| folder.join(path);
+        let masking = self.masking(&name, &raw, folder);
         let input = self.present(&key("input"), raw.input).map(path).unwrap_or_default();
         let output = self.present(&key("output"), raw.output).map(path).unwrap_or_default();
+        let usual = default_model(masking.as_ref());
         let settle_ms = self.number(&key("settle_ms"), raw.settle_ms, DEFAULT_SETTLE_MS, (100, 3_600_000));
         Pipeline {
             input,
@@ -102,7 +107,8 @@ impl Check {
             priority: raw.priority.unwrap_or(0),
             status_file: raw.status_file,
             ignore: self.parsed(&key("ignore"), Ignore::new(&raw.ignore)).unwrap_or_default(),
-            model: self.model(&key("model"), raw.model, folder),
+            masking,
+            model: self.model(&key("model"), raw.model.unwrap_or_else(|| usual.to_owned()), folder),
             strength: raw.strength.map(|strength| self.strength(&key("strength"), strength)),
             seed: raw.seed.map(|seed| self.number(&key("seed"), Some(seed), 0, (0, i64::MAX as u64))),
             source: raw.source.and_then(|text| self.parsed(&key("source"), text.parse::<Source>())),
@@ -161,7 +167,12 @@ impl Check {
     }
 
     /// One of these words, or the first.
-    fn word<T, const N: usize>(&mut self, key: &str, word: Option<String>, words: [(&str, T); N]) -> T {
+    pub(super) fn word<T, const N: usize>(
+        &mut self,
+        key: &str,
+        word: Option<String>,
+        words: [(&str, T); N],
+    ) -> T {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let at = word.as_ref().map_or(Some(0), |word| known.iter().position(|known| known == word));
         if at.is_none() {
@@ -171,7 +182,7 @@ impl Check {
         words.into_iter().nth(at.unwrap_or(0)).map(|(_, value)| value).expect("there are words")
     }
 
-    fn parsed<T>(&mut self, key: &str, value: Result<T, String>) -> Option<T> {
+    pub(super) fn parsed<T>(&mut self, key: &str, value: Result<T, String>) -> Option<T> {
         value.map_err(|problem| self.problems.push(format!("{key}: {problem}"))).ok()
     }
 
@@ -183,8 +194,7 @@ impl Check {
     }
 
     /// A name stays a name; a path is resolved like all others.
-    fn model(&mut self, key: &str, name: Option<String>, folder: &Path) -> String {
-        let name = name.unwrap_or_else(|| DEFAULT_MODEL.to_owned());
+    fn model(&mut self, key: &str, name: String, folder: &Path) -> String {
         if name.is_empty() {
             self.problems.push(format!("{key} is empty"));
         }

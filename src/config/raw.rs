@@ -46,6 +46,22 @@ pub(super) struct Pipeline {
     pub(super) status_file: bool,
     /// Globs of what is left alone.
     pub(super) ignore: Vec<String>,
+    /// super-resolution, inpaint.
+    pub(super) task: Option<String>,
+    /// sidecar, alpha, a colour, a path.
+    pub(super) mask: Option<String>,
+    /// Ends of masks' names.
+    pub(super) mask_suffix: Option<Vec<String>>,
+    /// repair, keep.
+    pub(super) mask_white: Option<String>,
+    /// Difference of a channel.
+    pub(super) mask_tolerance: Option<i64>,
+    /// How far a hole is grown.
+    pub(super) mask_grow_px: Option<i64>,
+    /// refuse, nearest.
+    pub(super) mask_resize: Option<String>,
+    /// How long a picture waits for its mask.
+    pub(super) mask_wait_s: Option<i64>,
     /// Name or path.
     pub(super) model: Option<String>,
     /// λ.

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod library;
 pub mod logging;
 pub mod machine;
+pub mod mask_file;
 pub mod model;
 pub mod model_file;
 pub mod originals;

@@ -198,6 +198,7 @@ mod tests {
             named: false,
             attempt: 4,
             safe: false,
+            mask: None,
         };
         let text = Reason::new(&errand, "admit", &JobError::NotAPicture, Limits::default()).to_text();
         let expected = concat!(

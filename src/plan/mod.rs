@@ -1,8 +1,10 @@
 //! Options and model cards → the few values each stage gets. The last place that sees both: after it, no
 //! stage can meet a pair that does not fit. Reads no files, starts nothing.
 
+mod choice;
 mod tiling;
 
+pub use choice::{Choice, Limits, MAX_STRENGTH, Megapixels, Supervision, Wish, default_threads};
 pub use tiling::{CPU_WINDOW_SIDE_PX, CUDA_WINDOW_SIDE_PX, Tiling};
 
 use crate::edge::model::{Device, Facts};
@@ -11,15 +13,10 @@ use crate::edge::store::Access;
 use crate::error::StartError;
 use crate::work::backoff::Backoff;
 use crate::work::file_name::FileName;
-use crate::work::format::{Format, Writing};
-use crate::work::keeping::Keeping;
+use crate::work::format::Format;
 use crate::work::mark::Fingerprint;
-use crate::work::precision::Wanted;
 use crate::work::told::Telling;
-use contract::card::Precision;
-use contract::source::Source;
-use serde::{Deserialize, Serialize};
-use std::num::NonZeroUsize;
+use contract::card::{Precision, Task};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tiling::pool_bytes;
@@ -31,140 +28,6 @@ const CUDA_BATCH_TILES: usize = 8;
 const LINGER: Duration = Duration::from_millis(5);
 /// Less than this for pictures would refuse nearly all.
 const LEAST_PICTURES_MB: u64 = 64;
-/// Largest strength: the card's own bound, told before a model is opened.
-pub const MAX_STRENGTH: f32 = 1.2;
-
-/// What is refused by its header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Length of a file.
-    pub max_file_mb: u64,
-    /// Pixels of a picture.
-    pub max_input_mpx: u64,
-    /// Pixels of a result.
-    pub max_output_mpx: u64,
-    /// Pixels a byte of the file, of pictures of more than a megapixel.
-    pub max_px_per_byte: u64,
-    /// Memory for everything that is in flight, the runtime's own not counted.
-    pub memory_mb: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            max_file_mb: 200,
-            max_input_mpx: 100,
-            max_output_mpx: 800,
-            max_px_per_byte: 2000,
-            memory_mb: 4000,
-        }
-    }
-}
-
-/// How many threads the machine gives us.
-pub fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
-}
-
-/// What the user chose for all pictures, whole and in range.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Choice {
-    /// What the processor computes with.
-    pub precision: Wanted,
-    /// Cores to use.
-    pub threads: usize,
-    /// Limits.
-    pub limits: Limits,
-    /// Room on the outputs' disks that is never filled.
-    pub reserve_mb: u64,
-    /// Give up what stands where a result goes, whoever made it.
-    pub force: bool,
-    /// Somebody waits for these very pictures (`once`): what failed before is tried again, a result that was
-    /// taken away is made again, and output names are kept to the end of the run. A daemon does neither, or
-    /// it would do everything again whose result was picked up.
-    pub once: bool,
-    /// How patient we are.
-    pub supervision: Supervision,
-}
-
-/// What the user chose for the pictures of one input.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Wish {
-    /// What the pipeline is called; empty in `once`.
-    pub name: String,
-    /// The output folder.
-    pub output: PathBuf,
-    /// A fixed seed, or `None`: from each picture's content.
-    pub seed: Option<u64>,
-    /// What the model is told of pictures, or `None`: as their format has it.
-    pub source: Option<Source>,
-    /// Samples of an uncertainty map, or `None`: no map.
-    pub uncertainty: Option<u16>,
-    /// What is kept of what pictures say of themselves.
-    pub keeping: Keeping,
-    /// What results are written as.
-    pub format: Writing,
-    /// Pictures of fewer or more megapixels are refused.
-    pub megapixels: Megapixels,
-    /// What results are called.
-    pub file_name: FileName,
-    /// Whether a result whose name another picture's has gets a number, instead of being refused.
-    pub number: bool,
-    /// Who may do what with results.
-    pub access: Access,
-    /// What becomes of pictures that are done.
-    pub originals: Originals,
-}
-
-impl Wish {
-    /// Results below `output`; for the rest, what is usual.
-    pub fn new(output: PathBuf) -> Wish {
-        Wish {
-            name: String::new(),
-            output,
-            seed: None,
-            source: None,
-            uncertainty: None,
-            keeping: Keeping::default(),
-            format: Writing::default(),
-            megapixels: Megapixels::default(),
-            file_name: FileName::default(),
-            number: false,
-            access: Access::default(),
-            originals: Originals::default(),
-        }
-    }
-}
-
-/// How large a picture must be for a line to take it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Megapixels {
-    /// At least this.
-    pub least: f64,
-    /// At most this.
-    pub most: f64,
-}
-
-impl Default for Megapixels {
-    fn default() -> Megapixels {
-        Megapixels { least: 0.0, most: f64::INFINITY }
-    }
-}
-
-/// What `supervise` needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Supervision {
-    /// How long after the stop what is in flight may take.
-    pub drain: Duration,
-    /// How long nothing may move while pictures are in flight, or a thread be at one piece of work.
-    pub stall: Duration,
-}
-
-impl Default for Supervision {
-    fn default() -> Supervision {
-        Supervision { drain: Duration::from_secs(60), stall: Duration::from_secs(300) }
-    }
-}
 
 /// One value for each stage that needs one.
 #[derive(Debug, Clone)]
@@ -320,13 +183,18 @@ impl Line {
     }
 
     fn new(choice: &Choice, wish: &Wish, facts: &Facts) -> Result<Line, StartError> {
-        let telling = Telling::new(&facts.card.sources, wish.source)
-            .map_err(|problem| StartError::Model { name: facts.card.name.clone(), problem })?;
+        let refused = |problem| StartError::Model { name: facts.card.name.clone(), problem };
+        let task = if wish.masking.is_some() { Task::Inpainting } else { Task::SuperResolution };
+        if facts.card.task != task {
+            return Err(refused(wrong_task(&wish.name, facts.card.task)));
+        }
+        let telling = Telling::new(&facts.card.sources, wish.source).map_err(refused)?;
         let wanted = Fingerprint {
             model_sha256: facts.sha256.clone(),
             strength: facts.strength,
             seed: wish.seed,
             telling,
+            masking: wish.masking.clone(),
             uncertainty: wish.uncertainty,
             keeping: wish.keeping,
             format: wish.format,
@@ -361,9 +229,25 @@ impl Line {
     }
 }
 
+/// A model can do one of both tasks, and is asked for the other.
+fn wrong_task(pipeline: &str, task: Task) -> String {
+    let asked_by = if pipeline.is_empty() { "what is asked for".to_owned() } else { pipeline.to_owned() };
+    match task {
+        Task::Inpainting => format!(
+            "its card says inpainting, and the task of {asked_by} is super-resolution: name a model that \
+             enlarges, or make the task inpaint"
+        ),
+        Task::SuperResolution => format!(
+            "its card says super-resolution, and the task of {asked_by} is inpaint: name a model that \
+             repairs, or make the task super-resolution"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::precision::Wanted;
 
     #[test]
     fn too_little_memory_is_refused_with_what_it_takes() {

@@ -144,6 +144,7 @@ fn mark(line: &Line, opened: &Opened) -> Mark {
         instead_of: errand.safe.then_some(line.wanted.strength),
         seed: opened.seed,
         told: opened.told,
+        mask: opened.masked.clone(),
         uncertainty: line.wanted.uncertainty,
         keeping: line.wanted.keeping,
         format: line.wanted.format.of(opened.job.header.kind),

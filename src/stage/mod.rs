@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `watch` | a list or a folder | [`Sighting`](crate::job::Sighting) |
 //! | `admit` | `Sighting` | `Arc<Job>`, or [`Ended`](crate::job::Ended) where there is nothing to do |
-//! | `decode-n` | `Arc<Job>` | [`Tile`] |
+//! | `decode-n` | `Arc<Job>` | [`Tile`], or [`Finished`] where nothing is to be repaired |
 //! | `batch` | `Tile` | [`Batch`] |
 //! | `infer-n` | `Batch` | [`Inferred`] |
 //! | `blend` | `Inferred` | [`Finished`] |
@@ -29,9 +29,11 @@ pub mod watch;
 use crate::edge::codec::Metadata;
 use crate::job::Job;
 use crate::work::canvas::{Canvas, Depth, Patch};
+use crate::work::masking::Masked;
 use crate::work::pixels::Pixels;
 use crate::work::told::Told;
 use contract::geometry::{self, Size, TileGrid};
+use contract::mask::Mask;
 use std::sync::{Arc, Mutex};
 
 /// What all tiles of a picture share.
@@ -53,6 +55,10 @@ pub struct Opened {
     pub seed: u64,
     /// What the model is told of it.
     pub told: Option<Told>,
+    /// What is to be repaired of it; `None` where nothing is.
+    pub mask: Option<Mask>,
+    /// What its result says of that, where the task is to repair.
+    pub masked: Option<Masked>,
     /// Its result in the making, from the first tile that comes back to the last. Only `blend` touches it.
     pub canvas: Mutex<Option<Canvas>>,
 }

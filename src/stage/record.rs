@@ -171,7 +171,7 @@ fn row(line: &Line, waiting: &Waiting) -> Option<Entry> {
             // What may succeed when something else has changed is not remembered against it, nor what was not
             // told.
             let is_known = error.is_lasting() && !waiting.untold;
-            entry.fingerprint = if is_known { line.failed.clone() } else { String::new() };
+            entry.fingerprint = if is_known { errand.options(&line.failed) } else { String::new() };
             Some(entry)
         }
         Outcome::AlreadyThere(Found::Known)
@@ -190,7 +190,7 @@ fn entry(line: &Line, errand: &Errand, state: State, sha256: &str, reason: Strin
         state,
         stamp: errand.stamp,
         sha256: sha256.to_owned(),
-        fingerprint: line.done.clone(),
+        fingerprint: errand.options(&line.done),
         reason,
     }
 }
@@ -205,7 +205,7 @@ fn receipt(line: &Line, run: &str, end: &Settled) -> Option<String> {
         target: text_of(&end.errand.target),
         mark: made.mark.clone(),
         changed_ns: end.errand.stamp.changed_ns,
-        fingerprint: line.done.clone(),
+        fingerprint: end.errand.options(&line.done),
         attempts: end.errand.attempt + 1,
         output_bytes: made.output_bytes,
         output_sha256: made.output_sha256.clone(),

@@ -74,7 +74,7 @@ fn row(subject: &Subject, board: &Board) -> PipelineRow {
         input: text_of(&subject.input),
         watched: news.watched,
         settling: news.settling as u64,
-        waiting: (news.ready + news.sent + news.kept) as u64,
+        waiting: (news.ready + news.sent + news.kept + news.unmasked) as u64,
         held: news.held,
     }
 }

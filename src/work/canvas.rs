@@ -163,6 +163,11 @@ impl Canvas {
         Canvas { scale, colour, map: None, gate: Gate::default(), missing: tiles }
     }
 
+    /// A canvas that is this picture: its colours stand as they are, and no tile is missing.
+    pub fn over(pixels: Pixels) -> Canvas {
+        Canvas { scale: 1, colour: pixels.without_alpha(), map: None, gate: Gate::default(), missing: 0 }
+    }
+
     /// Places a patch of this picture.
     pub fn place(&mut self, patch: Patch) {
         match &patch.own {
@@ -239,6 +244,19 @@ mod tests {
             assert!(Patch::cut(&tile, 1, COLOUR, &values).is_ok(), "{bad} in the halo");
             values[16 + 5] = bad;
             assert_eq!(Patch::cut(&tile, 1, GREY, &values), Err(NonFinite), "{bad} in the core");
+        }
+    }
+
+    #[test]
+    fn a_picture_that_is_its_own_canvas_comes_back_bit_for_bit() {
+        let size = Size::new(256, 256);
+        for channels in 1..=4 {
+            let samples = (0..size.area() * channels).map(|at| at as u16).collect();
+            let pixels = Pixels::Sixteen(Picture { size, channels, samples });
+            let alpha = pixels.alpha();
+            let canvas = Canvas::over(pixels.clone());
+            assert!(canvas.is_complete() && canvas.figures().is_none());
+            assert_eq!(canvas.finish(alpha.as_ref()), pixels);
         }
     }
 

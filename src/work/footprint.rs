@@ -3,11 +3,11 @@
 
 use contract::geometry::Size;
 
-/// What counts, all of it known before the first pixel is decoded.
+/// A file, as its first bytes have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
+pub struct Stored {
     /// Length of the file.
-    pub file_bytes: u64,
+    pub bytes: u64,
     /// Its size as stored.
     pub size: Size,
     /// Samples a pixel at most: a palette or a transparent colour may add some.
@@ -17,6 +17,27 @@ pub struct Shape {
     /// Bytes a pixel of what the decoder keeps beside the pixels until the file ends: the coefficients of a
     /// progressive JPEG.
     pub decoder_bytes: usize,
+}
+
+/// What tells which pixels are to be repaired.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Marked {
+    /// Nothing: none are.
+    #[default]
+    Not,
+    /// The picture itself.
+    Itself,
+    /// A mask file.
+    By(Stored),
+}
+
+/// What counts, all of it known before the first pixel is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// The picture.
+    pub stored: Stored,
+    /// What tells which pixels are to be repaired.
+    pub marked: Marked,
     /// Output pixels per input pixel along a side.
     pub scale: usize,
     /// Whether an uncertainty map is made beside the result.
@@ -34,14 +55,18 @@ const FIXED_BYTES: u64 = 4 << 20;
 /// placed, or while it is encoded, whichever is most. Sides are at most 2³¹, as formats have them; what
 /// passes 64 bits saturates.
 pub fn footprint(shape: &Shape) -> u64 {
-    let pixels = shape.size.width as u128 * shape.size.height as u128;
-    let (channels, scale) = (shape.channels as u128, shape.scale as u128);
+    let stored = &shape.stored;
+    let pixels = area(stored.size);
+    let (channels, scale) = (stored.channels as u128, shape.scale as u128);
     let large = pixels * scale * scale;
-    // The file and, for JPEG, the decoder's copy of it; the pixels as stored, and once more where they are
-    // turned upright or reduced to 8 bits.
-    let decoding = 2 * u128::from(shape.file_bytes)
-        + 2 * pixels * channels * shape.sample_bytes as u128
-        + pixels * shape.decoder_bytes as u128;
+    // While a mask is made, the picture is there already: the mask as it is stored, turned or resized, and
+    // grown, a byte a pixel each time. It is kept to the end.
+    let (masking, mask) = match &shape.marked {
+        Marked::Not => (0, 0),
+        Marked::Itself => (decoded(stored) + 2 * pixels, pixels),
+        Marked::By(file) => (decoded(stored) + decoding(file) + 3 * pixels.max(area(file.size)), pixels),
+    };
+    let decoding = decoding(stored).max(masking);
     let has_alpha = channels.is_multiple_of(2);
     let colours = channels - u128::from(has_alpha);
     let depth = if shape.deep { 2 } else { 1 };
@@ -52,10 +77,25 @@ pub fn footprint(shape: &Shape) -> u64 {
     let canvas = large * (colours * depth + u128::from(shape.mapped));
     let written = if shape.buffered { large * channels * depth } else { 0 };
     // What the file says of itself is kept to the end, and written from a copy.
-    let beside = 2 * u128::from(shape.file_bytes);
+    let beside = 2 * u128::from(stored.bytes) + mask;
     let tiling = pixels * channels * depth + alpha + canvas + beside;
     let encoding = alpha + canvas + enlarging + written + beside;
     u64::try_from(decoding.max(tiling).max(encoding)).unwrap_or(u64::MAX).saturating_add(FIXED_BYTES)
+}
+
+fn area(size: Size) -> u128 {
+    size.width as u128 * size.height as u128
+}
+
+/// The pixels as stored.
+fn decoded(stored: &Stored) -> u128 {
+    area(stored.size) * (stored.channels * stored.sample_bytes) as u128
+}
+
+/// The file and, for JPEG, the decoder's copy of it; the pixels as stored, and once more where they are
+/// turned upright or reduced to 8 bits.
+fn decoding(stored: &Stored) -> u128 {
+    2 * u128::from(stored.bytes) + 2 * decoded(stored) + area(stored.size) * stored.decoder_bytes as u128
 }
 
 #[cfg(test)]
@@ -65,11 +105,8 @@ mod tests {
     fn shape(side: usize, channels: usize) -> Shape {
         let size = Size::new(side, side);
         Shape {
-            file_bytes: 0,
-            size,
-            channels,
-            sample_bytes: 1,
-            decoder_bytes: 0,
+            stored: Stored { bytes: 0, size, channels, sample_bytes: 1, decoder_bytes: 0 },
+            marked: Marked::Not,
             scale: 4,
             mapped: false,
             deep: false,
@@ -83,10 +120,22 @@ mod tests {
         assert_eq!(footprint(&megapixel) - FIXED_BYTES, 3_000_000 + 48_000_000);
         let mapped = Shape { mapped: true, ..megapixel };
         assert_eq!(footprint(&mapped) - footprint(&megapixel), 16_000_000);
-        let small_result = Shape { scale: 1, sample_bytes: 2, ..megapixel };
+        let stored = Stored { sample_bytes: 2, ..megapixel.stored };
+        let small_result = Shape { scale: 1, stored, ..megapixel };
         assert_eq!(footprint(&small_result) - FIXED_BYTES, 12_000_000);
-        let progressive = Shape { scale: 1, decoder_bytes: 6, file_bytes: 5, ..megapixel };
+        let stored = Stored { decoder_bytes: 6, bytes: 5, ..megapixel.stored };
+        let progressive = Shape { scale: 1, stored, ..megapixel };
         assert_eq!(footprint(&progressive) - FIXED_BYTES, 10 + 6_000_000 + 6_000_000);
+    }
+
+    #[test]
+    fn a_mask_costs_a_byte_a_pixel_and_its_decoding() {
+        let repaired = Shape { scale: 1, ..shape(1000, 3) };
+        assert_eq!(footprint(&repaired) - FIXED_BYTES, 6_000_000);
+        let alone = Shape { marked: Marked::Itself, ..repaired };
+        assert_eq!(footprint(&alone) - FIXED_BYTES, 7_000_000, "the picture, its canvas and the mask");
+        let by_file = Shape { marked: Marked::By(repaired.stored), ..repaired };
+        assert_eq!(footprint(&by_file) - FIXED_BYTES, 3_000_000 + 6_000_000 + 3_000_000);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! knows no database and opens no file.
 
 use crate::work::mark::Stamp;
+use crate::work::masking::{is_with_mask, with_mask};
 
 /// So many crashes with a picture in flight, and it is left alone.
 pub const MAX_CRASHES: u32 = 2;
@@ -56,6 +57,15 @@ pub enum Recall {
     },
 }
 
+/// The options that a result would have now, of a line's and the picture's mask file. A result whose mask was
+/// taken away since is still its result: then those that it has.
+pub fn wanted(known: Option<&Known>, of_line: &str, mask: Option<Stamp>) -> String {
+    match (mask, known) {
+        (None, Some(known)) if is_with_mask(of_line, &known.fingerprint) => known.fingerprint.clone(),
+        _ => with_mask(of_line, mask),
+    }
+}
+
 /// Compares. `done` and `failed` are the fingerprints that a result, or a failure, would have now.
 pub fn recall(known: Option<&Known>, stamp: Stamp, done: &str, failed: &str) -> Recall {
     let Some(known) = known else { return Recall::New };
@@ -99,6 +109,17 @@ mod tests {
         check(&done, Stamp { changed_ns: 9, ..STAMP }, &Recall::Compare("abc".into()));
         check(&done, Stamp { bytes: 9, ..STAMP }, &Recall::New);
         check(&known(State::Done, "other options", 0), STAMP, &Recall::New);
+    }
+
+    #[test]
+    fn another_mask_is_another_result_and_none_any_more_is_not() {
+        let mask = |modified_ns| Some(Stamp { bytes: 3, modified_ns, changed_ns: 0 });
+        let done = known(State::Done, &wanted(None, "options", mask(5)), 0);
+        let now = |mask| recall(Some(&done), STAMP, &wanted(Some(&done), "options", mask), "");
+        assert_eq!((now(mask(5)), now(mask(6)), now(None)), (Recall::Done, Recall::New, Recall::Done));
+        assert_eq!(recall(Some(&done), STAMP, &wanted(Some(&done), "other", None), ""), Recall::New);
+        let plain = known(State::Done, "options", 0);
+        assert_eq!(recall(Some(&plain), STAMP, &wanted(Some(&plain), "options", None), ""), Recall::Done);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::error::JobError;
 use crate::work::format::{Format, Writing};
 use crate::work::keeping::Keeping;
+use crate::work::masking::{Masked, Masking, agrees};
 use crate::work::precision::Wanted;
 use crate::work::told::{Telling, Told};
 use contract::card::Precision;
@@ -46,6 +47,9 @@ pub struct Mark {
     /// What the model was told of the picture, if it can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
+    /// What was repaired of it, where that was the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Masked>,
     /// Samples of the uncertainty map beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<u16>,
@@ -75,6 +79,8 @@ pub struct Fingerprint {
     pub seed: Option<u64>,
     /// What the model is told of pictures.
     pub telling: Telling,
+    /// What tells which pixels are to be repaired, where that is the task.
+    pub masking: Option<Masking>,
     /// Samples of an uncertainty map.
     pub uncertainty: Option<u16>,
     /// What is kept of what a picture says of itself.
@@ -92,8 +98,10 @@ impl Fingerprint {
         let (told, precision) = (self.telling.to_text(), self.precision.to_text());
         let map = self.uncertainty.map_or_else(String::new, |samples| format!(" uncertainty {samples}"));
         let (model, format) = (&self.model_sha256, self.format.to_text());
-        let kept = self.keeping.to_text();
-        format!("model {model} strength {} seed {seed}{told}{map}{kept}{format}{precision}", self.strength)
+        let (kept, strength) = (self.keeping.to_text(), self.strength);
+        let mask =
+            self.masking.as_ref().map_or_else(String::new, |masking| format!(" {}", masking.to_text()));
+        format!("model {model} strength {strength} seed {seed}{told}{map}{kept}{format}{precision}{mask}")
     }
 }
 
@@ -119,8 +127,15 @@ pub enum Answer {
     Refuse(JobError),
 }
 
-/// Decides. `force` gives up what stands there, whoever made it, but never redoes what is already there.
-pub fn answer(standing: &Standing, source: &str, stamp: Stamp, wanted: &Fingerprint, force: bool) -> Answer {
+/// Decides; `mask` is the stamp of the picture's mask file, where it has one. `force` gives up what stands
+/// there, whoever made it, but never redoes what is already there.
+pub fn answer(
+    standing: &Standing,
+    source: &str,
+    (stamp, mask): (Stamp, Option<Stamp>),
+    wanted: &Fingerprint,
+    force: bool,
+) -> Answer {
     match standing {
         Standing::Free => Answer::Do,
         Standing::Ours(mark) if mark.source == source => {
@@ -128,6 +143,7 @@ pub fn answer(standing: &Standing, source: &str, stamp: Stamp, wanted: &Fingerpr
             let same_options = mark.model_sha256 == wanted.model_sha256
                 && mark.instead_of.unwrap_or(mark.strength) == wanted.strength
                 && wanted.telling.agrees(mark.told)
+                && agrees(wanted.masking.as_ref(), mask, mark.mask.as_ref())
                 && mark.uncertainty == wanted.uncertainty
                 && mark.keeping == wanted.keeping
                 && wanted.format.accepts(mark.format)
@@ -149,6 +165,7 @@ pub fn seed_of(sha256: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::masking::MaskFrom;
     use contract::source::Source;
 
     const SHA: &str = "00000000000000ffaaaa";
@@ -165,6 +182,7 @@ mod tests {
             instead_of: None,
             seed: 255,
             told: Some(Told { source: Source::Photo, asked: false }),
+            mask: None,
             uncertainty: None,
             keeping: Keeping::All,
             format: Format::Png,
@@ -180,6 +198,7 @@ mod tests {
             strength: 0.25,
             seed: None,
             telling: Telling::ByFormat,
+            masking: None,
             uncertainty: None,
             keeping: Keeping::All,
             format: Writing::default(),
@@ -190,7 +209,7 @@ mod tests {
     #[track_caller]
     fn check(source: &str, stamp: (u64, i64), wanted: &Fingerprint, force: bool, expected: Answer) {
         let stamp = Stamp { bytes: stamp.0, modified_ns: stamp.1, changed_ns: 99 };
-        assert_eq!(answer(&Standing::Ours(Box::new(mark())), source, stamp, wanted, force), expected);
+        assert_eq!(answer(&Standing::Ours(Box::new(mark())), source, (stamp, None), wanted, force), expected);
     }
 
     #[test]
@@ -206,6 +225,8 @@ mod tests {
         check("a/b.jpg", (10, -4), &wanted(), false, Answer::Do);
         check("a/b.jpg", (10, -5), &Fingerprint { seed: Some(1), ..wanted() }, false, Answer::Do);
         check("a/b.jpg", (10, -5), &Fingerprint { strength: 0.3, ..wanted() }, false, Answer::Do);
+        let masking = Some(Masking::new(MaskFrom::Alpha));
+        check("a/b.jpg", (10, -5), &Fingerprint { masking, ..wanted() }, false, Answer::Do);
         let telling = Telling::Always(Source::Photo);
         check("a/b.jpg", (10, -5), &Fingerprint { telling, ..wanted() }, false, Answer::Do);
         check("a/b.jpg", (10, -5), &Fingerprint { uncertainty: Some(4), ..wanted() }, false, Answer::Do);
@@ -229,7 +250,7 @@ mod tests {
         let taken = Answer::Refuse(JobError::NameTaken { by: "a/b.jpg".into() });
         check("a/b.png", (10, -5), &wanted(), false, taken);
         check("a/b.png", (10, -5), &wanted(), true, Answer::Do);
-        let foreign = |force| answer(&Standing::Foreign, "a", Stamp::default(), &wanted(), force);
+        let foreign = |force| answer(&Standing::Foreign, "a", (Stamp::default(), None), &wanted(), force);
         assert_eq!(foreign(false), Answer::Refuse(JobError::ForeignTarget));
         assert_eq!(foreign(true), Answer::Do);
     }
@@ -237,6 +258,9 @@ mod tests {
     #[test]
     fn fingerprints_differ_where_results_would() {
         assert_eq!(wanted().to_text(), "model feed strength 0.25 seed content source by format");
+        let masking = Some(Masking::new(MaskFrom::Alpha));
+        let repaired = Fingerprint { masking, ..wanted() }.to_text();
+        assert_eq!(repaired, format!("{} mask alpha grow 2", wanted().to_text()));
         let seeded = Fingerprint { seed: Some(7), ..wanted() };
         assert_eq!(seeded.to_text(), "model feed strength 0.25 seed 7 source by format");
     }

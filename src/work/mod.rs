@@ -16,6 +16,7 @@ pub mod jpeg;
 pub mod keeping;
 pub mod known;
 pub mod mark;
+pub mod masking;
 pub mod naming;
 pub mod notice;
 pub mod order;

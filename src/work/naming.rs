@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub const FAILED: &str = "failed";
 
 /// Extensions that are looked at in folders; the content decides what a file really is.
-const EXTENSIONS: [&str; 21] = [
+pub const EXTENSIONS: [&str; 21] = [
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "tif", "tiff", "gif", "bmp", "dib", "pnm", "pbm", "pgm",
     "ppm", "pam", "qoi", "avif", "heic", "heif", "jxl",
 ];

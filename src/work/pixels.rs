@@ -87,6 +87,14 @@ impl Pixels {
         }
     }
 
+    /// Without its alpha, if it has any.
+    pub fn without_alpha(self) -> Pixels {
+        match self {
+            Pixels::Eight(picture) => Pixels::Eight(colours_of(picture)),
+            Pixels::Sixteen(picture) => Pixels::Sixteen(colours_of(picture)),
+        }
+    }
+
     /// Puts a part of the same kind where it belongs.
     ///
     /// # Panics
@@ -140,10 +148,24 @@ impl Pixels {
     /// With `alpha`, a picture of one channel that is smaller by `scale`. It is enlarged by itself, so that
     /// what the network makes of colours never leaks into what is transparent.
     pub fn with_alpha(&self, alpha: &Pixels, scale: usize) -> Pixels {
+        // As it is, to the last bit.
+        match (self, alpha) {
+            (Pixels::Eight(picture), Pixels::Eight(alpha)) if scale == 1 => {
+                return Pixels::Eight(joined(picture, alpha.samples.iter().copied()));
+            }
+            (Pixels::Sixteen(picture), Pixels::Sixteen(alpha)) if scale == 1 => {
+                return Pixels::Sixteen(joined(picture, alpha.samples.iter().copied()));
+            }
+            _ => {}
+        }
         let alpha = enlarge(&either!(alpha, picture => Planes::from_picture(picture)), scale).values;
         match self {
-            Pixels::Eight(picture) => Pixels::Eight(joined(picture, &alpha)),
-            Pixels::Sixteen(picture) => Pixels::Sixteen(joined(picture, &alpha)),
+            Pixels::Eight(picture) => {
+                Pixels::Eight(joined(picture, alpha.iter().map(|&value| u8::nearest(value))))
+            }
+            Pixels::Sixteen(picture) => {
+                Pixels::Sixteen(joined(picture, alpha.iter().map(|&value| u16::nearest(value))))
+            }
         }
     }
 }
@@ -156,13 +178,23 @@ fn alpha_of<S: Sample>(picture: &Picture<S>) -> Option<Picture<S>> {
     })
 }
 
-fn joined<S: Sample>(colours: &Picture<S>, alpha: &[f32]) -> Picture<S> {
+fn colours_of<S: Sample>(picture: Picture<S>) -> Picture<S> {
+    if !picture.channels.is_multiple_of(2) {
+        return picture;
+    }
+    let channels = picture.channels - 1;
+    let pixels = picture.samples.chunks_exact(picture.channels);
+    let samples = pixels.flat_map(|pixel| &pixel[..channels]).copied().collect();
+    Picture { size: picture.size, channels, samples }
+}
+
+fn joined<S: Sample>(colours: &Picture<S>, alpha: impl Iterator<Item = S>) -> Picture<S> {
     let channels = colours.channels;
     let mut picture = Picture::blank(colours.size, channels + 1);
     let pixels = picture.samples.chunks_exact_mut(channels + 1);
-    for ((pixel, colour), &a) in pixels.zip(colours.samples.chunks_exact(channels)).zip(alpha) {
+    for ((pixel, colour), a) in pixels.zip(colours.samples.chunks_exact(channels)).zip(alpha) {
         pixel[..channels].copy_from_slice(colour);
-        pixel[channels] = S::nearest(a);
+        pixel[channels] = a;
     }
     picture
 }

@@ -4,6 +4,7 @@ use crate::support::process::repository;
 use onestep::config::{Config, DEFAULT_RESERVE_MB, Pipeline, default_memory_mb, read};
 use onestep::edge::model::Device;
 use onestep::plan::{Limits, Megapixels, Supervision};
+use onestep::work::masking::{MaskFrom, Masking, SUFFIXES, White};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -46,6 +47,14 @@ fn every_key_is_in_the_shipped_file_and_explained() {
         "output",
         "settle_ms",
         "name",
+        "task",
+        "mask",
+        "mask_suffix",
+        "mask_white",
+        "mask_tolerance",
+        "mask_grow_px",
+        "mask_resize",
+        "mask_wait_s",
         "model",
         "min_mpx",
         "max_mpx",
@@ -96,6 +105,65 @@ fn every_key_is_in_the_shipped_file_and_explained() {
     let only = &config.pipelines[0];
     assert_eq!((only.strength, only.seed, config.threads), (Some(0.25), Some(1), 4));
     assert_eq!((only.name.as_str(), only.megapixels), ("photos", Megapixels { least: 0.01, most: 4.0 }));
+    let suffixes = SUFFIXES.map(str::to_owned).to_vec();
+    assert_eq!(only.masking, Some(Masking::new(MaskFrom::Beside(suffixes))), "its defaults are shown");
+}
+
+#[test]
+fn a_task_has_its_own_keys_and_its_own_model() {
+    let read = |keys: &str| read(&format!("{LEAST}{keys}"), Path::new("/etc"));
+    let inpaint =
+        |keys: &str| read(&format!("task = 'inpaint'\n{keys}")).expect("whole").pipelines[0].clone();
+    assert_eq!(
+        (inpaint("").model.as_str(), inpaint("model = 'mine'").model.as_str()),
+        ("inpaint-mean", "mine")
+    );
+    let only = read("task = 'super-resolution'\n").expect("whole").pipelines[0].clone();
+    assert_eq!((only.model.as_str(), only.masking), ("sr-x4", None));
+    let from = |keys: &str| inpaint(keys).masking.expect("inpaint").from;
+    assert_eq!(
+        from("mask = './masks'"),
+        MaskFrom::Folder("/etc/./masks".into(), SUFFIXES.map(str::to_owned).to_vec())
+    );
+    assert_eq!(from("mask = 'logo.png'"), MaskFrom::One("/etc/logo.png".into()));
+    assert_eq!(from("mask = '#ff00FF'"), MaskFrom::Colour([255, 0, 255]));
+    assert_eq!(from("mask_suffix = ['-m']"), MaskFrom::Beside(vec!["-m".into()]));
+    let all =
+        "mask_white = 'keep'\nmask_tolerance = 9\nmask_grow_px = 0\nmask_resize = 'nearest'\nmask_wait_s = 0";
+    let masking = inpaint(all).masking.expect("inpaint");
+    assert_eq!((masking.white, masking.tolerance, masking.grow_px), (White::Keep, 9, 0));
+    assert_eq!((masking.resized, masking.wait), (true, Duration::ZERO));
+}
+
+#[test]
+fn masks_that_make_no_sense_are_told_at_once() {
+    check(
+        &format!("{LEAST}name = 'large'\nmask = 'alpha'\nmask_grow_px = 2\nmask_suffix = []\n"),
+        &[
+            "large: mask is for task = \"inpaint\" alone",
+            "large: mask_suffix is for task = \"inpaint\" alone",
+            "large: mask_grow_px is for task = \"inpaint\" alone",
+        ],
+    );
+    check(
+        &format!(
+            "{LEAST}task = 'inpaint'\nmask = 'masks'\nmask_white = 'white'\nmask_tolerance = 256\n\
+             mask_grow_px = 65\nmask_resize = 'cubic'\nmask_wait_s = 86401\nmask_suffix = ['']\n\
+             {LEAST}task = 'enlarge'\n{LEAST}task = 'inpaint'\nmask_suffix = []\n"
+        ),
+        &[
+            "pipeline 1: mask_suffix: an empty suffix would make every picture a mask",
+            "pipeline 1: mask: \"masks\" is not one of sidecar, alpha, a colour such as #FF00FF, or a path \
+             (with / or . in it)",
+            "pipeline 1: mask_white: \"white\" is not one of repair, keep",
+            "pipeline 1: mask_tolerance is 256, not 0 to 255",
+            "pipeline 1: mask_grow_px is 65, not 0 to 64",
+            "pipeline 1: mask_resize is \"cubic\", not one of refuse, nearest",
+            "pipeline 1: mask_wait_s is 86401, not 0 to 86400",
+            "pipeline 2: task is \"enlarge\", not one of super-resolution, inpaint",
+            "pipeline 3: mask_suffix names none: no mask could be told from a picture",
+        ],
+    );
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn watching(world: &World, notice: Notice) -> Watching {
         quiet: Duration::from_millis(100),
         notice,
         poll: Duration::from_millis(50),
+        masking: None,
         ignore: Ignore::default(),
         order: Order::Arrival,
         priority: 0,

@@ -8,11 +8,12 @@ use crate::work::format::Kind;
 use crate::work::pixels::Pixels;
 use crate::work::{jpeg, webp};
 use contract::geometry::Size;
+use contract::mask::Mask;
 use contract::pixels::Picture;
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, Limits};
+use image::{ColorType, DynamicImage, GrayImage, ImageDecoder, Limits};
 use std::io::Cursor;
 
 /// A picture as it is meant to be seen.
@@ -20,10 +21,32 @@ use std::io::Cursor;
 pub struct Decoded {
     /// Upright.
     pub pixels: Pixels,
+    /// How it was turned to be upright.
+    pub turn: Turn,
     /// Whether it had more bits a sample than are wanted.
     pub reduced: bool,
     /// What it says of itself.
     pub metadata: Metadata,
+}
+
+/// How a picture is turned to be upright, as its Exif says.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn(Orientation);
+
+impl Turn {
+    /// A mask of the picture as it is stored, turned likewise.
+    pub fn applied(self, mask: Mask) -> Mask {
+        let side = |length: usize| u32::try_from(length).ok();
+        let bytes = mask.holes.iter().map(|hole| u8::from(*hole)).collect();
+        let sides = side(mask.size.width).zip(side(mask.size.height));
+        let Some(image) = sides.and_then(|(width, height)| GrayImage::from_raw(width, height, bytes)) else {
+            return mask;
+        };
+        let mut image = DynamicImage::ImageLuma8(image);
+        image.apply_orientation(self.0);
+        let size = Size::new(image.width() as usize, image.height() as usize);
+        Mask { size, holes: image.into_luma8().into_raw().into_iter().map(|byte| byte != 0).collect() }
+    }
 }
 
 /// Of a file that its own markers or lengths give away.
@@ -100,7 +123,7 @@ fn upright(mut decoder: impl ImageDecoder, expected: Size, deep: bool) -> Result
         };
         Pixels::Eight(Picture { size, channels, samples })
     };
-    Ok(Decoded { pixels, reduced: had_more && !deep, metadata })
+    Ok(Decoded { pixels, turn: Turn(orientation), reduced: had_more && !deep, metadata })
 }
 
 fn not_read(colour: ColorType) -> JobError {
@@ -114,4 +137,35 @@ fn without_idle_alpha(picture: Picture) -> Picture {
     }
     let samples = picture.samples.chunks_exact(4).flat_map(|pixel| &pixel[..3]).copied().collect();
     Picture { size: picture.size, channels: 3, samples }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Metadata, encode, probe};
+    use super::*;
+    use crate::work::format::Format;
+
+    /// A mask that is stored as its picture is comes to lie as the upright picture does.
+    #[test]
+    fn a_mask_turns_as_its_picture_does() {
+        let size = Size::new(24, 16);
+        let mask = Mask { size, holes: (0..size.area()).map(|at| at % 24 < 8 && at / 24 < 8).collect() };
+        let samples = mask.holes.iter().map(|hole| if *hole { 255 } else { 0 }).collect();
+        let picture = Pixels::Eight(Picture { size, channels: 1, samples });
+        let mut jpeg = Vec::new();
+        encode(&picture, "{}", &Metadata::default(), Format::Jpeg(95), &mut jpeg).expect("memory");
+        for orientation in 1..=8 {
+            let tiff =
+                [&b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"[..], &[orientation, 0, 0, 0, 0, 0, 0]];
+            let exif = [&b"Exif\0\0"[..], &tiff.concat()].concat();
+            let segment = [&[0xFF, 0xE1][..], &(exif.len() as u16 + 2).to_be_bytes(), &exif].concat();
+            let turned = [&jpeg[..2], &segment, &jpeg[2..]].concat();
+            let header = probe(&mut Cursor::new(&turned)).expect("a JPEG");
+            let decoded = decode(&turned, &header, false).expect("a JPEG");
+            let seen = decoded.turn.applied(mask.clone());
+            assert_eq!(seen.size, decoded.pixels.size(), "orientation {orientation}");
+            let shown: Vec<bool> = (0..size.area()).map(|at| decoded.pixels.unit(at) > 0.5).collect();
+            assert_eq!(seen.holes, shown, "orientation {orientation}");
+        }
+    }
 }

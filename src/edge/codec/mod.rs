@@ -12,7 +12,7 @@ mod tiff;
 mod webp;
 mod whole;
 
-pub use decode::{Decoded, decode};
+pub use decode::{Decoded, Turn, decode};
 pub use encode::encode;
 pub use mark::{KEYWORD, read_mark};
 pub use metadata::Metadata;

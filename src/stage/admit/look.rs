@@ -2,10 +2,13 @@
 //! Reads; writes nothing and waits for nothing.
 
 use super::claims::Answer as Claimed;
-use super::measure::measure;
-use super::{Admitting, Candidate, Turned, failed, unreadable};
+use super::measure::{Measured, measure};
+use super::unmasked::pause;
+use super::{Admitting, Candidate, Turned};
+use crate::edge::clock::since_ns;
 use crate::edge::codec::{probe, read_mark};
 use crate::edge::digest::sha256_of;
+use crate::edge::mask_file;
 use crate::edge::record::mark_from_text;
 use crate::edge::scan::{look, open, stamp_of};
 use crate::error::JobError;
@@ -13,12 +16,13 @@ use crate::job::{Errand, Found, Outcome, Sighting};
 use crate::plan::Line;
 use crate::work::file_name::numbered;
 use crate::work::format::{Format, Writing};
-use crate::work::known::{Known, Recall, State, recall};
+use crate::work::known::{Known, Recall, State, recall, wanted};
 use crate::work::mark::{Answer, Stamp, Standing, answer};
 use crate::work::naming::{map_of, path_of, text_of};
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
 use std::path::Path;
+use std::time::Duration;
 
 /// How many results may want one name before one is refused.
 const MOST_NUMBERS: usize = 1000;
@@ -27,6 +31,10 @@ impl<'a> Admitting<'a> {
     /// Whether a picture may be let in. Writes into `errand` what it finds out on the way.
     pub(super) fn look(&mut self, sighting: &Sighting, errand: &mut Errand) -> Result<Candidate, Turned> {
         errand.stamp = self.stamp(sighting)?;
+        if let Some(masking) = &self.line(errand).wanted.masking {
+            let picture = (errand.source.as_path(), errand.relative.as_path());
+            errand.mask = mask_file::find(masking, &errand.root, picture, errand.named);
+        }
         if let Some(format) = self.format(errand)? {
             errand.target = self.line(errand).target(&errand.relative, format);
         }
@@ -60,9 +68,32 @@ impl<'a> Admitting<'a> {
         let known = self.doors.ledger.known(&root, &relative).map_err(|error| self.ledger_error(error))?;
         let alone = self.recall(known.as_ref(), errand)?;
         self.stand(known.as_ref(), errand, (&root, &relative))?;
-        let measured = measure(self.options, self.line(errand), errand.stamp.bytes, || open(errand));
-        let (header, need) = measured.map_err(failed)?;
+        self.mask(errand)?;
+        let line = self.line(errand);
+        let measured =
+            measure(self.options, line, (errand.stamp.bytes, errand.mask.as_ref()), || open(errand));
+        let Measured { header, mask, need } = measured.map_err(failed)?;
+        errand.mask.iter_mut().for_each(|file| file.header = mask);
         Ok(Candidate { header, need, alone })
+    }
+
+    /// Whether it has the mask that it needs; a daemon waits for it.
+    fn mask(&self, errand: &Errand) -> Result<(), Turned> {
+        let masking = self.line(errand).wanted.masking.as_ref();
+        let Some(masking) = masking.filter(|masking| masking.from.is_file() && errand.mask.is_none()) else {
+            return Ok(());
+        };
+        let wait = if self.options.once { Duration::ZERO } else { masking.wait };
+        let Stamp { modified_ns, changed_ns, .. } = errand.stamp;
+        let waited = since_ns(modified_ns.max(changed_ns));
+        if waited < wait {
+            return Err(Turned::Unmasked(pause(waited, wait)));
+        }
+        Err(failed(JobError::MaskMissing {
+            looked: masking.places_told(&errand.source, &errand.relative),
+            waited_s: wait.as_secs(),
+            meaning: masking.meaning(),
+        }))
     }
 
     fn line(&self, errand: &Errand) -> &'a Line {
@@ -124,7 +155,8 @@ impl<'a> Admitting<'a> {
         // Whoever asks for these very pictures wants the results; a daemon's results are often taken away.
         let is_there = |errand: &Errand| !self.options.once || self.is_whole(errand);
         let line = self.line(errand);
-        match recall(known, errand.stamp, &line.done, &line.failed) {
+        let done = wanted(known, &line.done, errand.mask.as_ref().map(|mask| mask.stamp));
+        match recall(known, errand.stamp, &done, &errand.options(&line.failed)) {
             Recall::Done if is_there(errand) => there(Found::Known),
             Recall::Compare(sha256) if is_there(errand) => {
                 let now = open(errand).and_then(sha256_of).map_err(unreadable)?;
@@ -154,13 +186,14 @@ impl<'a> Admitting<'a> {
         let look = |path: &Path| standing(path).map_err(|error| failed(JobError::Write(error.into())));
         let standing = look(&errand.target)?;
         let (wanted, force) = (&self.line(errand).wanted, self.options.force);
+        let stamps = (errand.stamp, errand.mask.as_ref().map(|mask| mask.stamp));
         if wanted.uncertainty.is_some() {
             let beside = look(&map_of(&errand.target))?;
-            if let Answer::Refuse(error) = answer(&beside, relative, errand.stamp, wanted, force) {
+            if let Answer::Refuse(error) = answer(&beside, relative, stamps, wanted, force) {
                 return Err(failed(error));
             }
         }
-        match answer(&standing, relative, errand.stamp, wanted, force) {
+        match answer(&standing, relative, stamps, wanted, force) {
             Answer::Refuse(error) => return Err(failed(error)),
             // A result that the ledger does not know, of a lost ledger or another machine. What it has as
             // begun was not reported, and what it has as done is of another file, whatever the mark says.
@@ -209,4 +242,14 @@ fn standing(target: &Path) -> io::Result<Standing> {
     let mark = read_mark(&mut BufReader::new(File::open(target)?))?;
     let mark = mark.and_then(|text| mark_from_text(&text));
     Ok(mark.map_or(Standing::Foreign, |mark| Standing::Ours(Box::new(mark))))
+}
+
+fn failed(error: JobError) -> Turned {
+    Turned::Away(Outcome::Failed { stage: "admit", error })
+}
+
+/// What was there a moment ago is looked for once more.
+fn unreadable(error: io::Error) -> Turned {
+    let is_gone = error.kind() == ErrorKind::NotFound;
+    failed(if is_gone { JobError::Gone } else { JobError::Unreadable(error.into()) })
 }

@@ -1,26 +1,74 @@
 //! Whether a picture is within limits, by its length and its header: nothing is allocated for its pixels.
 
 use crate::edge::codec::{Header, probe};
+use crate::edge::mask_file;
 use crate::error::JobError;
+use crate::job::MaskFile;
 use crate::plan::{Admission, Limits, Line, Megapixels};
-use crate::work::footprint::{Shape, footprint};
+use crate::work::footprint::{Marked, Shape, Stored, footprint};
+use crate::work::masking::Masking;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
 
 /// Megapixels that cost too little to ask how many bytes they are from.
 const IN_FEW_BYTES_MPX: u64 = 1;
 
-/// The header of a picture of so many bytes, and the memory it needs in MB, if it is within limits.
+/// What was found out about a picture that is within limits.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    /// What its first bytes say.
+    pub header: Header,
+    /// What those of its mask file say.
+    pub mask: Option<Header>,
+    /// The memory that it needs, in MB.
+    pub need: usize,
+}
+
+/// Measures a picture of so many bytes, and its mask file, if it has one.
 ///
 /// # Errors
 /// Why it would be refused.
 pub fn measure(
     options: &Admission,
     line: &Line,
+    (bytes, mask): (u64, Option<&MaskFile>),
+    open: impl FnOnce() -> io::Result<File>,
+) -> Result<Measured, JobError> {
+    let (limits, memory_mb) = (&options.limits, options.memory_mb);
+    let header = first_bytes(limits, bytes, open)?;
+    within(&header, bytes, limits, line)?;
+    let format = line.wanted.format.of(header.kind);
+    let masking = line.wanted.masking.as_ref();
+    let mask =
+        masking.zip(mask).map(|(masking, mask)| Ok((of_mask(limits, masking, mask)?, mask.stamp.bytes)));
+    let mask = mask.transpose()?;
+    let shape = Shape {
+        stored: stored(&header, bytes),
+        marked: match (masking, &mask) {
+            (None, _) => Marked::Not,
+            (Some(_), None) => Marked::Itself,
+            (Some(_), Some((header, bytes))) => Marked::By(stored(header, *bytes)),
+        },
+        scale: line.scale,
+        mapped: line.wanted.uncertainty.is_some(),
+        deep: header.sample_bytes > 1 && format.is_deep(),
+        buffered: format.is_buffered(),
+    };
+    let need_mb = footprint(&shape).div_ceil(1_000_000);
+    match usize::try_from(need_mb) {
+        Ok(need) if need <= memory_mb => Ok(Measured { header, mask: mask.map(|(header, _)| header), need }),
+        _ => {
+            let (limit_mb, size) = (memory_mb as u64, header.size);
+            Err(JobError::NeedsMemory { need_mb, limit_mb, size, scale: line.scale })
+        }
+    }
+}
+
+fn first_bytes(
+    limits: &Limits,
     bytes: u64,
     open: impl FnOnce() -> io::Result<File>,
-) -> Result<(Header, usize), JobError> {
-    let (limits, memory_mb) = (&options.limits, options.memory_mb);
+) -> Result<Header, JobError> {
     if bytes == 0 {
         return Err(JobError::Empty);
     }
@@ -31,28 +79,24 @@ pub fn measure(
         ErrorKind::NotFound => JobError::Gone,
         _ => JobError::Unreadable(error.into()),
     })?;
-    let header = probe(&mut BufReader::new(file))?;
-    within(&header, bytes, limits, line)?;
-    let format = line.wanted.format.of(header.kind);
-    let shape = Shape {
-        file_bytes: bytes,
-        size: header.size,
-        channels: header.channels,
-        sample_bytes: header.sample_bytes,
-        decoder_bytes: header.decoder_bytes,
-        scale: line.scale,
-        mapped: line.wanted.uncertainty.is_some(),
-        deep: header.sample_bytes > 1 && format.is_deep(),
-        buffered: format.is_buffered(),
-    };
-    let need_mb = footprint(&shape).div_ceil(1_000_000);
-    match usize::try_from(need_mb) {
-        Ok(need) if need <= memory_mb => Ok((header, need)),
-        _ => {
-            let (limit_mb, size) = (memory_mb as u64, header.size);
-            Err(JobError::NeedsMemory { need_mb, limit_mb, size, scale: line.scale })
-        }
-    }
+    probe(&mut BufReader::new(file))
+}
+
+/// A mask costs no evaluation, so few bytes may be many of its pixels.
+fn of_mask(limits: &Limits, masking: &Masking, mask: &MaskFile) -> Result<Header, JobError> {
+    let limit_mpx = limits.max_input_mpx;
+    let header = first_bytes(limits, mask.stamp.bytes, || mask_file::open(mask)).and_then(|header| {
+        let size = header.size;
+        let pixels = size.width as u128 * size.height as u128;
+        let is_within = pixels <= u128::from(limit_mpx) * 1_000_000;
+        if is_within { Ok(header) } else { Err(JobError::InputTooLarge { size, limit_mpx }) }
+    });
+    header.map_err(|why| mask.blame(masking, why))
+}
+
+fn stored(header: &Header, bytes: u64) -> Stored {
+    let Header { size, channels, sample_bytes, decoder_bytes, .. } = *header;
+    Stored { bytes, size, channels, sample_bytes, decoder_bytes }
 }
 
 fn within(header: &Header, bytes: u64, limits: &Limits, line: &Line) -> Result<(), JobError> {

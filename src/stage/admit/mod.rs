@@ -8,15 +8,16 @@ mod ground;
 mod held;
 mod look;
 mod measure;
+mod unmasked;
 
-pub use measure::measure;
+pub use measure::{Measured, measure};
 
 use crate::board::Board;
 use crate::budget::{Budget, Release};
 use crate::edge::codec::Header;
 use crate::edge::ledger::{Entry, Ledger};
 use crate::edge::supervisor;
-use crate::error::{End, Fatal, JobError, SystemError};
+use crate::error::{End, Fatal, SystemError};
 use crate::flight::Flight;
 use crate::job::{Ended, Errand, Job, Outcome, Settled, Sighting, Times};
 use crate::plan::{Admission, Line};
@@ -31,7 +32,8 @@ use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, after, at, never
 use ground::Ground;
 use held::{Held, LOOK_AGAIN};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use unmasked::Unmasked;
 
 /// Where `admit` reads and writes.
 #[derive(Debug)]
@@ -64,6 +66,7 @@ struct Admitting<'a> {
     delayed: Delayed<Sighting>,
     ground: Ground,
     held: Held,
+    unmasked: Unmasked,
     admitted: u64,
 }
 
@@ -73,6 +76,8 @@ enum Turned {
     Away(Outcome),
     /// It will be looked at again when what is in flight has landed.
     Later,
+    /// Its mask is not there yet: it will be looked at again after this time.
+    Unmasked(Duration),
     /// Nothing of its pipeline can be let in now: what its pictures stand on gave way.
     Held(String),
     /// Nothing at all can be let in now.
@@ -103,10 +108,13 @@ pub fn run(options: &Admission, lines: &[Line], pulse: &Pulse, doors: Doors) -> 
         delayed: Delayed::default(),
         ground,
         held: Held::default(),
+        unmasked: Unmasked::default(),
         admitted: 0,
     };
     while let Some(sighting) = admitting.next() {
-        match admitting.admit(pulse, &sighting) {
+        let admitted = admitting.admit(pulse, &sighting);
+        admitting.await_mask(&sighting, &admitted);
+        match admitted {
             Err(Turned::Closed) => break,
             Err(Turned::Fatal(fatal)) => return Err(fatal),
             _ => {}
@@ -127,8 +135,8 @@ impl Admitting<'_> {
                 self.came_home(release);
             }
             self.look_at_held();
-            let again = self.claims.seen_again();
-            if let Some(sighting) = again.or_else(|| self.delayed.pop(Instant::now())) {
+            let again = self.claims.seen_again().or_else(|| self.delayed.pop(Instant::now()));
+            if let Some(sighting) = again.or_else(|| self.unmasked.pop(Instant::now())) {
                 if self.held.holds(sighting.line) {
                     self.keep(sighting);
                     continue;
@@ -138,7 +146,7 @@ impl Admitting<'_> {
             if let Some(sighting) = self.take() {
                 return Some(sighting);
             }
-            let waits = !self.delayed.is_empty() || !self.held.is_empty();
+            let waits = !self.delayed.is_empty() || !self.held.is_empty() || !self.unmasked.is_empty();
             if self.doors.inboxes.is_empty() && self.budget.out() == 0 && !waits {
                 return None;
             }
@@ -164,7 +172,8 @@ impl Admitting<'_> {
 
     /// Waits until there may be something to do.
     fn rest(&self) {
-        let due = [self.delayed.next_due(), self.held.next_due()].into_iter().flatten().min();
+        let due = [self.delayed.next_due(), self.held.next_due(), self.unmasked.next_due()];
+        let due = due.into_iter().flatten().min();
         let due = due.map_or_else(never, at);
         let mut select = Select::new();
         select.recv(self.budget.released());
@@ -183,6 +192,11 @@ impl Admitting<'_> {
 
     /// Looks until the picture is let in or turned away, or the pipeline ends.
     fn admit(&mut self, pulse: &Pulse, sighting: &Sighting) -> Result<(), Turned> {
+        let masking = &self.lines[sighting.line].wanted.masking;
+        if masking.as_ref().is_some_and(|masking| masking.is_mask(&sighting.source)) {
+            log::debug!("a mask, and no picture: {}", sighting.source.display());
+            return Ok(());
+        }
         loop {
             let mut errand = errand(&self.lines[sighting.line], sighting);
             let looked = pulse.work(|| self.look(sighting, &mut errand));
@@ -195,6 +209,22 @@ impl Admitting<'_> {
                 Err(Turned::Blocked(obstacle)) => self.wait(obstacle)?,
                 other => return other,
             }
+        }
+    }
+
+    /// A picture whose mask is not there yet waits for it; any other does not.
+    fn await_mask(&mut self, sighting: &Sighting, admitted: &Result<(), Turned>) {
+        let line = sighting.line;
+        let is_news = match admitted {
+            Err(Turned::Unmasked(pause)) => self.unmasked.wait(sighting, Instant::now() + *pause),
+            _ => self.unmasked.forget(&sighting.source),
+        };
+        if is_news {
+            if matches!(admitted, Err(Turned::Unmasked(_))) {
+                log::info!("waiting for its mask: {}", sighting.source.display());
+            }
+            let unmasked = self.unmasked.of_line(line);
+            self.doors.board.tell(line, |news| news.unmasked = unmasked);
         }
     }
 
@@ -343,6 +373,7 @@ fn errand(line: &Line, sighting: &Sighting) -> Errand {
         named: sighting.named,
         attempt: sighting.attempt,
         safe: sighting.safe,
+        mask: None,
     }
 }
 
@@ -354,17 +385,7 @@ fn intent(line: &Line, errand: &Errand) -> Entry {
         state: State::Started,
         stamp: errand.stamp,
         sha256: String::new(),
-        fingerprint: line.done.clone(),
+        fingerprint: errand.options(&line.done),
         reason: String::new(),
     }
-}
-
-fn failed(error: JobError) -> Turned {
-    Turned::Away(Outcome::Failed { stage: "admit", error })
-}
-
-/// What was there a moment ago is looked for once more.
-fn unreadable(error: std::io::Error) -> Turned {
-    let is_gone = error.kind() == std::io::ErrorKind::NotFound;
-    failed(if is_gone { JobError::Gone } else { JobError::Unreadable(error.into()) })
 }

@@ -5,6 +5,7 @@ use crate::board::News;
 use crate::edge::clock::since_ns;
 use crate::edge::disk::{Place, place};
 use crate::edge::folder::{FolderWatch, Hint, LIMIT, Unwatched};
+use crate::edge::mask_file;
 use crate::edge::scan::{look, scan_beating, sighting, stamp_of};
 use crate::edge::store;
 use crate::job::Sighting;
@@ -236,11 +237,27 @@ impl Eyes<'_> {
                 );
                 continue;
             }
-            let stamp = look(&found.source, false).ok().map(|metadata| stamp_of(&metadata));
-            // Another machine's clock says nothing of how long a file was quiet.
-            let age = stamp.filter(|_| !self.is_polled());
-            let age = age.map_or(Duration::ZERO, |s| since_ns(s.modified_ns.max(s.changed_ns)));
-            self.settler.seen(found.source, stamp, age, Instant::now());
+            self.see(found.source);
+        }
+    }
+
+    /// A file is there, and may be whole for long.
+    fn see(&mut self, path: PathBuf) {
+        let stamp = look(&path, false).ok().map(|metadata| stamp_of(&metadata));
+        // Another machine's clock says nothing of how long a file was quiet.
+        let age = stamp.filter(|_| !self.is_polled());
+        let age = age.map_or(Duration::ZERO, |s| since_ns(s.modified_ns.max(s.changed_ns)));
+        self.settler.seen(path, stamp, age, Instant::now());
+    }
+
+    /// The pictures of a mask that is whole, since with another mask they are to be done; it is none itself.
+    /// Each is waited for like any other: it may still be in writing.
+    fn see_pictures_of(&mut self, mask: &Path) {
+        let masking = self.options.masking.as_ref();
+        for picture in masking.map(|masking| mask_file::pictures(masking, mask)).unwrap_or_default() {
+            if !self.is_left_alone(&picture) {
+                self.see(picture);
+            }
         }
     }
 
@@ -283,6 +300,10 @@ impl Eyes<'_> {
             } else if let stamp = metadata.as_ref().map(stamp_of)
                 && self.settler.looked(&path, stamp, now)
             {
+                if self.options.masking.as_ref().is_some_and(|masking| masking.is_mask(&path)) {
+                    self.see_pictures_of(&path);
+                    continue;
+                }
                 let sighting = Sighting { line: self.options.line, ..sighting(&self.root, &path, false) };
                 self.ready.push_back((stamp.unwrap_or_default(), sighting));
             }

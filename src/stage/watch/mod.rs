@@ -9,6 +9,7 @@ use crate::job::Sighting;
 use crate::pulse::Pulse;
 use crate::stop::Stop;
 use crate::work::ignore::Ignore;
+use crate::work::masking::Masking;
 use crate::work::order::Order;
 use crossbeam_channel::{Sender, after, bounded, never, select, tick};
 use eyes::Eyes;
@@ -35,6 +36,8 @@ pub struct Watching {
     pub notice: Notice,
     /// How often it is looked through where it is polled.
     pub poll: Duration,
+    /// What tells masks from pictures, where masks may lie among them.
+    pub masking: Option<Masking>,
     /// What is left alone.
     pub ignore: Ignore,
     /// Which of the pictures that wait comes first.

@@ -40,6 +40,12 @@ impl Fake {
         Fake { card: card(scale, halo), fault: Fault::None, runs: Arc::default() }
     }
 
+    /// One that repairs, and leaves everything as it is.
+    pub fn inpainting() -> Fake {
+        let card = ModelCard { name: "as-it-is".into(), task: Task::Inpainting, hole_px: 64, ..card(1, 1) };
+        Fake { card, fault: Fault::None, runs: Arc::default() }
+    }
+
     pub fn with(mut self, fault: Fault) -> Fake {
         self.fault = fault;
         self

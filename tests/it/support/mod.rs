@@ -128,6 +128,11 @@ pub struct Ran {
 impl Bench {
     /// Everything below the world's input folder, through `workers` copies of a fake network on the "CPU".
     pub fn new(world: &World, fake: &Fake, workers: usize) -> Bench {
+        Bench::of(world, fake, workers, Wish::new(world.output.clone()))
+    }
+
+    /// The same, as this wish has it.
+    pub fn of(world: &World, fake: &Fake, workers: usize, wish: Wish) -> Bench {
         let choice = Choice {
             precision: Wanted::Auto,
             threads: workers,
@@ -144,7 +149,6 @@ impl Bench {
             device: Device::Cpu,
             model: 0,
         };
-        let wish = Wish::new(world.output.clone());
         let sightings = world.scan();
         let (ledger, _) =
             Ledger::open(&world.state(), &machine::present(), None, &NoReceipts).expect("a ledger");

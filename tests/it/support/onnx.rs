@@ -2,7 +2,7 @@
 //! the noise. Only as much of the format as that takes.
 
 use super::fake;
-use contract::card::{ModelCard, Role};
+use contract::card::{ModelCard, Role, Task};
 use contract::geometry::Size;
 use contract::noise;
 use std::fs;
@@ -68,6 +68,9 @@ pub fn model(card: &ModelCard) -> Vec<u8> {
         nodes.push(node("Add", &["enlarged", "shift"], large));
         inputs.push(value("source", 1));
     }
+    if card.task == Task::Inpainting {
+        inputs.push(value("mask", 0));
+    }
     if sample {
         constants.push(tensor("tenth", 1, &NOISE.to_le_bytes()));
         nodes.push(node("Mul", &["noise", "tenth"], "scaled"));
@@ -116,12 +119,12 @@ fn tensor(name: &str, length: u64, raw: &[u8]) -> Vec<u8> {
     [number(1, length), number(2, 1), bytes(8, name.as_bytes()), bytes(9, raw)].concat()
 }
 
-/// A float tensor N×channels×H×W, or N×1×1×1 for one channel.
+/// A float tensor N×channels×H×W, N×1×1×1 for one channel, or N×1×H×W for none.
 fn value(name: &str, channels: u64) -> Vec<u8> {
     let free = |letter: &str| bytes(1, &bytes(2, format!("{name}{letter}").as_bytes()));
     let fixed = |length: u64| bytes(1, &number(1, length));
     let sides = if channels == 1 { [fixed(1), fixed(1)] } else { [free("H"), free("W")] }.concat();
-    let shape = [free("N"), fixed(channels), sides].concat();
+    let shape = [free("N"), fixed(channels.max(1)), sides].concat();
     let tensor = [number(1, 1), bytes(2, &shape)].concat();
     [bytes(1, name.as_bytes()), bytes(2, &bytes(1, &tensor))].concat()
 }

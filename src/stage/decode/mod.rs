@@ -2,7 +2,9 @@
 //! all its tiles. The one place where a panic costs a picture and not the daemon: decoders meet hostile
 //! bytes.
 
-use super::{Opened, Tile};
+mod mask;
+
+use super::{Finished, Opened, Tile};
 use crate::edge::clock::since_ns;
 use crate::edge::codec::decode;
 use crate::edge::digest::sha256;
@@ -11,21 +13,30 @@ use crate::error::{End, JobError};
 use crate::job::{Errand, Job};
 use crate::plan::Line;
 use crate::pulse::Pulse;
-use crate::work::canvas::Depth;
-use crate::work::mark::seed_of;
+use crate::work::canvas::{Canvas, Depth};
+use crate::work::mark::{Stamp, seed_of};
+use crate::work::masking::{MaskFrom, opaque};
 use crate::work::pixels::Pixels;
 use crossbeam_channel::{Receiver, Sender};
 use std::any::Any;
+use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A file that changed less than this ago and ends early may still be coming.
 const YOUNG: Duration = Duration::from_secs(60);
 
-/// Runs until jobs end or nobody takes tiles any more.
-pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Arc<Job>>, outbox: Sender<Tile>) -> End {
+/// Runs until jobs end or nobody takes tiles any more. A picture of which nothing is to be repaired is
+/// finished here, and needs none.
+pub fn run(
+    lines: &[Line],
+    pulse: &Pulse,
+    inbox: Receiver<Arc<Job>>,
+    (outbox, finished): (Sender<Tile>, Sender<Finished>),
+) -> End {
     for job in inbox {
         job.begin();
         if job.is_settled() {
@@ -34,14 +45,21 @@ pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Arc<Job>>, outbox: Sen
         // What the closure touches is dropped with the panic; only the job is looked at afterwards.
         let begin = Instant::now();
         // Reading is no work of ours: it may hang with its disk.
-        let result = match read(&job.errand) {
-            Ok(bytes) => {
-                pulse.work(|| catch_unwind(AssertUnwindSafe(|| open(&lines[job.errand.line], &job, bytes))))
-            }
+        let line = &lines[job.errand.line];
+        let files = read(&job.errand)
+            .and_then(|bytes| Ok((bytes, mask::read(line.wanted.masking.as_ref(), &job.errand)?)));
+        let result = match files {
+            Ok(files) => pulse.work(|| catch_unwind(AssertUnwindSafe(|| open(line, &job, files)))),
             Err(error) => Ok(Err(error)),
         };
         job.spent.decoding.add_since(begin);
         match result {
+            Ok(Ok((opened, pixels))) if opened.masked.is_some() && opened.mask.is_none() => {
+                log::info!("nothing is to be repaired, copied: {}", opened.job.errand.source.display());
+                if finished.send(Finished { opened, canvas: Canvas::over(pixels) }).is_err() {
+                    break;
+                }
+            }
             Ok(Ok((opened, pixels))) => {
                 if !cut(opened, pulse, &pixels, &outbox) {
                     break;
@@ -61,16 +79,19 @@ pub(super) fn words(panic: &(dyn Any + Send)) -> String {
 }
 
 /// The picture, and what its tiles will share.
-fn open(line: &Line, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opened>, Pixels), JobError> {
+fn open(
+    line: &Line,
+    job: &Arc<Job>,
+    (bytes, mask_bytes): (Vec<u8>, Option<Vec<u8>>),
+) -> Result<(Arc<Opened>, Pixels), JobError> {
     let sha256 = sha256(&bytes);
     let deep = line.wanted.format.of(job.header.kind).is_deep();
-    let decoded = decode(&bytes, &job.header, deep).map_err(|error| match error {
-        JobError::EndsEarly { what, .. } => {
-            JobError::EndsEarly { what, young: since_ns(job.errand.stamp.modified_ns) < YOUNG }
-        }
-        other => other,
-    })?;
+    let decoded = decode(&bytes, &job.header, deep).map_err(|error| aged(error, job.errand.stamp))?;
     drop(bytes);
+    let masking = line.wanted.masking.as_ref();
+    let marked = masking.map(|masking| mask::make(masking, job, &decoded, mask_bytes)).transpose()?;
+    let (mask, masked) = marked.unzip();
+    let mask = mask.filter(|mask| mask.count() > 0);
     if decoded.reduced {
         log::info!("reduced to 8 bits a sample: {}", job.errand.source.display());
     }
@@ -84,9 +105,25 @@ fn open(line: &Line, job: &Arc<Job>, bytes: Vec<u8>) -> Result<(Arc<Opened>, Pix
     let seed = line.wanted.seed.or_else(|| seed_of(&sha256)).expect("a SHA-256 has eight bytes");
     let told = line.wanted.telling.of(job.header.kind.is_lossy());
     let depth = Depth { grey: pixels.channels() < 3, deep: pixels.is_deep() };
-    let alpha = pixels.alpha();
+    let mut alpha = pixels.alpha();
+    // What was transparent and is repaired is to be seen.
+    let shown = mask.as_ref().filter(|_| masking.is_some_and(|masking| masking.from == MaskFrom::Alpha));
+    if let Some((alpha, mask)) = alpha.as_mut().zip(shown) {
+        opaque(alpha, mask);
+    }
     let (job, canvas) = (Arc::clone(job), Mutex::new(None));
-    Ok((Arc::new(Opened { job, grid, depth, alpha, metadata, sha256, seed, told, canvas }), pixels))
+    let opened = Opened { job, grid, depth, alpha, metadata, sha256, seed, told, mask, masked, canvas };
+    Ok((Arc::new(opened), pixels))
+}
+
+/// Of a file that ends early the stage knows how young it is.
+fn aged(error: JobError, stamp: Stamp) -> JobError {
+    match error {
+        JobError::EndsEarly { what, .. } => {
+            JobError::EndsEarly { what, young: since_ns(stamp.modified_ns) < YOUNG }
+        }
+        other => other,
+    }
 }
 
 /// What is gone is looked at once more: perhaps its whole folder is.
@@ -94,17 +131,25 @@ fn unreadable(error: io::Error) -> JobError {
     if error.kind() == io::ErrorKind::NotFound { JobError::Gone } else { JobError::Unreadable(error.into()) }
 }
 
-/// The file, if it is still the one that was admitted; and one byte more than it had, so that growing costs
-/// no memory and shows.
+/// The picture, if it is still the one that was admitted.
 fn read(errand: &Errand) -> Result<Vec<u8>, JobError> {
-    let length = errand.stamp.bytes;
+    read_file(errand.stamp, open_file(errand), (&errand.source, errand.named))
+}
+
+/// A file, if it is still as it was; and one byte more than it had, so that growing costs no memory and
+/// shows.
+fn read_file(
+    stamp: Stamp,
+    file: io::Result<File>,
+    (path, follow): (&Path, bool),
+) -> Result<Vec<u8>, JobError> {
+    let (length, file) = (stamp.bytes, file.map_err(unreadable)?);
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    let file = open_file(errand).map_err(unreadable)?;
     (&file).take(length + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     // Of the file that was read, and of what has its name now.
-    let named = look(&errand.source, errand.named).map_err(unreadable)?;
+    let named = look(path, follow).map_err(unreadable)?;
     let read = file.metadata().map_err(unreadable)?;
-    if stamp_of(&read) != errand.stamp || stamp_of(&named) != errand.stamp {
+    if stamp_of(&read) != stamp || stamp_of(&named) != stamp {
         return Err(JobError::Changed);
     }
     Ok(bytes)

@@ -5,7 +5,7 @@ mod choice;
 mod tiling;
 
 pub use choice::{Choice, Limits, MAX_STRENGTH, Megapixels, Supervision, Wish, default_threads};
-pub use tiling::{CPU_WINDOW_SIDE_PX, CUDA_WINDOW_SIDE_PX, Tiling};
+pub use tiling::{CPU_WINDOW_SIDE_PX, CROP_SIDE_PX, CUDA_WINDOW_SIDE_PX, Tiling};
 
 use crate::edge::model::{Device, Facts};
 use crate::edge::originals::Originals;

@@ -2,7 +2,8 @@
 //! Arithmetic only.
 
 use crate::edge::model::Device;
-use contract::card::{ModelCard, Role};
+use crate::work::crops::Cutting;
+use contract::card::{ModelCard, Role, Task};
 use contract::geometry::{Size, TileGrid};
 
 /// Largest side of a window on the CPU, halo included. Cost there is linear in pixels, so large windows only
@@ -11,6 +12,9 @@ use contract::geometry::{Size, TileGrid};
 pub const CPU_WINDOW_SIDE_PX: usize = 384;
 /// Side of every window on a GPU, halo included: one fixed shape, so that nothing is searched or built anew.
 pub const CUDA_WINDOW_SIDE_PX: usize = 192;
+/// Longest side of a crop that is repaired in one evaluation: room for a hole of 500 pixels and its
+/// surroundings at the full resolution. Activations grow with its square.
+pub const CROP_SIDE_PX: usize = 1024;
 /// A window keeps at least this much, however large the halo.
 const LEAST_CORE_PX: usize = 64;
 /// How pictures are cut.
@@ -32,6 +36,8 @@ pub enum Tiling {
         /// Context in input pixels.
         halo: usize,
     },
+    /// Holes are cut out with what is around them.
+    Holes(Cutting),
 }
 
 impl Tiling {
@@ -39,6 +45,10 @@ impl Tiling {
     /// window.
     pub fn new(card: &ModelCard, device: Device) -> Tiling {
         let (halo, multiple) = (card.halo, card.multiple);
+        if card.task == Task::Inpainting {
+            let max_side = CROP_SIDE_PX.next_multiple_of(multiple);
+            return Tiling::Holes(Cutting { halo, hole_px: card.hole_px, multiple, max_side });
+        }
         let side = |wanted: usize| {
             let side = wanted / multiple * multiple;
             if side >= 2 * halo + LEAST_CORE_PX {
@@ -59,20 +69,26 @@ impl Tiling {
         match *self {
             Tiling::Fitted { max_side, .. } => Size::new(max_side, max_side),
             Tiling::Fixed { window, .. } => window,
+            Tiling::Holes(Cutting { max_side, .. }) => Size::new(max_side, max_side),
         }
     }
 
-    /// The grid of a picture that has pixels. `None` where windows have no core, which [`Tiling::new`] never
-    /// makes.
+    /// The grid of a picture that has pixels. `None` where holes are cut out, and where windows have no core,
+    /// which [`Tiling::new`] never makes.
     pub fn grid(&self, picture: Size) -> Option<TileGrid> {
         match *self {
             Tiling::Fitted { max_side, halo, multiple } => {
                 TileGrid::fitted(picture, max_side, halo, multiple)
             }
             Tiling::Fixed { window, halo } => TileGrid::fixed(picture, window, halo),
+            Tiling::Holes(_) => None,
         }
     }
 }
+
+/// Bytes a pixel that a worker needs for a crop between its levels, beside input and output: all levels (16),
+/// what is filled (12), its mask as told (4) and the differences at the border (12), with masks of a byte.
+const REPAIR_BYTES: usize = 48;
 
 /// Memory of all tiles that may exist at once, whatever the pictures: windows waiting and in hand, each
 /// worker's noise, what is kept of outputs, waiting and in hand, and what a worker keeps of the samples of an
@@ -85,7 +101,9 @@ pub(super) fn pool_bytes(
     decoders: usize,
     mapped: bool,
 ) -> u64 {
-    let input = 12 * window.area();
+    let repairs = card.task == Task::Inpainting;
+    let input = (12 + usize::from(repairs)) * window.area();
+    let repair = if repairs { REPAIR_BYTES * window.area() } else { 0 };
     let output = window.times(card.scale).area();
     let noise = if card.role == Role::Sample { 12 * output } else { 0 };
     // Decoders each hold a tile, two batches for each worker wait as tiles, the batcher holds one batch, and
@@ -93,7 +111,7 @@ pub(super) fn pool_bytes(
     let windows = decoders + tiles * (2 * workers + 1 + 2 * workers);
     let kept = tiles * (2 * workers + 1);
     let (channels, moments) = if mapped { (4, 8 * output) } else { (3, 0) };
-    (windows * input + workers * tiles * (noise + moments) + kept * channels * output) as u64
+    (windows * input + workers * tiles * (noise + moments + repair) + kept * channels * output) as u64
 }
 
 /// A card as tests want one.

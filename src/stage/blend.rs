@@ -31,8 +31,10 @@ fn place(scale: usize, opened: &Opened, patch: Patch) -> Option<Canvas> {
     }
     // Nobody else locks it: this is how a value is changed that many hold.
     let mut slot = opened.canvas.lock().unwrap_or_else(PoisonError::into_inner);
-    let grid = &opened.grid;
-    let canvas = slot.get_or_insert_with(|| Canvas::new(grid.picture(), scale, opened.depth, grid.len()));
+    if let (None, Some(grid)) = (&*slot, &opened.grid) {
+        *slot = Some(Canvas::new(grid.picture(), scale, opened.depth, grid.len()));
+    }
+    let canvas = slot.as_mut()?;
     canvas.place(patch);
     if canvas.is_complete() { slot.take() } else { None }
 }

@@ -29,6 +29,7 @@ pub mod watch;
 use crate::edge::codec::Metadata;
 use crate::job::Job;
 use crate::work::canvas::{Canvas, Depth, Patch};
+use crate::work::crops::Crop;
 use crate::work::masking::Masked;
 use crate::work::pixels::Pixels;
 use crate::work::told::Told;
@@ -41,8 +42,8 @@ use std::sync::{Arc, Mutex};
 pub struct Opened {
     /// The job it belongs to.
     pub job: Arc<Job>,
-    /// How it is cut.
-    pub grid: TileGrid,
+    /// How it is cut; `None` where holes are cut out of it.
+    pub grid: Option<TileGrid>,
     /// What kind of pixels it has.
     pub depth: Depth,
     /// Its alpha, one sample an input pixel.
@@ -72,6 +73,31 @@ pub struct Tile {
     pub place: geometry::Tile,
     /// Its pixels, 3×H×W.
     pub image: Vec<f32>,
+    /// What is to be repaired of it, where that is the task.
+    pub hole: Option<Hole>,
+}
+
+/// What is to be repaired of a crop.
+#[derive(Debug)]
+pub struct Hole {
+    /// Where it lies, and how it is evaluated.
+    pub crop: Crop,
+    /// Of all that is evaluated, what is to be repaired.
+    pub mask: Mask,
+    /// Of the crop's box, what is its own.
+    pub own: Vec<bool>,
+}
+
+impl Tile {
+    /// Size of what is evaluated.
+    pub fn size(&self) -> Size {
+        self.hole.as_ref().map_or(self.place.window.size, |hole| hole.crop.size())
+    }
+
+    /// Evaluations after the first.
+    pub fn levels(&self) -> usize {
+        self.hole.as_ref().map_or(0, |hole| hole.crop.levels)
+    }
 }
 
 /// Where a tile's output belongs.
@@ -81,6 +107,8 @@ pub struct Slot {
     pub opened: Arc<Opened>,
     /// Which part.
     pub place: geometry::Tile,
+    /// What is to be repaired of it, where that is the task.
+    pub hole: Option<Hole>,
 }
 
 /// Tiles of one line and one window size, for one evaluation.

@@ -163,9 +163,10 @@ impl Canvas {
         Canvas { scale, colour, map: None, gate: Gate::default(), missing: tiles }
     }
 
-    /// A canvas that is this picture: its colours stand as they are, and no tile is missing.
-    pub fn over(pixels: Pixels) -> Canvas {
-        Canvas { scale: 1, colour: pixels.without_alpha(), map: None, gate: Gate::default(), missing: 0 }
+    /// A canvas that is this picture: its colours stand as they are, and so many crops are to be placed on
+    /// them.
+    pub fn over(pixels: Pixels, crops: usize) -> Canvas {
+        Canvas { scale: 1, colour: pixels.without_alpha(), map: None, gate: Gate::default(), missing: crops }
     }
 
     /// Places a patch of this picture.
@@ -254,7 +255,7 @@ mod tests {
             let samples = (0..size.area() * channels).map(|at| at as u16).collect();
             let pixels = Pixels::Sixteen(Picture { size, channels, samples });
             let alpha = pixels.alpha();
-            let canvas = Canvas::over(pixels.clone());
+            let canvas = Canvas::over(pixels.clone(), 0);
             assert!(canvas.is_complete() && canvas.figures().is_none());
             assert_eq!(canvas.finish(alpha.as_ref()), pixels);
         }

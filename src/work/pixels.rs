@@ -114,7 +114,9 @@ impl Pixels {
     pub fn put_some(&mut self, keep: &Rect, part: &Pixels, wanted: &[bool]) {
         match (self, part) {
             (Pixels::Eight(picture), Pixels::Eight(part)) => put_some(picture, keep, &part.samples, wanted),
-            (Pixels::Sixteen(picture), Pixels::Sixteen(part)) => put_some(picture, keep, &part.samples, wanted),
+            (Pixels::Sixteen(picture), Pixels::Sixteen(part)) => {
+                put_some(picture, keep, &part.samples, wanted)
+            }
             _ => panic!("a picture and its parts have one depth"),
         }
     }
@@ -136,7 +138,8 @@ impl Pixels {
             let place = Rect { y: window.y + row as i64, size: line, ..window };
             self.cut_window(pick, place, &mut values);
             for (plane, values) in values.chunks_exact(line.width).enumerate() {
-                let into = &mut planes.values[plane * size.area() + row / shrink * size.width..][..size.width];
+                let into =
+                    &mut planes.values[plane * size.area() + row / shrink * size.width..][..size.width];
                 for (mean, square) in into.iter_mut().zip(values.chunks_exact(shrink)) {
                     *mean += square.iter().sum::<f32>() * share;
                 }

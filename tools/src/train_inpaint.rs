@@ -1,5 +1,5 @@
-//! `tools train-export inpaint`: from a folder of pictures to a model that repairs holes. Reads as the list of
-//! its steps.
+//! `tools train-export inpaint`: from a folder of pictures to a model that repairs holes. Reads as the list
+//! of its steps.
 
 use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, hex};
 use crate::export::ExportError;

@@ -4,26 +4,28 @@
 
 mod mask;
 
-use super::{Finished, Opened, Tile};
+use super::{Finished, Hole, Opened, Tile};
 use crate::edge::clock::since_ns;
 use crate::edge::codec::decode;
 use crate::edge::digest::sha256;
 use crate::edge::scan::{look, open as open_file, stamp_of};
 use crate::error::{End, JobError};
 use crate::job::{Errand, Job};
-use crate::plan::Line;
+use crate::plan::{Line, Tiling};
 use crate::pulse::Pulse;
 use crate::work::canvas::{Canvas, Depth};
+use crate::work::crops::{Cutting, crops};
 use crate::work::mark::{Stamp, seed_of};
 use crate::work::masking::{MaskFrom, opaque};
 use crate::work::pixels::Pixels;
+use contract::geometry;
 use crossbeam_channel::{Receiver, Sender};
 use std::any::Any;
 use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A file that changed less than this ago and ends early may still be coming.
@@ -56,12 +58,16 @@ pub fn run(
         match result {
             Ok(Ok((opened, pixels))) if opened.masked.is_some() && opened.mask.is_none() => {
                 log::info!("nothing is to be repaired, copied: {}", opened.job.errand.source.display());
-                if finished.send(Finished { opened, canvas: Canvas::over(pixels) }).is_err() {
+                if finished.send(Finished { opened, canvas: Canvas::over(pixels, 0) }).is_err() {
                     break;
                 }
             }
             Ok(Ok((opened, pixels))) => {
-                if !cut(opened, pulse, &pixels, &outbox) {
+                let sent = match &line.tiling {
+                    Tiling::Holes(cutting) => cut_out(&opened, cutting, pulse, pixels, &outbox),
+                    _ => cut(&opened, pulse, &pixels, &outbox),
+                };
+                if !sent {
                     break;
                 }
             }
@@ -100,8 +106,7 @@ fn open(
     for note in &metadata.notes {
         log::info!("left out, {note}: {}", job.errand.source.display());
     }
-    let grid =
-        line.tiling.grid(pixels.size()).ok_or_else(|| JobError::Inference("no tile has a core".into()))?;
+    let grid = line.tiling.grid(pixels.size());
     let seed = line.wanted.seed.or_else(|| seed_of(&sha256)).expect("a SHA-256 has eight bytes");
     let told = line.wanted.telling.of(job.header.kind.is_lossy());
     let depth = Depth { grey: pixels.channels() < 3, deep: pixels.is_deep() };
@@ -156,9 +161,13 @@ fn read_file(
 }
 
 /// Sends all tiles, as long as the picture has no verdict; `false` where nobody takes them any more.
-fn cut(opened: Arc<Opened>, pulse: &Pulse, pixels: &Pixels, outbox: &Sender<Tile>) -> bool {
-    let pick = if opened.depth.grey { [0, 0, 0] } else { [0, 1, 2] };
-    for place in opened.grid.tiles() {
+fn cut(opened: &Arc<Opened>, pulse: &Pulse, pixels: &Pixels, outbox: &Sender<Tile>) -> bool {
+    let pick = channels(opened);
+    let Some(grid) = &opened.grid else {
+        opened.job.fail("decode", JobError::Inference("no tile has a core".into()));
+        return true;
+    };
+    for place in grid.tiles() {
         if opened.job.is_settled() {
             break;
         }
@@ -167,9 +176,43 @@ fn cut(opened: Arc<Opened>, pulse: &Pulse, pixels: &Pixels, outbox: &Sender<Tile
             pixels.cut_window(pick, place.window, &mut image);
             image
         });
-        if outbox.send(Tile { opened: Arc::clone(&opened), place, image }).is_err() {
+        if outbox.send(Tile { opened: Arc::clone(opened), place, image, hole: None }).is_err() {
             return false;
         }
     }
     true
+}
+
+/// The same with the crops of what is to be repaired. All else is on the canvas before.
+fn cut_out(
+    opened: &Arc<Opened>,
+    cutting: &Cutting,
+    pulse: &Pulse,
+    pixels: Pixels,
+    outbox: &Sender<Tile>,
+) -> bool {
+    let (pick, Some(mask)) = (channels(opened), &opened.mask) else { return true };
+    let crops = pulse.work(|| crops(mask, cutting));
+    let canvas = Canvas::over(pixels.clone(), crops.len());
+    *opened.canvas.lock().unwrap_or_else(PoisonError::into_inner) = Some(canvas);
+    for crop in crops {
+        if opened.job.is_settled() {
+            break;
+        }
+        let tile = pulse.work(|| {
+            let place = geometry::Tile { window: crop.window, keep: crop.keep };
+            let image = pixels.shrunk_window(pick, crop.window, crop.shrink).values;
+            let (mask, own) = (crop.mask(mask), crop.own(mask));
+            Tile { opened: Arc::clone(opened), place, image, hole: Some(Hole { crop, mask, own }) }
+        });
+        if outbox.send(tile).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Which channels are red, green and blue.
+fn channels(opened: &Opened) -> [usize; 3] {
+    if opened.depth.grey { [0, 0, 0] } else { [0, 1, 2] }
 }

@@ -20,11 +20,16 @@ pub(super) fn repair(
     batch: &Batch,
 ) -> Result<Vec<(Arc<Opened>, Patch)>, ModelError> {
     let images = batch.image.chunks_exact(3 * batch.window.area());
-    let mut repairs: Vec<Repair> = batch.slots.iter().zip(images).filter_map(|(slot, image)| {
-        let hole = slot.hole.as_ref()?;
-        let image = Planes { size: batch.window, channels: 3, values: image.to_vec() };
-        Some(Repair::new(image, hole.mask.clone(), hole.crop.levels))
-    }).collect();
+    let mut repairs: Vec<Repair> = batch
+        .slots
+        .iter()
+        .zip(images)
+        .filter_map(|(slot, image)| {
+            let hole = slot.hole.as_ref()?;
+            let image = Planes { size: batch.window, channels: 3, values: image.to_vec() };
+            Some(Repair::new(image, hole.mask.clone(), hole.crop.levels))
+        })
+        .collect();
     let (mut image, mut mask, mut noise) = (Vec::new(), Vec::new(), Vec::new());
     let mut level = 0;
     while let Some(size) = repairs.first().and_then(Repair::size) {
@@ -42,7 +47,10 @@ pub(super) fn repair(
         let mut whole = Err(ModelError("the network gave nothing".into()));
         model.run(&input, &mut |output| {
             whole = if output.len() == tiles * length {
-                repairs.iter_mut().zip(output.chunks_exact(length)).for_each(|(repair, out)| repair.take(out));
+                repairs
+                    .iter_mut()
+                    .zip(output.chunks_exact(length))
+                    .for_each(|(repair, out)| repair.take(out));
                 Ok(())
             } else {
                 Err(ModelError(format!("the network gave {} values, not {}", output.len(), tiles * length)))

@@ -5,7 +5,7 @@ use crate::cli;
 use crate::edge::model::cards;
 use crate::edge::{library, model_file};
 use crate::error::{CommandError, Exit};
-use contract::card::{ModelCard, Precision, Role};
+use contract::card::{ModelCard, Precision, Role, Task};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -51,7 +51,11 @@ fn is_behind_another(name: &str, cards: &BTreeMap<String, &ModelCard>) -> bool {
 /// A model as a few lines.
 fn told(file: &Path, card: &ModelCard) -> String {
     let ModelCard { name, scale, licence, default_strength, .. } = card;
-    let mut lines = vec![format!("{name}: enlarges ×{scale}, {licence}, {}", file.display())];
+    let does = match card.task {
+        Task::SuperResolution => format!("enlarges ×{scale}"),
+        Task::Inpainting => "repairs".to_owned(),
+    };
+    let mut lines = vec![format!("{name}: {does}, {licence}, {}", file.display())];
     if card.role == Role::Sample {
         lines.push(format!("  strength  {default_strength} unless you say another"));
         let costs: Vec<String> = costs(card).map(|(at, loss)| format!("{at}: {loss} dB")).collect();

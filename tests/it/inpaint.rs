@@ -46,6 +46,9 @@ fn once_counts_pictures_and_no_masks() {
         assert!(named.code() == 0 && named.stderr.contains("0 done, 1 already there"), "{named:?}");
     }
     assert_eq!(world.outputs(), ["a.png"]);
+    let words = ["models".into(), "--folder".into(), world.root.path().to_owned()];
+    let models = process::said(&mut onestep(world.root.path(), &words));
+    assert!(models.stdout.contains("as-it-is: repairs, CC0-1.0, "), "{models:?}");
     world.put("b.png", png(&pattern(9, 8, 3)));
     let lacking = once(&world, &[&world.input], &inpaint);
     assert!(lacking.code() == 1 && lacking.stderr.contains("b.mask.png or b_mask.png"), "{lacking:?}");

@@ -75,9 +75,9 @@ fn masks_are_found_wherever_they_may_lie() {
     };
     put("in/sub/a.mask.png", 3);
     assert_eq!(repaired(&world, &beside()), 3);
+    fs::remove_file(world.input.join("sub/a.mask.png")).expect("ours");
     put("in/sub/a-m.PNG", 7);
     assert_eq!(repaired(&world, &plain(MaskFrom::Beside(vec!["-m".into()]))), 7);
-    fs::remove_file(world.input.join("sub/a.mask.png")).expect("ours");
     fs::remove_file(world.input.join("sub/a-m.PNG")).expect("ours");
     put("masks/sub/a.png", 4);
     let of_folder = plain(MaskFrom::Folder(folder.clone(), suffixes()));

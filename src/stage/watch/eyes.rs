@@ -237,8 +237,15 @@ impl Eyes<'_> {
                 );
                 continue;
             }
-            self.see(found.source);
+            // Its pictures lie beside it, and are found too.
+            if !self.is_mask(&found.source) {
+                self.see(found.source);
+            }
         }
+    }
+
+    fn is_mask(&self, path: &Path) -> bool {
+        self.options.masking.as_ref().is_some_and(|masking| masking.is_mask(path))
     }
 
     /// A file is there, and may be whole for long.
@@ -300,7 +307,7 @@ impl Eyes<'_> {
             } else if let stamp = metadata.as_ref().map(stamp_of)
                 && self.settler.looked(&path, stamp, now)
             {
-                if self.options.masking.as_ref().is_some_and(|masking| masking.is_mask(&path)) {
+                if self.is_mask(&path) {
                     self.see_pictures_of(&path);
                     continue;
                 }

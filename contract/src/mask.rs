@@ -85,8 +85,8 @@ impl Mask {
         half
     }
 
-    /// The diameter of the largest circle that lies in a hole, in pixels, to within a pixel and 6 %, 43 689 at
-    /// most; what lies beyond the picture counts as hole.
+    /// The diameter of the largest circle that lies in a hole, in pixels, to within a pixel and 6 %, 43 689
+    /// at most; what lies beyond the picture counts as hole.
     pub fn depth(&self) -> usize {
         // Two passes with steps of 3 and 4 thirds of a pixel (Borgefors 1986) are within 6 % of Euclid.
         let (width, height) = (self.size.width as i64, self.size.height as i64);

@@ -139,11 +139,7 @@ fn told(pipeline: &Pipeline, line: &Line, ahead: &Ahead, seconds: f64, workers: 
         pipeline.name.clone(),
         format!("  new      {} pictures, {mpx:.1} Mpx, results of {:.1} Mpx", ahead.pictures, mpx * area),
         format!("  known    {} done, {} failed before", ahead.done, ahead.failed),
-        format!(
-            "  time     about {}: {seconds:.2} s a Mpx and thread on {}, measured now, {workers} at once",
-            span(mpx * seconds / workers as f64),
-            line.device
-        ),
+        time(line, mpx, seconds, workers),
     ];
     let free = free_bytes(existing(&line.output))
         .map_or_else(|_| String::new(), |free| format!(", {} are free", size(free)));
@@ -160,6 +156,16 @@ fn told(pipeline: &Pipeline, line: &Line, ahead: &Ahead, seconds: f64, workers: 
         }
     }
     lines.join("\n") + "\n"
+}
+
+/// How long it will take. Of a picture that is repaired, only what lies around its holes is evaluated, and
+/// how much that is its mask tells when it is decoded.
+fn time(line: &Line, mpx: f64, seconds: f64, workers: usize) -> String {
+    let each = format!("{seconds:.2} s a Mpx and thread on {}, measured now, {workers} at once", line.device);
+    if line.wanted.masking.is_some() {
+        return format!("  time     as large as their holes are: {each}");
+    }
+    format!("  time     about {}: {each}", span(mpx * seconds / workers as f64))
 }
 
 /// The folder, or the nearest one above that exists: an output folder is made by `run`.

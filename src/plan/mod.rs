@@ -188,6 +188,9 @@ impl Line {
         if facts.card.task != task {
             return Err(refused(wrong_task(&wish.name, facts.card.task)));
         }
+        if wish.masking.is_some() && wish.uncertainty.is_some() {
+            return Err(refused("an uncertainty map is for super-resolution: leave uncertainty out".into()));
+        }
         let telling = Telling::new(&facts.card.sources, wish.source).map_err(refused)?;
         let wanted = Fingerprint {
             model_sha256: facts.sha256.clone(),

@@ -73,8 +73,8 @@ struct Piece {
 const MOST_HALOS: usize = 4;
 /// Evaluated sides are multiples of this at least, so that crops of different pictures are of one size often.
 const STEP_PX: usize = 32;
-/// With more runs than this a mask is noise, and cut by a grid without looking for its parts: those would take
-/// more memory than the mask.
+/// With more runs than this a mask is noise, and cut by a grid without looking for its parts: those would
+/// take more memory than the mask.
 const MOST_RUNS: usize = 500_000;
 /// How many crops back it is looked for one to join.
 const LOOK_BACK: usize = 64;

@@ -121,8 +121,8 @@ impl Pixels {
         }
     }
 
-    /// Means of the squares of `shrink`×`shrink` pixels of `window`, three planes in [0, 1], mirrored where it
-    /// leaves the picture; `pick` as in [`cut_window`].
+    /// Means of the squares of `shrink`×`shrink` pixels of `window`, three planes in [0, 1], mirrored where
+    /// it leaves the picture; `pick` as in [`cut_window`].
     ///
     /// # Panics
     /// If a side of the window is no multiple of `shrink`.

@@ -104,8 +104,8 @@ fn patch(large: &Picture, side: usize, random: &mut Random) -> (Vec<u8>, Vec<u8>
     (truth.samples, filled.to_picture().samples, told)
 }
 
-/// What a repair at half the resolution may give, enlarged: blurred truth, drawn towards the smooth fill where
-/// it knew little.
+/// What a repair at half the resolution may give, enlarged: blurred truth, drawn towards the smooth fill
+/// where it knew little.
 fn put_coarse(filled: &mut Planes, truth: &Planes, holes: &Mask, random: &mut Random) {
     let factor = if random.below(3) == 0 { 2 } else { 4 };
     let known = within(random, (0.5, 1.0)) as f32;

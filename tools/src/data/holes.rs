@@ -1,6 +1,6 @@
 //! Holes to learn repair by: strokes of the brush and boxes, as LaMa draws them (Suvorov et al. 2022, section
-//! 3.3), and what people remove from photographs: scratches, lettering, round things. Sizes follow the side of
-//! the patch. Knows no pictures.
+//! 3.3), and what people remove from photographs: scratches, lettering, round things. Sizes follow the side
+//! of the patch. Knows no pictures.
 
 use super::random::Random;
 use contract::geometry::Size;

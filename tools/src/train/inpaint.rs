@@ -1,5 +1,5 @@
-//! A session of repair: the mean net and everything that changes while it trains. The loop that moves it on is
-//! in `walk`.
+//! A session of repair: the mean net and everything that changes while it trains. The loop that moves it on
+//! is in `walk`.
 
 use super::checkpoint::{Saved, save};
 use super::course::{Course, Standing};

@@ -7,6 +7,7 @@ mod device;
 mod evaluate;
 mod export;
 mod generation;
+mod inpaint;
 mod inspect;
 mod killed;
 mod quantize;

@@ -162,8 +162,8 @@ fn connected(runs: Vec<Run>) -> Vec<Vec<Run>> {
         while runs[above].y + 1 < y || (runs[above].y + 1 == y && runs[above].right < left) {
             above += 1;
         }
-        for other in above..below {
-            if runs[other].y == y || runs[other].left > right {
+        for (other, run) in runs.iter().enumerate().take(below).skip(above) {
+            if run.y == y || run.left > right {
                 break;
             }
             let (a, b) = (find(&mut leader, other), find(&mut leader, below));

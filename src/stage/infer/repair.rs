@@ -33,7 +33,8 @@ pub(super) fn repair(
     let (mut image, mut mask, mut noise) = (Vec::new(), Vec::new(), Vec::new());
     let mut level = 0;
     while let Some(size) = repairs.first().and_then(Repair::size) {
-        (image.clear(), mask.clear());
+        image.clear();
+        mask.clear();
         repairs.iter().for_each(|repair| repair.input(&mut image, &mut mask));
         if model.card().role == Role::Sample {
             draw(batch, size, level, &mut noise);

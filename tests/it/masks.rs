@@ -6,12 +6,15 @@ use crate::support::{Bench, DEADLINE, Ran, World};
 use contract::geometry::Size;
 use contract::pixels::Picture;
 use crossbeam_channel::bounded;
+use onestep::edge::codec::{Metadata, encode};
 use onestep::edge::scan::sighting;
 use onestep::job::{Outcome, Sighting};
 use onestep::pipeline::Intake;
 use onestep::plan::Wish;
+use onestep::work::format::Format;
 use onestep::work::mark::Mark;
 use onestep::work::masking::{MaskFrom, Masking, SUFFIXES, White};
+use onestep::work::pixels::Pixels;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -397,4 +400,27 @@ fn many_holes_of_every_kind_find_their_places() {
     let result = open(&world.output.join("a.png"));
     let wrong = result.samples.chunks_exact(3).position(|pixel| pixel != [90, 45, 7]);
     assert_eq!(wrong, None, "an even picture is whole again");
+}
+
+/// The same in 16 bits: no sample of what is known loses its lower half.
+#[test]
+fn a_hole_in_sixteen_bits_leaves_the_rest_bit_for_bit() {
+    let size = Size::new(120, 90);
+    let is_hole = |at: usize| (50..60).contains(&(at % 120)) && (30..44).contains(&(at / 120));
+    let value = |at: usize| if is_hole(at / 3) { 65_535 } else { 20_000 + (at * 7919 % 251) as u16 };
+    let picture = Picture { size, channels: 3, samples: (0..size.area() * 3).map(value).collect() };
+    let world = World::new();
+    let mut bytes = Vec::new();
+    let (pixels, metadata) = (Pixels::Sixteen(picture.clone()), Metadata::default());
+    encode(&pixels, "{}", &metadata, Format::Png, &mut bytes).expect("memory");
+    world.put("a.png", bytes);
+    let marks = (0..size.area()).map(|at| if is_hole(at) { 255 } else { 0 }).collect();
+    world.put("a.mask.png", png(&Picture { size, channels: 1, samples: marks }));
+    run(&world, &beside());
+    let result = image::open(world.output.join("a.png")).expect("a PNG");
+    assert_eq!(result.color(), image::ColorType::Rgb16);
+    for (at, (now, was)) in result.into_rgb16().into_raw().into_iter().zip(picture.samples).enumerate() {
+        let is_right = if is_hole(at / 3) { (19_900..20_400).contains(&now) } else { now == was };
+        assert!(is_right, "{at}: {now} of {was}");
+    }
 }

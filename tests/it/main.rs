@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod crash;
 mod ground;
+mod holes;
 mod home;
 mod hostile;
 mod inpaint;

@@ -6,15 +6,12 @@ use crate::support::{Bench, DEADLINE, Ran, World};
 use contract::geometry::Size;
 use contract::pixels::Picture;
 use crossbeam_channel::bounded;
-use onestep::edge::codec::{Metadata, encode};
 use onestep::edge::scan::sighting;
 use onestep::job::{Outcome, Sighting};
 use onestep::pipeline::Intake;
 use onestep::plan::Wish;
-use onestep::work::format::Format;
 use onestep::work::mark::Mark;
 use onestep::work::masking::{MaskFrom, Masking, SUFFIXES, White};
-use onestep::work::pixels::Pixels;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -24,7 +21,7 @@ fn suffixes() -> Vec<String> {
 }
 
 /// Masks beside pictures, not grown, so that what they mark can be counted.
-fn beside() -> Masking {
+pub fn beside() -> Masking {
     plain(MaskFrom::Beside(suffixes()))
 }
 
@@ -37,7 +34,7 @@ fn bench(world: &World, masking: &Masking) -> Bench {
     Bench::of(world, &Fake::inpainting(), 2, wish)
 }
 
-fn run(world: &World, masking: &Masking) -> Ran {
+pub fn run(world: &World, masking: &Masking) -> Ran {
     let ran = bench(world, masking).run();
     assert_eq!(ran.end, Ok(()));
     ran
@@ -343,84 +340,4 @@ fn a_picture_of_which_nothing_is_to_be_repaired_is_copied_bit_for_bit() {
     let bytes = fs::read(world.output.join("deep.png")).expect("there");
     let image = image::load_from_memory(&bytes).expect("a PNG").into_luma16();
     assert!(image.pixels().all(|pixel| pixel.0 == [0x1234]));
-}
-
-/// Promise 4: known pixels are bit-identical, in 8 and 16 bits, with alpha, in grey; those of the hole are
-/// what the network gave, in their places. The fake gives back its input, whose holes are filled from around.
-#[test]
-fn only_the_hole_changes_and_the_rest_stays_bit_for_bit() {
-    let size = Size::new(200, 150);
-    let is_hole = |at: usize| (60..90).contains(&(at % 200)) && (40..55).contains(&(at / 200));
-    let marks = (0..size.area()).map(|at| if is_hole(at) { 255 } else { 0 }).collect();
-    let mask = png(&Picture { size, channels: 1, samples: marks });
-    for channels in [1, 2, 3, 4] {
-        let world = World::new();
-        // Grey by half around, black in the hole; and one pixel that tells whether all are in their places.
-        let value = |at: usize| if is_hole(at) { 0 } else { 100 + (at % 3) as u8 };
-        let samples = (0..size.area()).flat_map(|at| vec![value(at); channels]).collect();
-        let picture = Picture { size, channels, samples };
-        world.put("a.png", png(&picture));
-        world.put("a.mask.png", mask.clone());
-        run(&world, &beside());
-        let result = open(&world.output.join("a.png"));
-        assert_eq!((result.size, result.channels), (size, channels));
-        let colours = channels - usize::from(channels % 2 == 0);
-        for at in 0..size.area() {
-            let (now, was) =
-                (&result.samples[at * channels..][..channels], &picture.samples[at * channels..][..channels]);
-            if is_hole(at) {
-                assert!(now[..colours].iter().all(|v| (99..=103).contains(v)), "{at}: {now:?}");
-                assert_eq!(now[colours..], was[colours..], "alpha stays");
-            } else {
-                assert_eq!(now, was, "{at}");
-            }
-        }
-    }
-}
-
-/// Holes in several places, one deeper than the network knows, one as long as the picture: crops, levels and
-/// pieces all find their way back.
-#[test]
-fn many_holes_of_every_kind_find_their_places() {
-    let size = Size::new(1500, 400);
-    let is_hole = |at: usize| {
-        let (x, y) = (at % 1500, at / 1500);
-        y.abs_diff(20) < 2
-            || (x.abs_diff(300) < 60 && y.abs_diff(200) < 60)
-            || (x > 900 && x % 90 < 5 && y % 90 < 7)
-    };
-    let world = World::new();
-    let value = |at: usize| if is_hole(at) { 255 } else { 90 };
-    let samples = (0..size.area()).flat_map(|at| [value(at), value(at) / 2, 7]).collect();
-    let picture = Picture { size, channels: 3, samples };
-    world.put("a.png", png(&picture));
-    let marks = (0..size.area()).map(|at| if is_hole(at) { 255 } else { 0 }).collect();
-    world.put("a.mask.png", png(&Picture { size, channels: 1, samples: marks }));
-    run(&world, &beside());
-    let result = open(&world.output.join("a.png"));
-    let wrong = result.samples.chunks_exact(3).position(|pixel| pixel != [90, 45, 7]);
-    assert_eq!(wrong, None, "an even picture is whole again");
-}
-
-/// The same in 16 bits: no sample of what is known loses its lower half.
-#[test]
-fn a_hole_in_sixteen_bits_leaves_the_rest_bit_for_bit() {
-    let size = Size::new(120, 90);
-    let is_hole = |at: usize| (50..60).contains(&(at % 120)) && (30..44).contains(&(at / 120));
-    let value = |at: usize| if is_hole(at / 3) { 65_535 } else { 20_000 + (at * 7919 % 251) as u16 };
-    let picture = Picture { size, channels: 3, samples: (0..size.area() * 3).map(value).collect() };
-    let world = World::new();
-    let mut bytes = Vec::new();
-    let (pixels, metadata) = (Pixels::Sixteen(picture.clone()), Metadata::default());
-    encode(&pixels, "{}", &metadata, Format::Png, &mut bytes).expect("memory");
-    world.put("a.png", bytes);
-    let marks = (0..size.area()).map(|at| if is_hole(at) { 255 } else { 0 }).collect();
-    world.put("a.mask.png", png(&Picture { size, channels: 1, samples: marks }));
-    run(&world, &beside());
-    let result = image::open(world.output.join("a.png")).expect("a PNG");
-    assert_eq!(result.color(), image::ColorType::Rgb16);
-    for (at, (now, was)) in result.into_rgb16().into_raw().into_iter().zip(picture.samples).enumerate() {
-        let is_right = if is_hole(at / 3) { (19_900..20_400).contains(&now) } else { now == was };
-        assert!(is_right, "{at}: {now} of {was}");
-    }
 }

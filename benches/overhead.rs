@@ -9,11 +9,11 @@ mod support;
 use contract::noise;
 use contract::pixels::cut_window;
 use onestep::edge::codec::{Metadata, decode, encode, probe};
-use onestep::edge::model::{BatchInput, Device, Model};
-use onestep::plan::Tiling;
+use onestep::edge::model::{BatchInput, Model};
 use onestep::work::canvas::{Canvas, Depth, Patch};
 use onestep::work::format::Format;
 use onestep::work::pixels::Pixels;
+use onestep::work::tiling::Tiling;
 use rustix::time::{ClockId, clock_gettime};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -83,7 +83,7 @@ fn ratio(folder: &Path, set: &str, strength: &str, round: usize) -> f64 {
 /// CPU seconds of the work on all pictures, by as many threads as the run has.
 fn alone_seconds(folder: &Path, strength: f32) -> f64 {
     let opened = open_models(strength, THREADS);
-    let tiling = Tiling::new(&opened.facts[0].card, Device::Cpu);
+    let tiling = opened.facts[0].tiling;
     let entries = std::fs::read_dir(folder).expect("readable").flatten();
     let pictures: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     let next = AtomicUsize::new(0);

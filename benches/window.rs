@@ -1,5 +1,5 @@
 //! What a window side costs on the CPU: CPU-seconds per megapixel of picture, halo and noise included, for
-//! the shipped models. The numbers behind `CPU_WINDOW_SIDE_PX` in `src/plan.rs`. `cargo bench
+//! the shipped models. The numbers behind `CPU_WINDOW_SIDE_PX` in `src/work/tiling.rs`. `cargo bench
 //! --bench window -- STRENGTH`
 #![allow(clippy::disallowed_methods, reason = "a benchmark's own files need not be durable")]
 

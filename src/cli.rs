@@ -1,7 +1,7 @@
 //! The words of the command line. The only file that names `clap`. Knows words and ranges, not what they do.
 
-use crate::edge::model::Device;
 use crate::plan::MAX_STRENGTH;
+use crate::work::device::Devices;
 use crate::work::keeping::Keeping;
 use crate::work::masking::White;
 use crate::work::precision::Wanted;
@@ -120,11 +120,12 @@ pub struct Once {
     /// Quality of JPEG, 1 to 100, also with `same`. Default: 92.
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
-    /// auto, cpu, cuda or cuda:N. A device that is named is used, or nothing is done (exit code 78).
+    /// auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N; several GPUs with commas between them. A device that
+    /// is named is used, or nothing is done (exit code 78).
     #[arg(long, value_name = "D", default_value = "auto")]
-    pub device: Device,
-    /// What the processor computes with: auto (int8 where the model has it and the processor is fast at it),
-    /// f32 or int8.
+    pub device: Devices,
+    /// What is computed with: auto (where the model has it, int8 on processors that are fast at it and f16 on
+    /// GPUs), f32, f16 (GPUs) or int8 (processors).
     #[arg(long, value_name = "P", default_value = "auto")]
     pub precision: Wanted,
     /// Cores to use. Default: all.

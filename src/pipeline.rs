@@ -86,7 +86,9 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         for (n, models) in networks.into_iter().enumerate() {
             let (inbox, outbox) = (batch_rx.clone(), inferred_tx.clone());
             let name = format!("infer-{n}");
-            crew.spawn(&name, move |pulse| stage::infer::run(lines, pulse, models, inbox, outbox));
+            crew.spawn(&name, move |pulse| {
+                stage::infer::run((lines, plan.inferring), pulse, models, inbox, outbox)
+            });
         }
         drop((batch_rx, inferred_tx));
         crew.spawn("blend", move |pulse| stage::blend::run(lines, pulse, inferred_rx, finished_tx));

@@ -3,9 +3,8 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
-use onestep::edge::model::{Asked, Device, Opened, Request, open};
+use onestep::edge::model::{Asked, Opened, Request, open};
 use onestep::edge::{library, model_file};
-use onestep::work::precision::Wanted;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,8 +20,7 @@ pub fn open_models(strength: f32, threads: usize) -> Opened {
     let file = model_file::find("sr-x4", None, here(), here()).expect("models/sr-x4.onnx is there");
     let library = library::find(None, None, here(), here()).expect("run scripts/fetch-runtime first");
     let models = vec![Asked { file, strength: Some(strength), samples: false }];
-    let request = Request { models, device: Device::Cpu, precision: Wanted::F32, threads };
-    open(&library, &request).expect("the shipped model opens")
+    open(&library, &Request::on_cpu(models, threads)).expect("the shipped model opens")
 }
 
 /// User and system time of this process and of its ended children, in seconds; 10 ms resolution.

@@ -6,7 +6,7 @@
 //! an unknown key is ignored with a note.
 
 use crate::geometry::Size;
-use crate::golden::{GOLDEN_TOLERANCE, Golden, INT8_GOLDEN_TOLERANCE};
+use crate::golden::{F16_GOLDEN_TOLERANCE, GOLDEN_TOLERANCE, Golden, INT8_GOLDEN_TOLERANCE};
 use crate::pixels::Picture;
 use crate::source::Source;
 use std::collections::BTreeMap;
@@ -55,6 +55,19 @@ pub enum Precision {
     F32,
     /// 8-bit integers inside: fast where the processor multiplies bytes, inexact elsewhere.
     Int8,
+    /// 16-bit floats inside: fast on GPUs, and slower than 32 bits on any processor.
+    F16,
+}
+
+impl Precision {
+    /// The word in cards, configurations and marks.
+    pub fn word(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Int8 => "int8",
+            Precision::F16 => "f16",
+        }
+    }
 }
 
 /// Facts about one model file.
@@ -86,6 +99,8 @@ pub struct ModelCard {
     pub precision: Precision,
     /// The file of the same model in int8, if there is one.
     pub int8: Option<String>,
+    /// The file of the same model in f16, if there is one.
+    pub f16: Option<String>,
     /// The strength that looks best (0 for mean files).
     pub default_strength: f32,
     /// RMS of truth − μ on held-out crops, RGB in [0, 1] (the s_r of the residual normalisation).
@@ -114,16 +129,17 @@ impl fmt::Display for CardError {
 }
 
 impl ModelCard {
-    /// Context to give the golden crop: what its middle can depend on, and a little more where windows must
-    /// be multiples. A net that repairs looks so far that a crop's context has to do.
-    pub fn golden_context(&self) -> usize {
+    /// Side of the smallest window that proves the golden crop: its middle with all that it can depend on,
+    /// and a little more where windows must be multiples. A net that repairs looks so far that a crop's
+    /// context has to do.
+    pub fn golden_side(&self) -> usize {
         let least = match self.task {
             Task::SuperResolution => self.halo.max(self.receptive_field),
             Task::Inpainting => self.halo,
         };
         let side = self.golden.image.size.width;
-        let fits = |context: &usize| (side + 2 * context).is_multiple_of(self.multiple);
-        (least..least + self.multiple).find(fits).unwrap_or(least)
+        let mut fits = (least..least + self.multiple).map(|context| side + 2 * context);
+        fits.find(|side| side.is_multiple_of(self.multiple)).unwrap_or(side + 2 * least)
     }
 
     /// The largest difference from the golden answer that this file may show.
@@ -131,6 +147,7 @@ impl ModelCard {
         match self.precision {
             Precision::F32 => GOLDEN_TOLERANCE,
             Precision::Int8 => INT8_GOLDEN_TOLERANCE,
+            Precision::F16 => F16_GOLDEN_TOLERANCE,
         }
     }
 
@@ -164,11 +181,11 @@ impl ModelCard {
         if self.task == Task::Inpainting {
             pairs.push(("hole_px", self.hole_px.to_string()));
         }
-        if self.precision == Precision::Int8 {
-            pairs.push(("precision", "int8".into()));
+        if self.precision != Precision::F32 {
+            pairs.push(("precision", self.precision.word().into()));
         }
-        if let Some(int8) = &self.int8 {
-            pairs.push(("int8", int8.clone()));
+        for (key, file) in [("int8", &self.int8), ("f16", &self.f16)] {
+            pairs.extend(file.clone().map(|file| (key, file)));
         }
         if !self.sources.is_empty() {
             let words: Vec<&str> = self.sources.iter().map(|source| source.word()).collect();
@@ -234,6 +251,7 @@ impl Reader<'_> {
             companion: self.optional("companion"),
             precision: self.precision(),
             int8: self.optional("int8"),
+            f16: self.optional("f16"),
             default_strength: self.number("default_strength"),
             residual_rms: self.number("residual_rms"),
             sigma_max: self.number("sigma_max"),
@@ -271,6 +289,7 @@ impl Reader<'_> {
             ),
             (card.companion.as_deref().is_none_or(is_file_name), "companion must be a bare file name"),
             (card.int8.as_deref().is_none_or(is_file_name), "int8 must be a bare file name"),
+            (card.f16.as_deref().is_none_or(is_file_name), "f16 must be a bare file name"),
         ];
         if self.problems.is_empty() {
             let broken = rules.iter().filter(|(holds, _)| !holds);
@@ -327,8 +346,9 @@ impl Reader<'_> {
         match self.optional("precision").as_deref() {
             None | Some("f32") => Precision::F32,
             Some("int8") => Precision::Int8,
+            Some("f16") => Precision::F16,
             Some(other) => {
-                self.bad("precision", other, "one of f32, int8");
+                self.bad("precision", other, "one of f32, int8, f16");
                 Precision::F32
             }
         }
@@ -407,6 +427,7 @@ mod tests {
             companion: Some("sr-x4-mean.onnx".into()),
             precision: Precision::F32,
             int8: Some("sr-x4-int8.onnx".into()),
+            f16: Some("sr-x4-f16.onnx".into()),
             default_strength: 0.25,
             residual_rms: 0.0542,
             sigma_max: 20.0,
@@ -424,7 +445,8 @@ mod tests {
     fn a_card_survives_the_round_trip() {
         assert_eq!(ModelCard::from_pairs(&pairs()), Ok((card(), vec![])));
         let precision = Precision::Int8;
-        let mean = ModelCard { role: Role::Mean, companion: None, int8: None, precision, ..card() };
+        let mean =
+            ModelCard { role: Role::Mean, companion: None, int8: None, f16: None, precision, ..card() };
         assert_eq!(ModelCard::from_pairs(&mean.to_pairs().into_iter().collect()), Ok((mean, vec![])));
     }
 
@@ -478,24 +500,42 @@ mod tests {
     fn the_golden_window_honours_the_multiple() {
         for multiple in [1, 2, 3, 8, 64] {
             let card = ModelCard { multiple, ..card() };
-            let context = card.golden_context();
-            assert!((33..33 + multiple).contains(&context));
-            assert_eq!(card.golden.window(context).size.width % multiple, 0);
+            let (crop, side) = (card.golden.image.size.width, card.golden_side());
+            assert!((crop + 66..crop + 66 + 2 * multiple).contains(&side));
+            assert_eq!(side % multiple, 0);
+        }
+    }
+
+    /// A window of any size is the same picture further out.
+    #[test]
+    fn a_larger_golden_window_has_the_same_middle() {
+        let golden = card().golden;
+        let crop = golden.image.size.width;
+        let middle = |side: usize| {
+            let window = golden.window(side);
+            let input = golden.input(window);
+            assert_eq!(input.len(), 3 * side * side);
+            golden.middle_of(&input, window, 1)
+        };
+        assert!(middle(crop).iter().any(|value| *value > 0.0));
+        for side in [crop + 1, crop + 8, crop + 33, 192] {
+            assert_eq!(middle(side), middle(crop), "{side}");
         }
     }
 
     #[test]
     fn the_golden_answer_tells_a_wrong_output() {
         let golden = card().golden;
-        let mut output = vec![0.0; 3 * 48 * 48]; // context 4, scale 4: a 12-pixel window
-        let middle = golden.middle_of(&(0..3 * 48 * 48).map(|i| i as f32).collect::<Vec<_>>(), 4, 4);
+        let mut output = vec![0.0; 3 * 48 * 48]; // scale 4: a 12-pixel window
+        let window = golden.window(12);
+        let middle = golden.middle_of(&(0..3 * 48 * 48).map(|i| i as f32).collect::<Vec<_>>(), window, 4);
         for (&at, &known) in middle.iter().zip(&golden.expected) {
             output[at as usize] = f32::from(known) / 65535.0;
         }
-        assert_eq!(golden.error(&output, 4, 4), 0.0);
+        assert_eq!(golden.error(&output, window, 4), 0.0);
         output[middle[5] as usize] += 0.01;
-        assert!((golden.error(&output, 4, 4) - 0.01).abs() < 1e-6);
+        assert!((golden.error(&output, window, 4) - 0.01).abs() < 1e-6);
         output[middle[5] as usize] = f32::NAN;
-        assert_eq!(golden.error(&output, 4, 4), 1.0);
+        assert_eq!(golden.error(&output, window, 4), 1.0);
     }
 }

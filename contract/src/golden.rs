@@ -22,35 +22,41 @@ pub struct Golden {
 pub const GOLDEN_TOLERANCE: f32 = 1e-3;
 /// The same for int8, where a reordered sum can tip an inner code over to the next.
 pub const INT8_GOLDEN_TOLERANCE: f32 = 2e-2;
+/// The same for f16, whose 11 bits round each inner value by up to 5e-4 of itself.
+pub const F16_GOLDEN_TOLERANCE: f32 = 1e-2;
 
 impl Golden {
-    /// The window to evaluate: the crop, mirrored outwards by `context` input pixels.
-    pub fn window(&self, context: usize) -> Rect {
-        let c = context as i64;
-        let side = self.image.size.width + 2 * context;
-        Rect { x: -c, y: -c, size: Size::new(side, side) }
+    /// The window to evaluate: the crop, mirrored outwards to a square of `side` input pixels. What is served
+    /// in windows of one fixed size is proven in that size.
+    pub fn window(&self, side: usize) -> Rect {
+        let before = side.saturating_sub(self.image.size.width) / 2;
+        Rect { x: -(before as i64), y: -(before as i64), size: Size::new(side, side) }
     }
 
-    /// Planar RGB of [`Golden::window`].
-    pub fn input(&self, context: usize) -> Vec<f32> {
-        let window = self.window(context);
+    /// Planar RGB of a window of [`Golden::window`].
+    pub fn input(&self, window: Rect) -> Vec<f32> {
         let mut out = vec![0.0; 3 * window.size.area()];
         cut_window(&self.image, [0, 1, 2], window, &mut out);
         out
     }
 
+    /// Where the middle begins in a window, along either side, in input pixels.
+    pub fn middle_begin(&self, window: Rect) -> usize {
+        window.x.unsigned_abs() as usize + (self.image.size.width - self.middle) / 2
+    }
+
     /// The middle of a planar output of the window, ready to compare or to store.
-    pub fn middle_of(&self, output: &[f32], context: usize, scale: usize) -> Vec<f32> {
-        let side = (self.image.size.width + 2 * context) * scale;
-        let (middle, begin) = (self.middle * scale, (side - self.middle * scale) / 2);
+    pub fn middle_of(&self, output: &[f32], window: Rect, scale: usize) -> Vec<f32> {
+        let (side, middle) = (window.size.width * scale, self.middle * scale);
+        let begin = self.middle_begin(window) * scale;
         let rows =
             (0..3).flat_map(|plane| (begin..begin + middle).map(move |y| (plane * side + y) * side + begin));
         rows.flat_map(|at| output[at..at + middle].iter().copied()).collect()
     }
 
     /// Largest difference of an evaluation's output from the known answer, in [0, 1]; NaN counts as 1.
-    pub fn error(&self, output: &[f32], context: usize, scale: usize) -> f32 {
-        let middle = self.middle_of(output, context, scale);
+    pub fn error(&self, output: &[f32], window: Rect, scale: usize) -> f32 {
+        let middle = self.middle_of(output, window, scale);
         let gaps = middle.iter().zip(&self.expected).map(|(&v, &known)| {
             let gap = (v.clamp(0.0, 1.0) - f32::from(known) / 65535.0).abs();
             if gap.is_nan() { 1.0 } else { gap }

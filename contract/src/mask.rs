@@ -187,12 +187,11 @@ fn between(half: Size, values: &[f32], x: usize, y: usize) -> f32 {
 }
 
 /// The mask that belongs to a golden tile's window: its middle is to be repaired.
-pub fn golden_mask(golden: &Golden, context: usize) -> Mask {
-    let window = golden.window(context).size;
-    let mut mask = Mask::none(window);
-    let (left, top) = ((window.width - golden.middle) / 2, (window.height - golden.middle) / 2);
-    for line in mask.holes.chunks_exact_mut(window.width).skip(top).take(golden.middle) {
-        line[left..left + golden.middle].fill(true);
+pub fn golden_mask(golden: &Golden, window: Rect) -> Mask {
+    let mut mask = Mask::none(window.size);
+    let begin = golden.middle_begin(window);
+    for line in mask.holes.chunks_exact_mut(window.size.width).skip(begin).take(golden.middle) {
+        line[begin..begin + golden.middle].fill(true);
     }
     mask
 }

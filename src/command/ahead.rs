@@ -7,7 +7,7 @@ use crate::config::{self, Pipeline};
 use crate::edge::disk::{free_bytes, open_beneath};
 use crate::edge::ledger::{Reader, Said};
 use crate::edge::mask_file;
-use crate::edge::model::{BatchInput, Model};
+use crate::edge::model::{Model, seconds};
 use crate::edge::scan::{look, scan_beating, stamp_of};
 use crate::edge::state_folder::holder;
 use crate::error::{CommandError, Exit, StartError};
@@ -16,12 +16,9 @@ use crate::stage::admit::{Measured, measure};
 use crate::work::known::{Recall, recall, wanted};
 use crate::work::masking::with_mask;
 use crate::work::naming::text_of;
-use contract::card::{Role, Task};
-use contract::mask::UNKNOWN;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Refusals that are named.
 const NAMED: usize = 5;
@@ -108,27 +105,12 @@ fn ahead(pipeline: &Pipeline, line: &Line, admission: &Admission, reader: Option
     Ok(ahead)
 }
 
-/// Seconds that one thread needs for a megapixel of input, halo included: the second of two evaluations of a
-/// whole window, since the first one takes its memory.
+/// Seconds that one thread needs for a megapixel of input, halo included.
 fn seconds_a_megapixel(line: &Line, model: &mut dyn Model) -> Result<f64, StartError> {
     let window = line.tiling.largest();
     let kept = (window.width - 2 * model.card().halo) * (window.height - 2 * model.card().halo);
-    let output = 3 * window.times(line.scale).area();
-    let noise = if model.card().role == Role::Sample { vec![0.0; output] } else { Vec::new() };
-    let image = vec![0.5; 3 * window.area()];
-    let holes = if model.card().task == Task::Inpainting { vec![UNKNOWN; window.area()] } else { Vec::new() };
-    let (strength, source) = (&[line.wanted.strength], &[0.0]);
-    let input = BatchInput { tiles: 1, window, image: &image, mask: &holes, noise: &noise, strength, source };
-    let mut seconds = 0.0;
-    for _ in 0..2 {
-        let begin = Instant::now();
-        let evaluated = model.run(&input, &mut |_| ());
-        evaluated.map_err(|error| StartError::Model {
-            name: line.model_name.clone(),
-            problem: error.to_string(),
-        })?;
-        seconds = begin.elapsed().as_secs_f64();
-    }
+    let seconds = seconds(model, 1, window, 1)
+        .map_err(|error| StartError::Model { name: line.model_name.clone(), problem: error.to_string() })?;
     let evaluations = 1.0 + f64::from(line.wanted.uncertainty.unwrap_or(0));
     Ok(seconds * evaluations * 1e6 / kept as f64)
 }

@@ -16,15 +16,16 @@ mod why;
 
 use crate::cli::{Cli, Command};
 use crate::crew::Crew;
-use crate::edge::model::{self, Asked, Device, Opened, Request};
+use crate::edge::model::{self, Asked, Opened, Request};
 use crate::edge::progress::Progress;
 use crate::edge::{library, logging, model_file, signals, store};
 use crate::error::{CommandError, End, Exit, Fatal, StartError};
 use crate::job::Settled;
 use crate::pipeline::{self, Edges, Intake};
-use crate::plan::{Choice, Plan, Wish};
+use crate::plan::{Choice, Computing, Plan, Wish};
 use crate::stage::record::Summary;
 use crate::stop::{Stop, StopHandle, is_stopped, stop_pair};
+use crate::work::device::joined;
 use books::Books;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -69,7 +70,6 @@ struct Order<'a> {
     library: Option<&'a Path>,
     lines: Vec<Ordered<'a>>,
     model_folder: Option<&'a Path>,
-    device: Device,
     state: Option<&'a Path>,
     choice: Choice,
 }
@@ -98,26 +98,35 @@ fn plan(order: &Order<'_>) -> Result<(Plan, Opened), StartError> {
     };
     let models = order.lines.iter().map(find).collect::<Result<Vec<_>, StartError>>()?;
     let library = library::find(order.library, variable.as_deref(), &executable, &working)?;
-    let request = Request {
-        models,
-        device: order.device,
-        precision: order.choice.precision,
-        threads: order.choice.threads,
-    };
+    let request = Request { models, ..request(&order.choice.computing) };
     let opened = model::open(&library, &request)?;
     let wishes = order.lines.iter().map(|line| line.wish.clone()).zip(opened.facts.iter().cloned());
-    let plan = Plan::new(&order.choice, &wishes.collect::<Vec<_>>())?;
+    let plan = Plan::new(&order.choice, &opened.serving, &wishes.collect::<Vec<_>>())?;
     for facts in &opened.facts {
         log::info!(
             "model {} on {}, strength {}, threads {}, memory {} MB",
             facts.card.name,
-            facts.device,
+            joined(&opened.serving.devices),
             facts.strength,
-            order.choice.threads,
+            order.choice.computing.threads,
             order.choice.limits.memory_mb
         );
     }
     Ok((plan, opened))
+}
+
+/// What was chosen of devices, without a model yet.
+fn request(computing: &Computing) -> Request {
+    Request {
+        models: Vec::new(),
+        devices: computing.devices.clone(),
+        precision: computing.precision,
+        threads: computing.threads,
+        window_px: computing.window_px,
+        batch: computing.batch,
+        gpu_memory_percent: computing.gpu_memory_percent,
+        engines: computing.engines.clone().or_else(model::engine_folder),
+    }
 }
 
 /// Makes the output folder and clears what an earlier run left half written.

@@ -45,7 +45,9 @@ fn name_of(file: &Path) -> String {
 
 /// Companions and int8 versions are told with the model that names them.
 fn is_behind_another(name: &str, cards: &BTreeMap<String, &ModelCard>) -> bool {
-    cards.values().any(|card| [&card.companion, &card.int8].into_iter().any(|n| n.as_deref() == Some(name)))
+    cards
+        .values()
+        .any(|card| [&card.companion, &card.int8, &card.f16].into_iter().any(|n| n.as_deref() == Some(name)))
 }
 
 /// A model as a few lines.
@@ -72,10 +74,13 @@ fn told(file: &Path, card: &ModelCard) -> String {
         let words: Vec<&str> = card.sources.iter().map(|source| source.word()).collect();
         lines.push(format!("  source    {}", words.join(", ")));
     }
-    match (&card.int8, card.precision) {
-        (Some(int8), _) => lines.push(format!("  precision f32, int8 ({int8})")),
-        (None, Precision::Int8) => lines.push("  precision int8".into()),
-        (None, Precision::F32) => {}
+    let others = [(Precision::Int8, &card.int8), (Precision::F16, &card.f16)];
+    let others: Vec<String> = others
+        .into_iter()
+        .filter_map(|(precision, file)| Some(format!(", {} ({})", precision.word(), file.as_ref()?)))
+        .collect();
+    if !others.is_empty() || card.precision != Precision::F32 {
+        lines.push(format!("  precision {}{}", card.precision.word(), others.concat()));
     }
     lines.join("\n") + "\n"
 }

@@ -10,7 +10,7 @@ use crate::edge::scan::{scan, sighting};
 use crate::error::{CommandError, Exit, StartError};
 use crate::job::{Outcome, Settled, Sighting};
 use crate::pipeline::Intake;
-use crate::plan::{Choice, Limits, Supervision, Wish, default_threads};
+use crate::plan::{Choice, Computing, Limits, Supervision, Wish, default_threads};
 use crate::work::format::Writing;
 use crate::work::masking::{MaskFrom, Masking, SUFFIXES};
 use crate::work::naming::text_of;
@@ -46,11 +46,14 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
             },
         }],
         model_folder: None,
-        device: words.device,
         state: words.state.as_deref(),
         choice: Choice {
-            precision: words.precision,
-            threads: words.threads.map_or_else(default_threads, usize::from),
+            computing: Computing {
+                devices: words.device,
+                precision: words.precision,
+                threads: words.threads.map_or_else(default_threads, usize::from),
+                ..Computing::default()
+            },
             limits: Limits {
                 memory_mb: words.memory_mb.unwrap_or_else(default_memory_mb),
                 ..Limits::default()

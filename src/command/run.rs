@@ -69,11 +69,9 @@ pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<
         library,
         lines: config.pipelines.iter().map(ordered).collect(),
         model_folder: config.model_folder.as_deref(),
-        device: config.device,
         state: config.state.as_deref(),
         choice: Choice {
-            precision: config.precision,
-            threads: config.threads,
+            computing: config.computing.clone(),
             limits: config.limits,
             reserve_mb: config.reserve_mb,
             force: false,

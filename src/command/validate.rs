@@ -6,6 +6,7 @@ use crate::cli;
 use crate::config;
 use crate::edge::store;
 use crate::error::{CommandError, Exit, StartError, SystemError};
+use crate::work::device::joined;
 use crate::work::naming::RECEIPTS;
 use std::io::{self, Write};
 use std::path::Path;
@@ -44,7 +45,7 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
             absolute(&pipeline.input).display(),
             absolute(&pipeline.output).display(),
             facts.card.name,
-            facts.device,
+            joined(&planned.1.serving.devices),
             facts.strength
         )
     });

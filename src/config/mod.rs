@@ -1,6 +1,7 @@
 //! The configuration, complete, in range, its paths resolved against its file. All problems are told at once.
 //! Knows no TOML and no model.
 
+mod computing;
 mod masking;
 mod pipeline;
 mod raw;
@@ -9,10 +10,8 @@ pub use masking::default_model;
 pub use pipeline::Pipeline;
 
 use crate::edge::machine;
-use crate::edge::model::Device;
 use crate::error::StartError;
-use crate::plan::{Limits, Supervision, default_threads};
-use crate::work::precision::Wanted;
+use crate::plan::{Computing, Limits, Supervision};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,12 +31,8 @@ pub struct Config {
     pub pipelines: Vec<Pipeline>,
     /// Where models are looked for by name, or `None` for the usual places.
     pub model_folder: Option<PathBuf>,
-    /// Where networks run.
-    pub device: Device,
-    /// What the processor computes with.
-    pub precision: Wanted,
-    /// Cores to use.
-    pub threads: usize,
+    /// Where networks run, and with what.
+    pub computing: Computing,
     /// Limits.
     pub limits: Limits,
     /// Room on the outputs' disks that is never filled.
@@ -85,10 +80,7 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
     let config = Config {
         pipelines: pipelines.map(|(index, raw)| check.pipeline(index + 1, raw, folder)).collect(),
         model_folder: raw.models.folder.map(path),
-        device: check.device(raw.device.device),
-        precision: check.precision(raw.device.precision),
-        threads: check.number("device.threads", raw.device.threads, default_threads() as u64, (1, 1024))
-            as usize,
+        computing: check.computing(raw.device, folder),
         limits: Limits {
             max_file_mb: check.number(
                 "limits.max_file_mb",
@@ -158,19 +150,5 @@ impl Check {
 
     fn seconds(&mut self, key: &str, value: Option<i64>, default: Duration) -> Duration {
         Duration::from_secs(self.number(key, value, default.as_secs(), (1, 86_400)))
-    }
-
-    fn precision(&mut self, text: Option<String>) -> Wanted {
-        text.map_or(Ok(Wanted::Auto), |text| text.parse()).unwrap_or_else(|problem| {
-            self.problems.push(format!("device.precision: {problem}"));
-            Wanted::Auto
-        })
-    }
-
-    fn device(&mut self, text: Option<String>) -> Device {
-        text.map_or(Ok(Device::Auto), |text| text.parse()).unwrap_or_else(|problem| {
-            self.problems.push(format!("device.device: {problem}"));
-            Device::Auto
-        })
     }
 }

@@ -108,12 +108,32 @@ pub(super) struct Models {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Device {
-    /// auto, cpu, cuda, cuda:N.
-    pub(super) device: Option<String>,
-    /// auto, f32, int8.
+    /// auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N.
+    pub(super) device: Option<DeviceWords>,
+    /// auto, f32, f16, int8.
     pub(super) precision: Option<String>,
     /// Cores to use.
     pub(super) threads: Option<i64>,
+    /// Largest side of a window.
+    pub(super) window_px: Option<i64>,
+    /// Tiles that a GPU evaluates together.
+    pub(super) batch: Option<i64>,
+    /// Share of a GPU's memory, in percent.
+    pub(super) gpu_memory: Option<String>,
+    /// Where TensorRT's engines are kept.
+    pub(super) engines: Option<PathBuf>,
+    /// How often a device is proven.
+    pub(super) prove_s: Option<i64>,
+}
+
+/// One device or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum DeviceWords {
+    /// One, or several with commas between them.
+    One(String),
+    /// A list.
+    Several(Vec<String>),
 }
 
 /// `[limits]`

@@ -2,6 +2,7 @@
 
 use crate::edge::originals::Originals;
 use crate::edge::store::Access;
+use crate::work::device::Devices;
 use crate::work::file_name::FileName;
 use crate::work::format::Writing;
 use crate::work::keeping::Keeping;
@@ -43,18 +44,53 @@ impl Default for Limits {
     }
 }
 
-/// How many threads the machine gives us.
+/// How many threads the machine gives us: its cores, or fewer where our affinity or the quota of our control
+/// group says so.
 pub fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Where networks run, and with what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Computing {
+    /// Where.
+    pub devices: Devices,
+    /// What they compute with.
+    pub precision: Wanted,
+    /// Cores to use.
+    pub threads: usize,
+    /// Largest side of a window, or `None`: as is usual on the device.
+    pub window_px: Option<usize>,
+    /// Tiles that a GPU evaluates together, or `None`: as many as are measured to be best.
+    pub batch: Option<usize>,
+    /// How much of a GPU's memory is for us.
+    pub gpu_memory_percent: u8,
+    /// Where TensorRT's engines are kept, or `None`: the usual place for caches.
+    pub engines: Option<PathBuf>,
+    /// After so long a device must give the golden tile again before it serves.
+    pub prove: Duration,
+}
+
+impl Default for Computing {
+    fn default() -> Computing {
+        Computing {
+            devices: Devices::Auto,
+            precision: Wanted::Auto,
+            threads: default_threads(),
+            window_px: None,
+            batch: None,
+            gpu_memory_percent: 80,
+            engines: None,
+            prove: Duration::from_secs(600),
+        }
+    }
 }
 
 /// What the user chose for all pictures, whole and in range.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// What the processor computes with.
-    pub precision: Wanted,
-    /// Cores to use.
-    pub threads: usize,
+    /// Where networks run, and with what.
+    pub computing: Computing,
     /// Limits.
     pub limits: Limits,
     /// Room on the outputs' disks that is never filled.

@@ -2,27 +2,24 @@
 //! stage can meet a pair that does not fit. Reads no files, starts nothing.
 
 mod choice;
-mod tiling;
 
-pub use choice::{Choice, Limits, MAX_STRENGTH, Megapixels, Supervision, Wish, default_threads};
-pub use tiling::{CPU_WINDOW_SIDE_PX, CROP_SIDE_PX, CUDA_WINDOW_SIDE_PX, Tiling};
+pub use choice::{Choice, Computing, Limits, MAX_STRENGTH, Megapixels, Supervision, Wish, default_threads};
 
-use crate::edge::model::{Device, Facts};
+use crate::edge::model::{Facts, Serving};
 use crate::edge::originals::Originals;
 use crate::edge::store::Access;
 use crate::error::StartError;
 use crate::work::backoff::Backoff;
+use crate::work::device::joined;
 use crate::work::file_name::FileName;
 use crate::work::format::Format;
 use crate::work::mark::Fingerprint;
+use crate::work::tiling::{Tiling, pool_bytes};
 use crate::work::told::Telling;
 use contract::card::{Precision, Task};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tiling::pool_bytes;
 
-/// Tiles that share an evaluation on a GPU. On the CPU more than one gains nothing and costs memory.
-const CUDA_BATCH_TILES: usize = 8;
 /// How long a tile waits for company: far below an evaluation, far above the gap between two tiles of one
 /// picture.
 const LINGER: Duration = Duration::from_millis(5);
@@ -40,6 +37,8 @@ pub struct Plan {
     pub decoders: usize,
     /// For `batch`.
     pub batching: Batching,
+    /// For `infer`.
+    pub inferring: Inferring,
     /// Threads of `encode`.
     pub encoders: usize,
     /// For `record`.
@@ -81,7 +80,7 @@ pub struct Line {
     pub model_name: String,
     /// For marks: what it computes with.
     pub precision: Precision,
-    /// For marks: where the network runs.
+    /// For marks: where the network runs; several devices of one kind share its tiles.
     pub device: String,
 }
 
@@ -120,20 +119,27 @@ pub struct Batching {
     pub linger: Duration,
 }
 
+/// What `infer` needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Inferring {
+    /// After so long a device must give the golden tile again before it serves.
+    pub prove: Duration,
+}
+
 impl Plan {
-    /// Marries a choice and the wishes of each line to their opened models, all of them on one device.
+    /// Marries a choice and the wishes of each line to their opened models, and to what serves them.
     ///
     /// # Errors
     /// If a model cannot do what is wished, or the tiles of all threads do not leave enough memory for a
     /// small picture.
-    pub fn new(choice: &Choice, wishes: &[(Wish, Facts)]) -> Result<Plan, StartError> {
-        let on_cpu = wishes.iter().all(|(_, facts)| facts.device == Device::Cpu);
-        let tiles = if on_cpu { 1 } else { CUDA_BATCH_TILES };
+    pub fn new(choice: &Choice, serving: &Serving, wishes: &[(Wish, Facts)]) -> Result<Plan, StartError> {
+        let Serving { workers, tiles, .. } = *serving;
+        let threads = choice.computing.threads;
         // On the CPU the network takes nearly all the time; on a GPU, packing PNGs does.
-        let encoders = if on_cpu { choice.threads.div_ceil(2) } else { choice.threads };
-        let (decoders, workers) = (choice.threads.div_ceil(4), if on_cpu { choice.threads } else { 1 });
+        let encoders = if serving.is_on_cpu() { threads.div_ceil(2) } else { threads };
+        let decoders = threads.div_ceil(4);
         let pool_mb = |(wish, facts): &(Wish, Facts)| {
-            let window = Tiling::new(&facts.card, facts.device).largest();
+            let window = facts.tiling.largest();
             let mapped = wish.uncertainty.is_some();
             pool_bytes(&facts.card, window, tiles, workers, decoders, mapped).div_ceil(1_000_000)
         };
@@ -150,7 +156,8 @@ impl Plan {
                 pool_mb + LEAST_PICTURES_MB
             )));
         }
-        let lines = wishes.iter().map(|(wish, facts)| Line::new(choice, wish, facts));
+        let device = joined(&serving.devices);
+        let lines = wishes.iter().map(|(wish, facts)| Line::new(choice, &device, wish, facts));
         let (limits, once) = (choice.limits, choice.once);
         Ok(Plan {
             lines: lines.collect::<Result<_, _>>()?,
@@ -164,6 +171,7 @@ impl Plan {
             },
             decoders,
             batching: Batching { tiles, linger: LINGER },
+            inferring: Inferring { prove: choice.computing.prove },
             encoders,
             recording: Recording { limits, once },
             supervision: choice.supervision,
@@ -182,7 +190,7 @@ impl Line {
         (&self.name, &self.output)
     }
 
-    fn new(choice: &Choice, wish: &Wish, facts: &Facts) -> Result<Line, StartError> {
+    fn new(choice: &Choice, device: &str, wish: &Wish, facts: &Facts) -> Result<Line, StartError> {
         let refused = |problem| StartError::Model { name: facts.card.name.clone(), problem };
         let task = if wish.masking.is_some() { Task::Inpainting } else { Task::SuperResolution };
         if facts.card.task != task {
@@ -201,7 +209,7 @@ impl Line {
             uncertainty: wish.uncertainty,
             keeping: wish.keeping,
             format: wish.format,
-            precision: choice.precision,
+            precision: choice.computing.precision,
         };
         let done = wanted.to_text();
         let Megapixels { least, most } = wish.megapixels;
@@ -222,12 +230,12 @@ impl Line {
             wanted,
             done,
             failed,
-            tiling: Tiling::new(&facts.card, facts.device),
+            tiling: facts.tiling,
             scale: facts.card.scale,
             model: facts.model,
             model_name: facts.card.name.clone(),
             precision: facts.card.precision,
-            device: facts.device.to_string(),
+            device: device.to_owned(),
         })
     }
 }
@@ -250,20 +258,20 @@ fn wrong_task(pipeline: &str, task: Task) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::work::precision::Wanted;
+    use crate::work::device::Device;
+    use crate::work::tiling::card;
 
     #[test]
     fn too_little_memory_is_refused_with_what_it_takes() {
         let facts = Facts {
-            card: tiling::card(8, 1),
+            card: card(8, 1),
             sha256: "feed".into(),
             strength: 0.0,
-            device: Device::Cpu,
+            tiling: Tiling::new(&card(8, 1), Device::Cpu, None),
             model: 0,
         };
         let choice = |memory_mb| Choice {
-            precision: Wanted::Auto,
-            threads: 2,
+            computing: Computing { threads: 2, ..Computing::default() },
             limits: Limits { memory_mb, ..Limits::default() },
             reserve_mb: 0,
             force: false,
@@ -274,7 +282,8 @@ mod tests {
         // Ten windows of 384² and what is kept of five outputs, 16 times as large.
         let pool = 10 * 12 * 384 * 384 + 5 * 3 * 16 * 384 * 384;
         let plan = |memory_mb, uncertainty| {
-            Plan::new(&choice(memory_mb), &[(Wish { uncertainty, ..wish.clone() }, facts.clone())])
+            let serving = Serving::on_cpu(2);
+            Plan::new(&choice(memory_mb), &serving, &[(Wish { uncertainty, ..wish.clone() }, facts.clone())])
         };
         let error = plan(100, None).expect_err("too little").to_string();
         let told = format!("take {} MB: give it at least {}", pool / 1_000_000 + 1, pool / 1_000_000 + 65);

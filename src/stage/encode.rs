@@ -149,6 +149,7 @@ fn mark(line: &Line, opened: &Opened) -> Mark {
         keeping: line.wanted.keeping,
         format: line.wanted.format.of(opened.job.header.kind),
         int8: line.precision == Precision::Int8,
+        f16: line.precision == Precision::F16,
         device: line.device.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }

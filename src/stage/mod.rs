@@ -124,6 +124,17 @@ pub struct Batch {
     pub image: Vec<f32>,
 }
 
+impl Batch {
+    /// Two batches of half as many tiles, the earlier ones last.
+    pub fn halves(self) -> [Batch; 2] {
+        let Batch { line, window, mut slots, mut image } = self;
+        let tile = image.len() / slots.len().max(1);
+        let half = slots.len() / 2;
+        let (later, rest) = (slots.split_off(half), image.split_off(half * tile));
+        [Batch { line, window, slots: later, image: rest }, Batch { line, window, slots, image }]
+    }
+}
+
 /// What the network made of a batch, cut to what is kept and in 8 bits. Tiles whose picture has a verdict by
 /// now are left out.
 #[derive(Debug)]

@@ -62,10 +62,24 @@ pub struct Mark {
     /// Whether the model's int8 version did it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub int8: bool,
-    /// The device that really did it.
+    /// Whether it was done in 16-bit floats.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub f16: bool,
+    /// The device that really did it; several of one kind share a picture's tiles.
     pub device: String,
     /// Version of onestep.
     pub version: String,
+}
+
+impl Mark {
+    /// What the network computed with.
+    pub fn precision(&self) -> Precision {
+        match (self.int8, self.f16) {
+            (true, _) => Precision::Int8,
+            (_, true) => Precision::F16,
+            _ => Precision::F32,
+        }
+    }
 }
 
 /// The options that decide a result beside the picture itself.
@@ -147,7 +161,7 @@ pub fn answer(
                 && mark.uncertainty == wanted.uncertainty
                 && mark.keeping == wanted.keeping
                 && wanted.format.accepts(mark.format)
-                && wanted.precision.accepts(if mark.int8 { Precision::Int8 } else { Precision::F32 })
+                && wanted.precision.accepts(mark.precision())
                 && Some(mark.seed) == wanted.seed.or_else(|| seed_of(&mark.sha256));
             if same_file && same_options { Answer::AlreadyThere } else { Answer::Do }
         }
@@ -187,6 +201,7 @@ mod tests {
             keeping: Keeping::All,
             format: Format::Png,
             int8: true,
+            f16: false,
             device: "cpu".into(),
             version: "0.1.0".into(),
         }

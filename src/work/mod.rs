@@ -3,9 +3,12 @@
 
 pub mod backoff;
 pub mod batch;
+pub mod batch_size;
 pub mod canvas;
 pub mod crops;
 pub mod death;
+pub mod device;
+pub mod engine;
 pub mod exif;
 pub mod file_name;
 pub mod footprint;
@@ -15,6 +18,7 @@ pub mod ignore;
 pub mod jpeg;
 pub mod keeping;
 pub mod known;
+pub mod lacking;
 pub mod mark;
 pub mod masking;
 pub mod naming;
@@ -27,5 +31,6 @@ pub mod repeats;
 pub mod settle;
 pub mod spread;
 pub mod stall;
+pub mod tiling;
 pub mod told;
 pub mod webp;

@@ -3,16 +3,19 @@
 use contract::card::Precision;
 use std::str::FromStr;
 
-/// What the processor computes with, as asked for.
+/// What a network computes with, as asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Wanted {
-    /// Int8 where the model has it and the processor multiplies bytes fast, else f32.
+    /// Int8 where the model has it and the processor multiplies bytes fast, f16 where the model has it and a
+    /// GPU serves, else f32.
     #[default]
     Auto,
     /// 32-bit floats.
     F32,
-    /// 8-bit integers.
+    /// 8-bit integers, on the processor.
     Int8,
+    /// 16-bit floats, on GPUs.
+    F16,
 }
 
 impl Wanted {
@@ -23,6 +26,7 @@ impl Wanted {
             Wanted::Auto => true,
             Wanted::F32 => made == Precision::F32,
             Wanted::Int8 => made == Precision::Int8,
+            Wanted::F16 => made == Precision::F16,
         }
     }
 
@@ -32,6 +36,7 @@ impl Wanted {
             Wanted::Auto => "",
             Wanted::F32 => " precision f32",
             Wanted::Int8 => " precision int8",
+            Wanted::F16 => " precision f16",
         }
     }
 }
@@ -44,7 +49,8 @@ impl FromStr for Wanted {
             "auto" => Ok(Wanted::Auto),
             "f32" => Ok(Wanted::F32),
             "int8" => Ok(Wanted::Int8),
-            _ => Err("a precision is auto, f32 or int8".to_owned()),
+            "f16" => Ok(Wanted::F16),
+            _ => Err("a precision is auto, f32, f16 or int8".to_owned()),
         }
     }
 }

@@ -131,7 +131,18 @@ fn a_promised_precision_is_kept_or_refused() {
     let [named, other] = pair();
     let golden = contract::golden::Golden { expected: vec![0; 3 * 4 * 9], ..other.golden.clone() };
     let said = once(&world, &pair(), &["--precision", "int8", "--device", "cuda"]);
-    assert!(said.code() == 2 && said.stderr.contains("GPUs run the f32 file"), "{said:?}");
+    assert!(said.code() == 2 && said.stderr.contains("GPUs run f16 and f32"), "{said:?}");
+    // Nor does a processor run what is for GPUs, whether it was named or `auto` came to it.
+    let half = ModelCard { precision: Precision::F16, ..other.clone() };
+    let halves = [ModelCard { f16: Some("small.onnx".into()), ..onnx::mean_card() }, half];
+    for (cards, device, code, sentence) in [
+        (&halves, "cpu", 2, "precision f16 is for GPUs"),
+        (&pair(), "auto", 2, "names no f16 version of itself"),
+        (&halves, "cuda:99", 78, "device cuda:99 is not usable"),
+    ] {
+        let said = once(&world, cards, &["--precision", "f16", "--device", device]);
+        assert!(said.code() == code && said.stderr.contains(sentence), "{said:?}");
+    }
     refusal(&[named, ModelCard { scale: 3, golden, ..other }], "but is another model");
 }
 

@@ -2,9 +2,9 @@
 
 use crate::support::process::repository;
 use onestep::config::{Config, DEFAULT_RESERVE_MB, Pipeline, default_memory_mb, read};
-use onestep::edge::model::Device;
-use onestep::plan::{Limits, Megapixels, Supervision};
+use onestep::plan::{Computing, Limits, Megapixels, Supervision};
 use onestep::work::masking::{MaskFrom, Masking, SUFFIXES, White};
+use onestep::work::precision::Wanted;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -30,8 +30,8 @@ fn the_shipped_file_means_the_defaults() {
     assert_eq!(shipped, Config { pipelines, ..least.clone() });
     assert_eq!((only.input.as_path(), only.settle), (Path::new("/etc/in"), Duration::from_secs(2)));
     assert_eq!(
-        (only.model.as_str(), least.device, least.limits),
-        ("sr-x4", Device::Auto, Limits { memory_mb: default_memory_mb(), ..Limits::default() })
+        (only.model.as_str(), least.computing.clone(), least.limits),
+        ("sr-x4", Computing::default(), Limits { memory_mb: default_memory_mb(), ..Limits::default() })
     );
     assert_eq!((least.reserve_mb, least.supervision), (DEFAULT_RESERVE_MB, Supervision::default()));
     assert_eq!((only.strength, only.seed, least.library, least.model_folder), (None, None, None, None));
@@ -81,6 +81,11 @@ fn every_key_is_in_the_shipped_file_and_explained() {
         "device",
         "precision",
         "threads",
+        "window_px",
+        "batch",
+        "gpu_memory",
+        "engines",
+        "prove_s",
         "max_file_mb",
         "max_input_mpx",
         "max_output_mpx",
@@ -103,7 +108,7 @@ fn every_key_is_in_the_shipped_file_and_explained() {
     let all: String = in_use.flat_map(|line| [line, "\n"]).collect();
     let config = read(&all, Path::new("/etc")).expect("the commented keys are keys too");
     let only = &config.pipelines[0];
-    assert_eq!((only.strength, only.seed, config.threads), (Some(0.25), Some(1), 4));
+    assert_eq!((only.strength, only.seed, config.computing.threads), (Some(0.25), Some(1), 4));
     assert_eq!((only.name.as_str(), only.megapixels), ("photos", Megapixels { least: 0.01, most: 4.0 }));
     let suffixes = SUFFIXES.map(str::to_owned).to_vec();
     assert_eq!(only.masking, Some(Masking::new(MaskFrom::Beside(suffixes))), "its defaults are shown");
@@ -189,7 +194,8 @@ fn all_problems_of_range_are_told_at_once() {
             "pipeline 1: settle_ms is 0, not 100 to 3600000",
             "pipeline 1: strength is 3, not 0 to 1.2",
             "pipeline 1: seed is -1, not 0 to 9223372036854775807",
-            "device.device: a device is auto, cpu, cuda or cuda:N",
+            "device.device: a device is auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N, where N is a \
+             number or GPU-UUID as nvidia-smi -L tells them; several GPUs with commas between them",
             "device.threads is 0, not 1 to 1024",
             "limits.max_file_mb is -5, not 1 to 1000000",
         ],
@@ -198,6 +204,40 @@ fn all_problems_of_range_are_told_at_once() {
     check(
         &format!("{LEAST}name = 'small'\nmin_mpx = 2.0\nmax_mpx = 1.0\n{LEAST}uncertainty = 1\n"),
         &["small: min_mpx 2 to max_mpx 1 takes no picture", "pipeline 2: uncertainty is 1, not 2 to 64"],
+    );
+}
+
+#[test]
+fn devices_are_a_word_or_a_list_and_shares_have_a_percent_sign() {
+    let computing = |lines: &str| {
+        let text = format!("{LEAST}[device]\n{lines}\n");
+        read(&text, Path::new("/etc")).map(|config| config.computing)
+    };
+    let whole = "device = [\"cuda:0\", \"cuda:1\"]\nprecision = \"f16\"\nwindow_px = 256\nbatch = 4\n\
+                 gpu_memory = \"50%\"\nengines = \"engines\"\nprove_s = 60";
+    let told = computing(whole).expect("whole");
+    assert_eq!(
+        told,
+        Computing {
+            devices: "cuda:0,cuda:1".parse().expect("two"),
+            precision: Wanted::F16,
+            window_px: Some(256),
+            batch: Some(4),
+            gpu_memory_percent: 50,
+            engines: Some("/etc/engines".into()),
+            prove: Duration::from_secs(60),
+            ..Computing::default()
+        }
+    );
+    let wrong = "device = [\"cuda:0\", \"cpu\"]\nwindow_px = 8\nbatch = 0\ngpu_memory = \"0.8\"";
+    assert_eq!(
+        computing(wrong).expect_err("refused"),
+        [
+            "device.device: cuda:0 and cpu do not go together: GPUs of one kind do",
+            "device.window_px is 8, not 64 to 2048",
+            "device.batch is 0, not 1 to 256",
+            "device.gpu_memory: \"0.8\" is not a share such as \"80%\", 1% to 100%",
+        ]
     );
 }
 

@@ -6,6 +6,7 @@ mod choices;
 mod cli;
 mod config;
 mod crash;
+mod device;
 mod ground;
 mod holes;
 mod home;

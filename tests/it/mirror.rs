@@ -6,7 +6,7 @@ use crate::support::fake::Fake;
 use crate::support::pictures::{nearest, open, pattern, png};
 use crate::support::{Bench, World};
 use contract::geometry::Size;
-use onestep::plan::Tiling;
+use onestep::work::tiling::Tiling;
 
 struct Case {
     scale: usize,

@@ -4,7 +4,7 @@ use crate::support::process::repository;
 use contract::geometry::{Rect, Size, TileGrid};
 use contract::pixels::{Picture, cut_window, to_byte};
 use contract::{card::ModelCard, card::Role, noise};
-use onestep::edge::model::{Asked, BatchInput, Device, Model, Request, open};
+use onestep::edge::model::{Asked, BatchInput, Model, Request, open};
 use onestep::edge::{library, model_file};
 use onestep::work::precision::Wanted;
 
@@ -88,7 +88,7 @@ fn agree(precision: Wanted) {
         Asked { file, strength: Some(1.0), samples: true }
     });
     let models = models.to_vec();
-    let request = Request { models, device: Device::Cpu, precision, threads: 1 };
+    let request = Request { precision, ..Request::on_cpu(models, 1) };
     let mut opened = open(&library, &request).expect("the shipped model opens");
     assert!(opened.facts.iter().all(|facts| facts.card.role == Role::Sample));
     for name in ["city.jpg", "grass.jpg"] {

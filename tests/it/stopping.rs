@@ -8,8 +8,8 @@ use crate::support::{Bench, Ran, World, files_below};
 use onestep::error::Fatal;
 use onestep::job::{Outcome, Settled, Sighting};
 use onestep::pipeline::Intake;
-use onestep::plan::Tiling;
 use onestep::pulse::Trap;
+use onestep::work::tiling::Tiling;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ fn a_lost_device_ends_the_run_with_its_own_words() {
     for round in 0..ROUNDS {
         let world = world();
         let ran = bench(&world, Fault::DeviceGone(round % 12)).run();
-        assert_eq!(ran.end, Err(Fatal::Device("the device is gone".into())));
+        assert_eq!(ran.end, Err(Fatal::Device("the device is gone; opened anew: the device is gone".into())));
         one_outcome_each(&world, &ran);
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each dependency, and the one file or folder that may name it.
-const DOORS: [(&str, &str); 22] = [
+const DOORS: [(&str, &str); 24] = [
     ("clap", "src/cli.rs"),
     ("env_logger", "src/edge/logging.rs"),
     ("image", "src/edge/codec/"),
@@ -15,8 +15,10 @@ const DOORS: [(&str, &str); 22] = [
     ("jiff", "src/edge/clock.rs"),
     ("jpeg_encoder", "src/edge/codec/jpeg.rs"),
     ("libc", "src/edge/crash.rs"),
+    ("libloading", "src/edge/shared_library.rs"),
     ("nix", "src/edge/users.rs"),
     ("notify", "src/edge/folder.rs"),
+    ("nvml_wrapper", "src/edge/gpu.rs"),
     ("ort", "src/edge/model/"),
     ("png", "src/edge/codec/"),
     ("rusqlite", "src/edge/ledger/"),

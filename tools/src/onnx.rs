@@ -165,17 +165,16 @@ impl OnnxModel {
         Ok(outputs["output"].try_extract_tensor::<f32>()?.1.to_vec())
     }
 
-    /// What the file makes of a golden tile's window, strength 1, source clean.
+    /// What the file makes of a window of a golden tile, strength 1, source clean.
     ///
     /// # Errors
     /// ONNX Runtime's words.
-    pub fn golden(&mut self, golden: &Golden, context: usize) -> Result<Vec<f32>, OnnxError> {
-        let window = golden.window(context);
+    pub fn golden(&mut self, golden: &Golden, window: Rect) -> Result<Vec<f32>, OnnxError> {
         if !self.masked {
             return self.window(&golden.image, window, Asked::clean(golden.seed, 1.0));
         }
-        let image = Planes { size: window.size, channels: 3, values: golden.input(context) };
-        let holes = mask::golden_mask(golden, context).holes;
+        let image = Planes { size: window.size, channels: 3, values: golden.input(window) };
+        let holes = mask::golden_mask(golden, window).holes;
         let told: Vec<f32> = holes.iter().map(|hole| if *hole { mask::UNKNOWN } else { 0.0 }).collect();
         self.repair(&image, &told)
     }

@@ -2,17 +2,24 @@
 //! here; the real one is in `onnx`, and this folder is the only one that names `ort`. Knows no pictures and
 //! no jobs.
 
+mod engines;
+mod file;
+mod on_gpu;
 mod onnx;
 mod open;
+mod provider;
+mod trial;
 
-pub use open::{Asked, Facts, Opened, Request, cards, open};
+pub use engines::engine_folder;
+pub use open::{Asked, Facts, Opened, Request, Serving, cards, open};
+pub use trial::seconds;
 
+use crate::work::lacking;
 use contract::card::{ModelCard, Role};
 use contract::geometry::Size;
 use contract::source::Source;
 use contract::{mask, noise};
-use std::fmt;
-use std::str::FromStr;
+use open::Placed;
 
 /// One network, owned by one thread.
 pub trait Model: Send {
@@ -25,6 +32,12 @@ pub trait Model: Send {
     /// # Errors
     /// What the runtime says; then `see` was not called.
     fn run(&mut self, input: &BatchInput<'_>, see: &mut dyn FnMut(&[f32])) -> Result<(), ModelError>;
+
+    /// Opens the network anew on its device, after that was lost.
+    ///
+    /// # Errors
+    /// What the runtime says.
+    fn renew(&mut self) -> Result<(), ModelError>;
 }
 
 /// N windows of one size. A mean model looks at `image` alone.
@@ -51,54 +64,23 @@ pub struct BatchInput<'a> {
 #[error("{0}")]
 pub struct ModelError(pub String);
 
-/// Where networks run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Device {
-    /// CUDA where it works, else the CPU, and it says so.
-    Auto,
-    /// The processor.
-    Cpu,
-    /// This CUDA device, or nothing.
-    Cuda(u16),
-}
-
-impl FromStr for Device {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Device, String> {
-        match text {
-            "auto" => Ok(Device::Auto),
-            "cpu" => Ok(Device::Cpu),
-            "cuda" => Ok(Device::Cuda(0)),
-            _ => {
-                let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
-                number.map(Device::Cuda).ok_or_else(|| "a device is auto, cpu, cuda or cuda:N".to_owned())
-            }
-        }
+impl ModelError {
+    /// Whether fewer tiles at a time may do it.
+    pub fn is_out_of_memory(&self) -> bool {
+        lacking::is_out_of_memory(&self.0)
     }
 }
 
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Device::Auto => f.write_str("auto"),
-            Device::Cpu => f.write_str("cpu"),
-            Device::Cuda(number) => write!(f, "cuda:{number}"),
-        }
-    }
-}
-
-/// Evaluates the golden tile of the model's card. Gives the largest difference from the known answer, in [0,
-/// 1].
+/// Evaluates the golden tile of the model's card in a square window of `side` pixels. Gives the largest
+/// difference from the known answer, in [0, 1].
 ///
 /// # Errors
 /// If it cannot be evaluated at all.
-pub fn golden_error(model: &mut dyn Model) -> Result<f32, ModelError> {
+pub fn golden_error(model: &mut dyn Model, side: usize) -> Result<f32, ModelError> {
     let card = model.card().clone();
-    let context = card.golden_context();
-    let window = card.golden.window(context);
-    let image = card.golden.input(context);
-    let holes = mask::golden_mask(&card.golden, context).holes;
+    let window = card.golden.window(side);
+    let image = card.golden.input(window);
+    let holes = mask::golden_mask(&card.golden, window).holes;
     let mask: Vec<f32> = holes.iter().map(|hole| if *hole { mask::UNKNOWN } else { 0.0 }).collect();
     let mut noise = Vec::new();
     if card.role == Role::Sample {
@@ -112,23 +94,20 @@ pub fn golden_error(model: &mut dyn Model) -> Result<f32, ModelError> {
     let mut error = None;
     model.run(&input, &mut |output| {
         let is_whole = output.len() == 3 * window.size.times(card.scale).area();
-        error = is_whole.then(|| card.golden.error(output, context, card.scale));
+        error = is_whole.then(|| card.golden.error(output, window, card.scale));
     })?;
     error.ok_or_else(|| ModelError(format!("no whole output for a window of {}", window.size)))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn devices_are_read_and_shown() {
-        for (text, device) in [("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda:3", Device::Cuda(3))] {
-            assert_eq!((text.parse(), device.to_string().as_str()), (Ok(device), text));
-        }
-        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
-        for text in ["", "gpu", "cuda:", "cuda:-1", "cpu:0", "CUDA"] {
-            assert!(text.parse::<Device>().is_err(), "{text}");
-        }
+/// A wrong device, precision or driver shows on the golden tile, before any picture.
+fn prove(model: &mut dyn Model, side: usize) -> Result<(), String> {
+    let error =
+        golden_error(model, side).map_err(|error| format!("its golden tile cannot be evaluated: {error}"))?;
+    let most = model.card().golden_tolerance();
+    if error > most {
+        let problem = format!("its golden tile differs by {error:.1e}, at most {most:.0e} is arithmetic");
+        return Err(problem);
     }
+    log::debug!("golden tile differs by {error:.1e}");
+    Ok(())
 }

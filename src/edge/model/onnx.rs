@@ -6,17 +6,28 @@ use contract::card::{ModelCard, Role, Task};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How a session is made, as often as need be.
+pub(super) type Recipe = Arc<dyn Fn() -> ort::Result<Session> + Send + Sync>;
 
 /// A session and the card of its file.
 pub(super) struct OnnxModel {
     session: Session,
+    recipe: Recipe,
     card: ModelCard,
+    fixed_tiles: Option<usize>,
 }
 
 impl OnnxModel {
-    /// `card` was read from, and compared with, a session of the same file.
-    pub(super) fn new(session: Session, card: ModelCard) -> OnnxModel {
-        OnnxModel { session, card }
+    /// `card` was read from, and compared with, a session of the same file. Where the number of tiles is
+    /// fixed, as in an engine that was built for it, fewer are filled up with empty ones.
+    pub(super) fn open(
+        recipe: Recipe,
+        card: ModelCard,
+        fixed_tiles: Option<usize>,
+    ) -> ort::Result<OnnxModel> {
+        Ok(OnnxModel { session: recipe()?, recipe, card, fixed_tiles })
     }
 }
 
@@ -26,8 +37,44 @@ impl Model for OnnxModel {
     }
 
     fn run(&mut self, input: &BatchInput<'_>, see: &mut dyn FnMut(&[f32])) -> Result<(), ModelError> {
-        evaluate(&mut self.session, &self.card, input, see).map_err(|error| ModelError(error.to_string()))
+        let evaluated = match self.fixed_tiles.filter(|tiles| *tiles > input.tiles) {
+            Some(tiles) => filled_up(&mut self.session, &self.card, input, tiles, see),
+            None => evaluate(&mut self.session, &self.card, input, see),
+        };
+        evaluated.map_err(|error| ModelError(error.to_string()))
     }
+
+    fn renew(&mut self) -> Result<(), ModelError> {
+        self.session = (self.recipe)().map_err(|error| ModelError(error.to_string()))?;
+        Ok(())
+    }
+}
+
+/// The same with so many tiles, of which only what was asked for is shown.
+fn filled_up(
+    session: &mut Session,
+    card: &ModelCard,
+    input: &BatchInput<'_>,
+    tiles: usize,
+    see: &mut dyn FnMut(&[f32]),
+) -> ort::Result<()> {
+    let fill = |values: &[f32]| {
+        let mut values = values.to_vec();
+        values.resize(values.len() / input.tiles * tiles, 0.0);
+        values
+    };
+    let [image, mask, noise, strength, source] =
+        [input.image, input.mask, input.noise, input.strength, input.source].map(fill);
+    let whole = BatchInput {
+        tiles,
+        window: input.window,
+        image: &image,
+        mask: &mask,
+        noise: &noise,
+        strength: &strength,
+        source: &source,
+    };
+    evaluate(session, card, &whole, &mut |output| see(&output[..output.len() / tiles * input.tiles]))
 }
 
 fn evaluate(

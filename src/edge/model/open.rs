@@ -1,22 +1,22 @@
-//! Loading the runtime, choosing the file that serves a strength, and opening it on a device that then proves
-//! itself on the card's golden tile. Falls back to the CPU only where `auto` was asked for.
+//! Opening what is asked for, where it is asked for: the files, then their networks on the processor or on
+//! GPUs. Falls back to the CPU only where `auto` was asked for.
 
-use super::onnx::{OnnxModel, card_of};
-use super::{Device, Model, golden_error};
+use super::file::{File, builder, choose, int8_of, load, read, refusal};
+use super::on_gpu::{self, Refused};
+use super::onnx::{OnnxModel, Recipe};
+use super::{Model, prove};
 use crate::edge::digest::sha256;
 use crate::edge::library::Library;
-use crate::edge::machine;
 use crate::error::StartError;
+use crate::work::device::{Device, Devices, Gpu, Provider};
+use crate::work::lacking;
 use crate::work::precision::Wanted;
-use contract::card::{ModelCard, Precision, Role};
+use crate::work::tiling::Tiling;
+use contract::card::ModelCard;
 use ort::environment::Environment;
-use ort::ep::{self, ExecutionProviderDispatch};
-use ort::session::Session;
-use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
-use std::path::{Path, PathBuf};
-
-const REMEDY: &str = "--device cpu runs without it; CUDA needs an ONNX Runtime built for it \
-                      (ORT_DYLIB_PATH), with its provider libraries beside it, and a working driver";
+use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What to open, and where.
 #[derive(Debug, Clone)]
@@ -24,11 +24,19 @@ pub struct Request {
     /// The models, one for each line.
     pub models: Vec<Asked>,
     /// Where all of them run.
-    pub device: Device,
-    /// What the processor computes with.
+    pub devices: Devices,
+    /// What they compute with.
     pub precision: Wanted,
-    /// Sessions on the CPU: one a worker thread and file.
+    /// Cores: on the CPU, sessions of each file.
     pub threads: usize,
+    /// Largest side of a window, or as is usual on the device.
+    pub window_px: Option<usize>,
+    /// Tiles that a GPU evaluates together, or as is measured to be best.
+    pub batch: Option<usize>,
+    /// How much of a GPU's memory is for us.
+    pub gpu_memory_percent: u8,
+    /// Where TensorRT's engines are kept, if there is such a place.
+    pub engines: Option<PathBuf>,
 }
 
 /// One model.
@@ -42,36 +50,78 @@ pub struct Asked {
     pub samples: bool,
 }
 
+impl Request {
+    /// These models on the processor, in f32.
+    pub fn on_cpu(models: Vec<Asked>, threads: usize) -> Request {
+        Request {
+            models,
+            devices: Devices::Cpu,
+            precision: Wanted::F32,
+            threads,
+            window_px: None,
+            batch: None,
+            gpu_memory_percent: 0,
+            engines: None,
+        }
+    }
+}
+
 /// Facts about what was opened, for plans and marks.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// The card of the file that runs: the companion's, for strength 0.
     pub card: ModelCard,
-    /// SHA-256 of the f32 file, also where its int8 version runs: which of them may follow from the
-    /// processor.
+    /// SHA-256 of the f32 file, also where another version of it runs: which of them may follow from the
+    /// device.
     pub sha256: String,
     /// λ.
     pub strength: f32,
-    /// Where it really runs; never [`Device::Auto`].
-    pub device: Device,
+    /// How its pictures are cut.
+    pub tiling: Tiling,
     /// Its place among a worker's networks.
     pub model: usize,
 }
 
+/// Where networks run, and how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// All of one kind.
+    pub devices: Vec<Device>,
+    /// Threads that own networks.
+    pub workers: usize,
+    /// Most tiles of an evaluation.
+    pub tiles: usize,
+}
+
+impl Serving {
+    /// So many threads on the processor, a tile each.
+    pub fn on_cpu(workers: usize) -> Serving {
+        Serving { devices: vec![Device::Cpu], workers, tiles: 1 }
+    }
+
+    /// Whether that is the processor.
+    pub fn is_on_cpu(&self) -> bool {
+        !self.devices.iter().any(|device| device.is_gpu())
+    }
+}
+
 /// Networks that have proven themselves.
 pub struct Opened {
-    /// The networks of each worker thread: one worker on a GPU, one a thread on the CPU. Lines that run the
-    /// same file share its network.
+    /// The networks of each worker thread. Lines that run the same file share its network.
     pub workers: Vec<Vec<Box<dyn Model>>>,
     /// What they are, in the order of what was asked for.
     pub facts: Vec<Facts>,
+    /// Where they run.
+    pub serving: Serving,
 }
 
-/// A model file in memory, so that what is hashed is what runs.
-struct File {
-    path: PathBuf,
-    bytes: Vec<u8>,
-    card: ModelCard,
+/// What runs where: the networks of each worker, and what each network is.
+pub(super) struct Placed {
+    pub(super) workers: Vec<Vec<Box<dyn Model>>>,
+    pub(super) devices: Vec<Device>,
+    pub(super) tiles: usize,
+    pub(super) cards: Vec<ModelCard>,
+    pub(super) tilings: Vec<Tiling>,
 }
 
 /// Opens models.
@@ -90,29 +140,13 @@ pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> 
         }
     }
     let sha256: Vec<String> = files.iter().map(|file| sha256(&file.bytes)).collect();
-    let Placed { workers, device, cards } = place(&environment, &files, request)?;
+    let Placed { workers, devices, tiles, cards, tilings } = place(&environment, &files, request)?;
     let facts = chosen.into_iter().map(|(model, strength)| {
         let (card, sha256) = (cards[model].clone(), sha256[model].clone());
-        Facts { card, sha256, strength, device, model }
+        Facts { card, sha256, strength, tiling: tilings[model], model }
     });
-    Ok(Opened { workers, facts: facts.collect() })
-}
-
-/// The file that serves what is asked for, and λ.
-fn choose(environment: &Environment, asked: &Asked) -> Result<(File, f32), StartError> {
-    let file = read(environment, &asked.file)?;
-    if file.card.role == Role::Mean && asked.samples {
-        return Err(refusal(&file.path, "gives the mean alone: it has no samples to tell uncertainty by"));
-    }
-    let strength = match (file.card.role, asked.strength) {
-        (Role::Mean, None) => 0.0,
-        (Role::Mean, Some(strength)) if strength > 0.0 => {
-            return Err(refusal(&file.path, "gives the mean alone: its strength can only be 0"));
-        }
-        (_, strength) => strength.unwrap_or(file.card.default_strength),
-    };
-    let file = if asked.samples { file } else { serving(environment, file, strength)? };
-    Ok((file, strength))
+    let serving = Serving { devices, workers: workers.len(), tiles };
+    Ok(Opened { workers, facts: facts.collect(), serving })
 }
 
 /// The cards of files, or what is wrong with each, in order. Opens nothing on a device.
@@ -124,93 +158,32 @@ pub fn cards(library: &Library, files: &[PathBuf]) -> Result<Vec<Result<ModelCar
     Ok(files.iter().map(|path| read(&environment, path).map(|file| file.card)).collect())
 }
 
-fn refusal(path: &Path, problem: &str) -> StartError {
-    StartError::Model { name: path.display().to_string(), problem: problem.to_owned() }
-}
-
-fn load(library: &Library) -> Result<Environment, StartError> {
-    let builder = ort::init_from(&library.path).map_err(|error| library.refused(&error.to_string()))?;
-    let environment = builder.with_name("onestep").with_telemetry(false).build();
-    environment.map_err(|error| library.refused(&error.to_string()))
-}
-
-fn read(environment: &Environment, path: &Path) -> Result<File, StartError> {
-    let bytes = std::fs::read(path).map_err(|error| refusal(path, &format!("cannot be read: {error}")))?;
-    // Unoptimised: this session only tells what the file says.
-    let session = builder(environment, GraphOptimizationLevel::Disable)
-        .and_then(|mut builder| builder.commit_from_memory(&bytes))
-        .map_err(|error| refusal(path, &format!("is no model that ONNX Runtime can open: {error}")))?;
-    let card = card_of(&session).map_err(|problem| refusal(path, &problem))?;
-    Ok(File { path: path.to_owned(), bytes, card })
-}
-
-/// The file that serves this strength: at 0 the companion, which does without the sample's work.
-fn serving(environment: &Environment, file: File, strength: f32) -> Result<File, StartError> {
-    let (Some(name), true) = (&file.card.companion, strength == 0.0 && file.card.role == Role::Sample) else {
-        return Ok(file);
-    };
-    let companion = read(environment, &file.path.with_file_name(name))?;
-    if companion.card.role != Role::Mean || companion.card.scale != file.card.scale {
-        let problem = format!("is named as companion by {}, but is not its mean", file.path.display());
-        return Err(refusal(&companion.path, &problem));
-    }
-    Ok(companion)
-}
-
-/// The int8 version of a file, where it is wanted; `auto` wants it where it is fast.
-fn int8_of(environment: &Environment, file: &File, wanted: Wanted) -> Result<Option<File>, StartError> {
-    let name = match (wanted, &file.card.int8) {
-        (Wanted::F32, _) | (Wanted::Auto, None) => return Ok(None),
-        (Wanted::Auto, Some(_)) if !machine::multiplies_bytes() => return Ok(None),
-        (Wanted::Int8, None) if file.card.precision == Precision::Int8 => return Ok(None),
-        (Wanted::Int8, None) => return Err(refusal(&file.path, "names no int8 version of itself")),
-        (_, Some(name)) => name,
-    };
-    let path = file.path.with_file_name(name);
-    if wanted == Wanted::Auto && !path.is_file() {
-        log::info!("precision auto: f32, since its int8 version is not there: {}", path.display());
-        return Ok(None);
-    }
-    let int8 = read(environment, &path)?;
-    let ModelCard { role, scale, sources, .. } = &int8.card;
-    if (role, scale, sources) != (&file.card.role, &file.card.scale, &file.card.sources) {
-        let problem =
-            format!("is named as its int8 version by {}, but is another model", file.path.display());
-        return Err(refusal(&int8.path, &problem));
-    }
-    Ok(Some(int8))
-}
-
-/// What runs where: the networks of each worker, and the card of each network.
-struct Placed {
-    workers: Vec<Vec<Box<dyn Model>>>,
-    device: Device,
-    cards: Vec<ModelCard>,
-}
-
 fn place(environment: &Environment, files: &[File], request: &Request) -> Result<Placed, StartError> {
-    let number = match request.device {
-        Device::Cpu => return all_on_cpu(environment, files, request),
+    let first = [Gpu::Number(0)];
+    let (provider, gpus) = match &request.devices {
+        Devices::Cpu if request.precision == Wanted::F16 => {
+            return Err(StartError::usage("precision f16 is for GPUs: on a processor it is slower than f32"));
+        }
+        Devices::Cpu => return all_on_cpu(environment, files, request),
         // `auto` is free to choose what can do it.
-        Device::Auto if request.precision == Wanted::Int8 => return all_on_cpu(environment, files, request),
+        Devices::Auto if request.precision == Wanted::Int8 => return all_on_cpu(environment, files, request),
         _ if request.precision == Wanted::Int8 => {
-            return Err(StartError::usage("precision int8 is for --device cpu: GPUs run the f32 file"));
+            return Err(StartError::usage("precision int8 is for --device cpu: GPUs run f16 and f32"));
         }
-        Device::Cuda(number) => number,
-        Device::Auto => 0,
+        Devices::Auto => (Provider::Cuda, &first[..]),
+        Devices::Gpus { provider, gpus } => (*provider, &gpus[..]),
     };
-    let networks = files.iter().map(|file| on_cuda(environment, file, number));
-    match networks.collect::<Result<Vec<_>, String>>() {
-        Ok(networks) => {
-            let cards = files.iter().map(|file| file.card.clone()).collect();
-            Ok(Placed { workers: vec![networks], device: Device::Cuda(number), cards })
-        }
-        Err(reason) if request.device == Device::Auto => {
+    match on_gpu::open(environment, files, request, (provider, gpus)) {
+        Ok(placed) => Ok(placed),
+        Err(Refused::Model(error)) => Err(error),
+        Err(Refused::Device(reason))
+            if request.devices == Devices::Auto && request.precision != Wanted::F16 =>
+        {
             log::info!("device auto: running on the CPU, since CUDA is not usable: {reason}");
             all_on_cpu(environment, files, request)
         }
-        Err(reason) => {
-            let (device, remedy) = (request.device.to_string(), REMEDY.to_owned());
+        Err(Refused::Device(reason)) => {
+            let (device, remedy) = (request.devices.to_string(), lacking::remedy(&reason));
             Err(StartError::Device { device, reason, remedy })
         }
     }
@@ -224,7 +197,8 @@ fn all_on_cpu(environment: &Environment, files: &[File], request: &Request) -> R
         workers.iter_mut().zip(networks).for_each(|(worker, network)| worker.push(network));
         cards.push(card);
     }
-    Ok(Placed { workers, device: Device::Cpu, cards })
+    let tilings = cards.iter().map(|card| Tiling::new(card, Device::Cpu, request.window_px)).collect();
+    Ok(Placed { workers, devices: vec![Device::Cpu], tiles: 1, cards, tilings })
 }
 
 /// A file, or its int8 version, for each thread; and the card of what it is.
@@ -248,57 +222,18 @@ fn in_precision(
 /// One session a thread, each on one core: that is the fastest arrangement, and nothing spins while it waits.
 fn on_cpu(environment: &Environment, file: &File, threads: usize) -> Result<Vec<Box<dyn Model>>, StartError> {
     let shared = PrepackedWeights::new();
-    let session = || -> ort::Result<Session> {
+    let (environment, bytes) = (environment.clone(), Arc::clone(&file.bytes));
+    let recipe: Recipe = Arc::new(move || {
         let mut builder =
-            builder(environment, GraphOptimizationLevel::Level3)?.with_prepacked_weights(&shared)?;
-        builder.commit_from_memory(&file.bytes)
-    };
+            builder(&environment, GraphOptimizationLevel::Level3)?.with_prepacked_weights(&shared)?;
+        builder.commit_from_memory(&bytes)
+    });
     let mut models: Vec<Box<dyn Model>> = Vec::new();
     for _ in 0..threads.max(1) {
-        let session = session().map_err(|error| refusal(&file.path, &error.to_string()))?;
-        models.push(Box::new(OnnxModel::new(session, file.card.clone())));
+        let model = OnnxModel::open(Arc::clone(&recipe), file.card.clone(), None);
+        models.push(Box::new(model.map_err(|error| refusal(&file.path, &error.to_string()))?));
     }
-    prove(models[0].as_mut()).map_err(|problem| refusal(&file.path, &problem))?;
+    let side = file.card.golden_side();
+    prove(models[0].as_mut(), side).map_err(|problem| refusal(&file.path, &problem))?;
     Ok(models)
-}
-
-/// The reason comes without its full stop, since it becomes part of a sentence.
-fn on_cuda(environment: &Environment, file: &File, number: u16) -> Result<Box<dyn Model>, String> {
-    let provider: ExecutionProviderDispatch = ep::CUDA::default()
-        .with_device_id(i32::from(number))
-        .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
-        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
-        .build()
-        .error_on_failure();
-    let session = || -> ort::Result<Session> {
-        let builder =
-            builder(environment, GraphOptimizationLevel::Level3)?.with_execution_providers([provider])?;
-        // A named device is a promise: no node of the graph may quietly run elsewhere.
-        builder.with_disable_cpu_fallback()?.commit_from_memory(&file.bytes)
-    };
-    let session = session().map_err(|error| error.to_string().trim_end_matches('.').to_owned())?;
-    let mut model: Box<dyn Model> = Box::new(OnnxModel::new(session, file.card.clone()));
-    prove(model.as_mut())?;
-    Ok(model)
-}
-
-fn builder(environment: &Environment, level: GraphOptimizationLevel) -> ort::Result<SessionBuilder> {
-    Ok(Session::builder(environment)?
-        .with_intra_threads(1)?
-        .with_inter_threads(1)?
-        .with_intra_op_spinning(false)?
-        .with_optimization_level(level)?)
-}
-
-/// A wrong device, precision or driver shows on the golden tile, before any picture.
-fn prove(model: &mut dyn Model) -> Result<(), String> {
-    let error =
-        golden_error(model).map_err(|error| format!("its golden tile cannot be evaluated: {error}"))?;
-    let most = model.card().golden_tolerance();
-    if error > most {
-        let problem = format!("its golden tile differs by {error:.1e}, at most {most:.0e} is arithmetic");
-        return Err(problem);
-    }
-    log::debug!("golden tile differs by {error:.1e}");
-    Ok(())
 }

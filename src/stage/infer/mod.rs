@@ -1,51 +1,64 @@
 //! Evaluating the network, on the thread that owns the session; and making the noise it wants. When an
-//! evaluation fails, the golden tile tells whether it is the pictures or the device.
+//! evaluation fails, `keeper` tells whether it is the pictures or the device.
 
+mod keeper;
 mod repair;
 
 use super::{Batch, Inferred, Opened, Slot};
-use crate::edge::model::{BatchInput, Model, ModelError, golden_error};
-use crate::error::{End, Fatal, JobError};
-use crate::plan::Line;
+use crate::edge::model::{BatchInput, Model, ModelError};
+use crate::error::{End, JobError};
+use crate::plan::{Inferring, Line};
 use crate::pulse::Pulse;
 use crate::work::canvas::Patch;
 use crate::work::spread::Spread;
 use contract::card::{Role, Task};
 use contract::noise;
 use crossbeam_channel::{Receiver, Sender};
+use keeper::{Finding, Keeper};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Runs until batches end or nobody takes results any more.
 pub fn run(
-    lines: &[Line],
+    (lines, options): (&[Line], Inferring),
     pulse: &Pulse,
-    mut models: Vec<Box<dyn Model>>,
+    models: Vec<Box<dyn Model>>,
     inbox: Receiver<Batch>,
     outbox: Sender<Inferred>,
 ) -> End {
-    let mut noise = Vec::new();
+    let (mut keeper, mut noise) = (Keeper::new(lines, models, options), Vec::new());
     for batch in inbox {
-        if batch.slots.iter().all(|slot| slot.opened.job.is_settled()) {
-            continue;
-        }
-        let (line, begin) = (&lines[batch.line], Instant::now());
-        let model = models[line.model].as_mut();
-        let result = pulse.work(|| evaluate(line, model, &batch, &mut noise));
-        for slot in &batch.slots {
-            slot.opened.job.spent.inferring.add_since(begin);
-        }
-        match result {
-            Ok(parts) => {
-                if outbox.send(Inferred { parts }).is_err() {
-                    break;
-                }
+        // What has no room in the device's memory, or was in flight when the device was lost, is done here
+        // and now: nothing goes back through a channel.
+        let mut waiting = vec![batch];
+        while let Some(batch) = waiting.pop() {
+            if batch.slots.iter().all(|slot| slot.opened.job.is_settled()) {
+                continue;
             }
-            Err(error) => {
-                pulse.work(|| acquit(model, &error))?;
-                for slot in &batch.slots {
-                    slot.opened.job.fail("infer", JobError::Inference(error.to_string()));
+            if batch.slots.len() > keeper.most_tiles() {
+                waiting.extend(batch.halves());
+                continue;
+            }
+            pulse.work(|| keeper.prove_in_time())?;
+            let (line, begin) = (&lines[batch.line], Instant::now());
+            let result = pulse.work(|| evaluate(line, keeper.model(line.model), &batch, &mut noise));
+            for slot in &batch.slots {
+                slot.opened.job.spent.inferring.add_since(begin);
+            }
+            match result {
+                Ok(parts) => {
+                    if outbox.send(Inferred { parts }).is_err() {
+                        return Ok(());
+                    }
                 }
+                Err(error) => match pulse.work(|| keeper.judge(batch.slots.len(), &error))? {
+                    Finding::TooMany | Finding::Again => waiting.push(batch),
+                    Finding::Pictures => {
+                        for slot in &batch.slots {
+                            slot.opened.job.fail("infer", JobError::Inference(error.to_string()));
+                        }
+                    }
+                },
             }
         }
     }
@@ -153,12 +166,4 @@ fn cut<'a>(
         }
     });
     cut.collect()
-}
-
-/// The device is acquitted if it still gives the golden tile's answer.
-fn acquit(model: &mut dyn Model, error: &ModelError) -> End {
-    match golden_error(model) {
-        Ok(difference) if difference <= model.card().golden_tolerance() => Ok(()),
-        _ => Err(Fatal::Device(error.to_string())),
-    }
 }

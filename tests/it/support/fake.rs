@@ -15,6 +15,8 @@ pub struct Fake {
     pub fault: Fault,
     /// Evaluations so far, of all copies.
     pub runs: Arc<AtomicUsize>,
+    /// How often the device was opened anew.
+    pub renewed: Arc<AtomicUsize>,
 }
 
 /// What goes wrong.
@@ -33,22 +35,32 @@ pub enum Fault {
     Brighter,
     /// Everything is black, always.
     Always,
+    /// From this evaluation on nothing works, until the device is opened anew.
+    LostAt(usize),
+    /// From this evaluation on everything is grey, without an error, until the device is opened anew.
+    GreyFrom(usize),
+    /// More tiles than this have no room.
+    Room(usize),
 }
 
 impl Fake {
     pub fn new(scale: usize, halo: usize) -> Fake {
-        Fake { card: card(scale, halo), fault: Fault::None, runs: Arc::default() }
+        Fake { card: card(scale, halo), fault: Fault::None, runs: Arc::default(), renewed: Arc::default() }
     }
 
     /// One that repairs, and leaves everything as it is.
     pub fn inpainting() -> Fake {
         let card = ModelCard { name: "as-it-is".into(), task: Task::Inpainting, hole_px: 64, ..card(1, 1) };
-        Fake { card, fault: Fault::None, runs: Arc::default() }
+        Fake { card, fault: Fault::None, runs: Arc::default(), renewed: Arc::default() }
     }
 
     pub fn with(mut self, fault: Fault) -> Fake {
         self.fault = fault;
         self
+    }
+
+    fn is_renewed(&self) -> bool {
+        self.renewed.load(Ordering::SeqCst) > 0
     }
 }
 
@@ -68,6 +80,7 @@ pub fn card(scale: usize, halo: usize) -> ModelCard {
         companion: None,
         precision: Precision::F32,
         int8: None,
+        f16: None,
         default_strength: 0.0,
         residual_rms: 0.05,
         sigma_max: 20.0,
@@ -90,6 +103,12 @@ impl Model for Fake {
             Fault::Dislikes(width) if input.window.width == width => {
                 return Err(ModelError("out of memory".into()));
             }
+            Fault::LostAt(from) if run >= from && !self.is_renewed() => {
+                return Err(ModelError("the device is gone".into()));
+            }
+            Fault::Room(tiles) if input.tiles > tiles => {
+                return Err(ModelError("CUDA failure 2: out of memory".into()));
+            }
             _ => {}
         }
         let mut output = Vec::new();
@@ -109,7 +128,15 @@ impl Model for Fake {
         if self.fault == Fault::NotANumber(run) {
             output.fill(f32::NAN);
         }
+        if matches!(self.fault, Fault::GreyFrom(from) if run >= from && !self.is_renewed()) {
+            output.fill(0.5);
+        }
         see(&output);
+        Ok(())
+    }
+
+    fn renew(&mut self) -> Result<(), ModelError> {
+        self.renewed.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 }

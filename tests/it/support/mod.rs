@@ -10,18 +10,19 @@ use crossbeam_channel::bounded;
 use fake::Fake;
 use onestep::edge::ledger::{Ledger, NoReceipts};
 use onestep::edge::machine;
-use onestep::edge::model::{Device, Facts, Model};
+use onestep::edge::model::{Facts, Model, Serving};
 use onestep::edge::scan::scan;
 use onestep::error::End;
 use onestep::job::{Outcome, Settled, Sighting};
 use onestep::pipeline::{Edges, Intake, run};
-use onestep::plan::{Choice, Limits, Plan, Supervision, Wish};
+use onestep::plan::{Choice, Computing, Limits, Plan, Supervision, Wish};
 use onestep::pulse::Trap;
 use onestep::stage::record::Summary;
 use onestep::stop::{Stop, StopHandle, stop_pair};
+use onestep::work::device::{Device, Devices};
 use onestep::work::known::State;
 use onestep::work::naming::RECEIPTS;
-use onestep::work::precision::Wanted;
+use onestep::work::tiling::Tiling;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Write, stderr};
@@ -134,8 +135,7 @@ impl Bench {
     /// The same, as this wish has it.
     pub fn of(world: &World, fake: &Fake, workers: usize, wish: Wish) -> Bench {
         let choice = Choice {
-            precision: Wanted::Auto,
-            threads: workers,
+            computing: Computing { devices: Devices::Cpu, threads: workers, ..Computing::default() },
             limits: Limits::default(),
             reserve_mb: 0,
             force: false,
@@ -146,13 +146,14 @@ impl Bench {
             card: fake.card.clone(),
             sha256: "feed".repeat(16),
             strength: fake.card.default_strength,
-            device: Device::Cpu,
+            tiling: Tiling::new(&fake.card, Device::Cpu, None),
             model: 0,
         };
         let sightings = world.scan();
         let (ledger, _) =
             Ledger::open(&world.state(), &machine::present(), None, &NoReceipts).expect("a ledger");
-        let mut plan = Plan::new(&choice, &[(wish, facts)]).expect("enough memory");
+        let mut plan =
+            Plan::new(&choice, &Serving::on_cpu(workers), &[(wish, facts)]).expect("enough memory");
         plan.admission.backoff.first = Duration::from_millis(1);
         Bench {
             ledger,

@@ -43,12 +43,12 @@ pub fn sample_card() -> ModelCard {
 
 /// What the sample model makes of the golden tile.
 fn golden(card: &ModelCard) -> Vec<u16> {
-    let context = card.golden_context();
-    let place = card.golden.window(context).times(card.scale);
+    let window = card.golden.window(card.golden_side());
+    let place = window.times(card.scale);
     let mut noise = vec![0.0; 3 * place.size.area()];
     noise::fill(card.golden.seed, 0, place, &mut noise);
     let output: Vec<f32> = noise.iter().map(|n| 128.0 / 255.0 + NOISE * n).collect();
-    let middle = card.golden.middle_of(&output, context, card.scale);
+    let middle = card.golden.middle_of(&output, window, card.scale);
     middle.iter().map(|v| (v.clamp(0.0, 1.0) * 65535.0).round() as u16).collect()
 }
 

@@ -109,6 +109,7 @@ pub fn export_repair(
         sources: Vec::new(),
         precision: Precision::F32,
         int8: None,
+        f16: None,
         companion: None,
         default_strength: 0.0,
         residual_rms: 0.0,
@@ -117,9 +118,9 @@ pub fn export_repair(
         facts,
         golden: golden_crop(picture),
     };
-    let context = card.golden_context();
-    let output = model.golden(&card.golden, context)?;
-    let middle = card.golden.middle_of(&output, context, 1);
+    let window = card.golden.window(card.golden_side());
+    let output = model.golden(&card.golden, window)?;
+    let middle = card.golden.middle_of(&output, window, 1);
     card.golden.expected = middle.iter().map(|v| (v.clamp(0.0, 1.0) * 65535.0).round() as u16).collect();
     run_folder::replace(path, &repair_graph(session).into_bytes(&card.to_pairs()))?;
     std::fs::remove_file(&draft)?;
@@ -132,7 +133,7 @@ fn golden_crop(picture: &Picture) -> Golden {
     let (x, y) = ((picture.size.width - side) / 2, (picture.size.height - side) / 2);
     let mut planes = Planes::from_picture(&crate::data::crop(picture, x, y, Size::new(side, side)));
     let golden = Golden { image: planes.to_picture(), seed: 1, middle, expected: Vec::new() };
-    mask::fill(&mut planes, &mask::golden_mask(&golden, 0));
+    mask::fill(&mut planes, &mask::golden_mask(&golden, golden.window(side)));
     Golden { image: planes.to_picture(), ..golden }
 }
 

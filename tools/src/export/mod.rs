@@ -147,6 +147,7 @@ fn card(
         sources: Source::ALL.to_vec(),
         precision: Precision::F32,
         int8: None,
+        f16: None,
         companion: sample.then(|| format!("{base}-mean.onnx")),
         default_strength: if sample { options.default_strength } else { 0.0 },
         residual_rms: session.calibration.as_ref().map_or(0.0, |c| c.opponent.residual_rms()) as f32,
@@ -244,22 +245,23 @@ fn golden_tile(
         let begin = ((y + row) * picture.size.width + x) * 3;
         into.copy_from_slice(&picture.samples[begin..begin + 3 * side]);
     }
-    Ok(golden_of(model, &image, radius, scale)?)
+    Ok(golden_of(model, &image, side + 2 * radius, scale)?)
 }
 
-/// What the model makes of the middle of a square crop, given `context` mirrored pixels around it.
+/// What the model makes of the middle of a square crop, mirrored outwards to a window of `side`.
 ///
 /// # Errors
 /// ONNX Runtime's words.
 pub fn golden_of(
     model: &mut OnnxModel,
     image: &Picture,
-    context: usize,
+    side: usize,
     scale: usize,
 ) -> Result<Golden, OnnxError> {
     let mut golden = Golden { image: image.clone(), seed: 1, middle: GOLDEN.1, expected: vec![] };
-    let output = model.golden(&golden, context)?;
-    let known = golden.middle_of(&output, context, scale);
+    let window = golden.window(side);
+    let output = model.golden(&golden, window)?;
+    let known = golden.middle_of(&output, window, scale);
     golden.expected = known.iter().map(|v| (v.clamp(0.0, 1.0) * 65535.0).round() as u16).collect();
     Ok(golden)
 }

@@ -81,9 +81,9 @@ fn card_of(model: &Model) -> Result<ModelCard, CardError> {
 /// The largest difference from the known answer.
 fn golden(file: &Path, card: &ModelCard) -> Result<f32, OnnxError> {
     let mut model = OnnxModel::open(file, card.scale, 1)?;
-    let (golden, context) = (&card.golden, card.golden_context());
-    let output = model.golden(golden, context)?;
-    Ok(golden.error(&output, context, card.scale))
+    let (golden, window) = (&card.golden, card.golden.window(card.golden_side()));
+    let output = model.golden(golden, window)?;
+    Ok(golden.error(&output, window, card.scale))
 }
 
 impl Inspection {

@@ -155,7 +155,7 @@ fn one(
     write(&draft, &coded.encode_to_vec())?;
 
     let mut session = OnnxModel::open(&draft, told.scale, 2)?;
-    let golden = golden_of(&mut session, &told.golden.image, told.golden_context(), told.scale)?;
+    let golden = golden_of(&mut session, &told.golden.image, told.golden_side(), told.scale)?;
     // Rounding hides what fades out, and makes steps of what does not quite.
     let pictures: Vec<Picture> = judges.iter().take(3).map(|pair| pair.large.clone()).collect();
     let halo = measure_halo(&mut session, &pictures, told.receptive_field)?.max(told.halo);
@@ -165,6 +165,7 @@ fn one(
         precision: Precision::Int8,
         halo,
         int8: None,
+        f16: None,
         companion: told.companion.as_deref().map(int8_name),
         golden,
         ..told.clone()

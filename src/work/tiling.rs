@@ -1,8 +1,8 @@
 //! How pictures are cut for a model on a device, and the memory of all tiles that may exist at once.
 //! Arithmetic only.
 
-use crate::edge::model::Device;
 use crate::work::crops::Cutting;
+use crate::work::device::Device;
 use contract::card::{ModelCard, Role, Task};
 use contract::geometry::{Size, TileGrid};
 
@@ -11,7 +11,7 @@ use contract::geometry::{Size, TileGrid};
 /// (`benches/window.rs`).
 pub const CPU_WINDOW_SIDE_PX: usize = 384;
 /// Side of every window on a GPU, halo included: one fixed shape, so that nothing is searched or built anew.
-pub const CUDA_WINDOW_SIDE_PX: usize = 192;
+pub const GPU_WINDOW_SIDE_PX: usize = 192;
 /// Longest side of a crop that is repaired in one evaluation: room for a hole of 500 pixels and its
 /// surroundings at the full resolution. Activations grow with its square.
 pub const CROP_SIDE_PX: usize = 1024;
@@ -41,9 +41,9 @@ pub enum Tiling {
 }
 
 impl Tiling {
-    /// How pictures are cut for a model on a device. There is always a core: a large halo makes a larger
-    /// window.
-    pub fn new(card: &ModelCard, device: Device) -> Tiling {
+    /// How pictures are cut for a model on a device, in windows of at most `wanted` pixels a side, or as is
+    /// usual there. There is always a core: a large halo makes a larger window.
+    pub fn new(card: &ModelCard, device: Device, wanted: Option<usize>) -> Tiling {
         let (halo, multiple) = (card.halo, card.multiple);
         if card.task == Task::Inpainting {
             let max_side = CROP_SIDE_PX.next_multiple_of(multiple);
@@ -58,9 +58,9 @@ impl Tiling {
             }
         };
         if device == Device::Cpu {
-            return Tiling::Fitted { max_side: side(CPU_WINDOW_SIDE_PX), halo, multiple };
+            return Tiling::Fitted { max_side: side(wanted.unwrap_or(CPU_WINDOW_SIDE_PX)), halo, multiple };
         }
-        let side = side(CUDA_WINDOW_SIDE_PX);
+        let side = side(wanted.unwrap_or(GPU_WINDOW_SIDE_PX));
         Tiling::Fixed { window: Size::new(side, side), halo }
     }
 
@@ -70,6 +70,15 @@ impl Tiling {
             Tiling::Fitted { max_side, .. } => Size::new(max_side, max_side),
             Tiling::Fixed { window, .. } => window,
             Tiling::Holes(Cutting { max_side, .. }) => Size::new(max_side, max_side),
+        }
+    }
+
+    /// Side of the window that the golden tile is evaluated in: the very shape that is served, where there is
+    /// one.
+    pub fn golden_side(&self, card: &ModelCard) -> usize {
+        match *self {
+            Tiling::Fixed { window, .. } => window.width.max(card.golden_side()),
+            Tiling::Fitted { .. } | Tiling::Holes(_) => card.golden_side(),
         }
     }
 
@@ -93,7 +102,7 @@ const REPAIR_BYTES: usize = 48;
 /// Memory of all tiles that may exist at once, whatever the pictures: windows waiting and in hand, each
 /// worker's noise, what is kept of outputs, waiting and in hand, and what a worker keeps of the samples of an
 /// uncertainty map.
-pub(super) fn pool_bytes(
+pub fn pool_bytes(
     card: &ModelCard,
     window: Size,
     tiles: usize,
@@ -116,7 +125,7 @@ pub(super) fn pool_bytes(
 
 /// A card as tests want one.
 #[cfg(test)]
-pub(super) fn card(halo: usize, multiple: usize) -> ModelCard {
+pub fn card(halo: usize, multiple: usize) -> ModelCard {
     use contract::card::{Precision, Task};
     use contract::golden::Golden;
     use contract::pixels::Picture;
@@ -134,6 +143,7 @@ pub(super) fn card(halo: usize, multiple: usize) -> ModelCard {
         companion: None,
         precision: Precision::F32,
         int8: None,
+        f16: None,
         default_strength: 0.0,
         residual_rms: 0.1,
         sigma_max: 1.0,
@@ -153,7 +163,7 @@ mod tests {
         for halo in [0, 1, 12, 96, 127, 128, 512] {
             for multiple in [1, 2, 7, 8, 64, 256] {
                 for device in [Device::Cpu, Device::Cuda(0)] {
-                    let tiling = Tiling::new(&card(halo, multiple), device);
+                    let tiling = Tiling::new(&card(halo, multiple), device, None);
                     for picture in [Size::new(1, 1), Size::new(1000, 3)] {
                         let grid = tiling.grid(picture).unwrap_or_else(|| panic!("{tiling:?} has no core"));
                         let window = grid.window();
@@ -168,10 +178,15 @@ mod tests {
     fn usual_windows_are_the_named_ones() {
         let side = CPU_WINDOW_SIDE_PX;
         assert_eq!(
-            Tiling::new(&card(12, 1), Device::Cpu),
+            Tiling::new(&card(12, 1), Device::Cpu, None),
             Tiling::Fitted { max_side: side, halo: 12, multiple: 1 }
         );
-        let window = Size::new(CUDA_WINDOW_SIDE_PX, CUDA_WINDOW_SIDE_PX);
-        assert_eq!(Tiling::new(&card(12, 8), Device::Cuda(1)), Tiling::Fixed { window, halo: 12 });
+        let window = Size::new(GPU_WINDOW_SIDE_PX, GPU_WINDOW_SIDE_PX);
+        for device in [Device::Cuda(1), Device::TensorRt(0)] {
+            assert_eq!(Tiling::new(&card(12, 8), device, None), Tiling::Fixed { window, halo: 12 });
+        }
+        let smaller = Size::new(120, 120);
+        let asked = Tiling::new(&card(12, 8), Device::Cuda(1), Some(127));
+        assert_eq!(asked, Tiling::Fixed { window: smaller, halo: 12 });
     }
 }

@@ -1,0 +1,224 @@
+//! Opening networks on GPUs: sessions that may use nothing else, each proven by the golden tile in the very
+//! shape that it will serve. Falls back to f32 where f16 does not prove itself and nobody asked for it by
+//! name.
+
+use super::engines::Engines;
+use super::file::{File, builder, f16_of};
+use super::onnx::{OnnxModel, Recipe};
+use super::provider::{self, Options};
+use super::trial::best_tiles;
+use super::{Model, Placed, Request, prove};
+use crate::edge::digest::sha256;
+use crate::edge::gpu::{self, Gpus};
+use crate::edge::shared_library;
+use crate::error::StartError;
+use crate::work::batch_size::USUAL;
+use crate::work::device::{Device, Gpu, Provider, joined};
+use crate::work::engine::{EngineKey, cuda_options, profile, tensorrt_options};
+use crate::work::precision::Wanted;
+use crate::work::tiling::Tiling;
+use contract::card::{ModelCard, Precision, Task};
+use ort::environment::Environment;
+use ort::session::builder::GraphOptimizationLevel;
+use std::sync::Arc;
+
+/// TensorRT 10's library, whose file carries its version.
+const TENSORRT: &str = "libnvinfer.so.10";
+/// Most threads that serve one GPU: while one waits for it, others make noise and round results. Drawing the
+/// noise of a batch takes one core longer than a large GPU takes to evaluate it. Not run on hardware.
+const MOST_WORKERS: usize = 4;
+
+/// Why nothing was opened.
+pub(super) enum Refused {
+    /// The device does not do it.
+    Device(String),
+    /// A model or its file is wrong, whatever the device.
+    Model(StartError),
+}
+
+impl From<String> for Refused {
+    fn from(reason: String) -> Refused {
+        Refused::Device(reason)
+    }
+}
+
+/// What is the same for all networks.
+struct Context<'a> {
+    environment: &'a Environment,
+    request: &'a Request,
+    provider: Provider,
+    gpus: Result<Gpus, String>,
+    /// Sessions that share a GPU's memory.
+    sessions: usize,
+}
+
+/// Opens all files on all of these GPUs.
+pub(super) fn open(
+    environment: &Environment,
+    files: &[File],
+    request: &Request,
+    (provider, named): (Provider, &[Gpu]),
+) -> Result<Placed, Refused> {
+    let each = (request.threads / 2).clamp(1, MOST_WORKERS);
+    let sessions = each * files.len();
+    let context = Context { environment, request, provider, gpus: gpu::look(), sessions };
+    let devices = named.iter().map(|gpu| Ok(provider.on(gpu::number(gpu, &context.gpus)?)));
+    let devices = devices.collect::<Result<Vec<_>, String>>()?;
+    let (mut workers, mut cards): (Vec<Vec<Box<dyn Model>>>, Vec<ModelCard>) = (Vec::new(), Vec::new());
+    for device in &devices {
+        for _ in 0..each {
+            let networks = files.iter().map(|file| context.network(file, *device));
+            let networks = networks.collect::<Result<Vec<_>, Refused>>()?;
+            cards = networks.iter().map(|network| network.card().clone()).collect();
+            workers.push(networks);
+        }
+    }
+    let tiles = match (request.batch, provider) {
+        (Some(tiles), _) => tiles,
+        (None, Provider::TensorRt) => USUAL,
+        (None, Provider::Cuda) => search(&mut workers[0], devices[0], request.window_px)?,
+    };
+    let tilings = cards.iter().map(|card| Tiling::new(card, devices[0], request.window_px)).collect();
+    log::info!("{}: {tiles} tiles an evaluation, {} threads", joined(&devices), workers.len());
+    Ok(Placed { workers, devices, tiles, cards, tilings })
+}
+
+/// The fewest tiles that any of these networks wants together; holes have shapes of their own.
+fn search(
+    networks: &mut [Box<dyn Model>],
+    device: Device,
+    window_px: Option<usize>,
+) -> Result<usize, Refused> {
+    let mut least = None;
+    for network in networks {
+        if let Tiling::Fixed { window, .. } = Tiling::new(network.card(), device, window_px) {
+            let tiles = best_tiles(network.as_mut(), window).map_err(|error| error.to_string())?;
+            least = Some(least.map_or(tiles, |least: usize| least.min(tiles)));
+        }
+    }
+    Ok(least.unwrap_or(USUAL))
+}
+
+impl Context<'_> {
+    /// A file on a device, in the precision that is wanted and proves itself.
+    fn network(&self, file: &File, device: Device) -> Result<Box<dyn Model>, Refused> {
+        let wanted = self.request.precision;
+        if self.provider == Provider::TensorRt && file.card.task == Task::Inpainting {
+            let problem =
+                "repairs crops of many shapes, and TensorRT builds an engine for each: take cuda or cpu";
+            return Err(Refused::Model(super::file::refusal(&file.path, problem)));
+        }
+        if let Some(half) = self.half(file)? {
+            match self.proven(&half, device) {
+                Ok(network) => return Ok(network),
+                Err(reason) if wanted == Wanted::Auto => {
+                    log::warn!("precision auto: f32, since f16 does not prove itself on {device}: {reason}");
+                }
+                Err(reason) => return Err(reason.into()),
+            }
+        }
+        Ok(self.proven(file, device)?)
+    }
+
+    /// What computes in 16 bits: CUDA needs a file for it, TensorRT makes it of the f32 one.
+    fn half(&self, file: &File) -> Result<Option<File>, Refused> {
+        let wanted = self.request.precision;
+        match self.provider {
+            Provider::Cuda => f16_of(self.environment, file, wanted).map_err(Refused::Model),
+            Provider::TensorRt if matches!(wanted, Wanted::Auto | Wanted::F16) => {
+                let card = ModelCard { precision: Precision::F16, ..file.card.clone() };
+                Ok(Some(File { card, ..file.clone() }))
+            }
+            Provider::TensorRt => Ok(None),
+        }
+    }
+
+    /// The reason comes without its full stop, since it becomes part of a sentence.
+    fn proven(&self, file: &File, device: Device) -> Result<Box<dyn Model>, String> {
+        match device {
+            Device::TensorRt(number) => self.on_tensorrt(file, number),
+            Device::Cuda(_) | Device::Cpu => {
+                let number = device.number().unwrap_or(0);
+                let options = vec![(Provider::Cuda, cuda_options(number, self.memory_bytes(number)))];
+                self.opened(file, (device, None), options)
+            }
+        }
+    }
+
+    /// With the engines of an earlier start where they are whole, else with new ones.
+    fn on_tensorrt(&self, file: &File, number: u16) -> Result<Box<dyn Model>, String> {
+        let tiles = self.request.batch.unwrap_or(USUAL);
+        let device = Device::TensorRt(number);
+        let window = Tiling::new(&file.card, device, self.request.window_px).largest();
+        let library = shared_library::find(TENSORRT)?;
+        let library = std::fs::canonicalize(&library).unwrap_or(library);
+        let gpu = self.gpus.as_ref().ok().and_then(|gpus| Some((gpus, gpus.of(number)?)));
+        let key = EngineKey {
+            model_sha256: sha256(&file.bytes),
+            gpu: gpu.map(|(_, gpu)| format!("{} ({})", gpu.name, gpu.compute)).unwrap_or_default(),
+            driver: gpu.map(|(gpus, _)| gpus.driver.clone()).unwrap_or_default(),
+            tensorrt: library.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            profile: profile(&file.card, tiles, window),
+            f16: file.card.precision == Precision::F16,
+        };
+        let root = self.request.engines.as_deref();
+        let root = root.ok_or("there is no place for its engines (no HOME): name one as [device] engines")?;
+        let unusable =
+            |error: std::io::Error| format!("its engines cannot be kept: {error}: {}", root.display());
+        let (engines, known) = Engines::open(root, &key).map_err(unusable)?;
+        let folder = engines.folder().display().to_string();
+        if !known {
+            let name = &file.card.name;
+            log::info!("building a TensorRT engine for {name}: minutes, and only once: {folder}");
+        }
+        let memory = self.memory_bytes(number);
+        let options = || {
+            let engine = tensorrt_options(number, memory, &folder, &key);
+            vec![(Provider::TensorRt, engine), (Provider::Cuda, cuda_options(number, memory))]
+        };
+        let opened = self.opened(file, (device, Some(tiles)), options());
+        let network = match opened {
+            // Whatever TensorRT has against a file that is as it was written: not a second time.
+            Err(reason) if known => {
+                log::warn!("engines that do not work are built anew: {reason}: {folder}");
+                engines.clear().map_err(unusable)?;
+                self.opened(file, (device, Some(tiles)), options())?
+            }
+            opened => opened?,
+        };
+        engines.seal().map_err(unusable)?;
+        Ok(network)
+    }
+
+    fn opened(
+        &self,
+        file: &File,
+        (device, fixed_tiles): (Device, Option<usize>),
+        options: Vec<(Provider, Options)>,
+    ) -> Result<Box<dyn Model>, String> {
+        let (environment, bytes) = (self.environment.clone(), Arc::clone(&file.bytes));
+        let recipe: Recipe = Arc::new(move || {
+            let providers = options.iter().map(|(provider, options)| match provider {
+                Provider::Cuda => provider::cuda(options),
+                Provider::TensorRt => provider::tensorrt(options),
+            });
+            let providers: Vec<_> = providers.collect();
+            let builder =
+                builder(&environment, GraphOptimizationLevel::Level3)?.with_execution_providers(providers)?;
+            // A named device is a promise: no node of the graph may quietly run elsewhere.
+            builder.with_disable_cpu_fallback()?.commit_from_memory(&bytes)
+        });
+        let plain = |error: ort::Error| error.to_string().trim_end_matches('.').to_owned();
+        let mut network: Box<dyn Model> =
+            Box::new(OnnxModel::open(recipe, file.card.clone(), fixed_tiles).map_err(plain)?);
+        let side = Tiling::new(&file.card, device, self.request.window_px).golden_side(&file.card);
+        prove(network.as_mut(), side)?;
+        Ok(network)
+    }
+
+    /// What each session may take of a GPU's memory, as far as it is known how large that is.
+    fn memory_bytes(&self, number: u16) -> Option<u64> {
+        let all = self.gpus.as_ref().ok()?.of(number)?.memory_bytes;
+        Some(all / 100 * u64::from(self.request.gpu_memory_percent) / self.sessions as u64)
+    }
+}

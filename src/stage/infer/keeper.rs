@@ -1,0 +1,118 @@
+//! Keeping a device honest: it proves itself now and then, what fails is told apart from what it is asked to
+//! do, and once it is lost its networks are opened anew. Evaluates no pictures.
+
+use crate::edge::model::{Model, ModelError, golden_error};
+use crate::error::Fatal;
+use crate::plan::{Inferring, Line};
+use std::time::Instant;
+
+/// The networks of one thread.
+pub(super) struct Keeper {
+    models: Vec<Box<dyn Model>>,
+    /// Side of the window in which each proves itself.
+    sides: Vec<usize>,
+    options: Inferring,
+    proven: Instant,
+    /// Most tiles that have room in the device's memory, as far as is known.
+    most_tiles: usize,
+    renewed: bool,
+}
+
+/// What an evaluation that failed means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// The device is well: something is wrong with what it was asked.
+    Pictures,
+    /// There were too many tiles for its memory.
+    TooMany,
+    /// The device was lost and is there again.
+    Again,
+}
+
+impl Keeper {
+    /// They have just proven themselves. There is at least one line for each network.
+    pub(super) fn new(lines: &[Line], models: Vec<Box<dyn Model>>, options: Inferring) -> Keeper {
+        let side = |(number, model): (usize, &dyn Model)| {
+            let line = lines.iter().find(|line| line.model == number);
+            line.map_or_else(|| model.card().golden_side(), |line| line.tiling.golden_side(model.card()))
+        };
+        let sides = models.iter().map(AsRef::as_ref).enumerate().map(side).collect();
+        let (proven, most_tiles) = (Instant::now(), usize::MAX);
+        Keeper { models, sides, options, proven, most_tiles, renewed: false }
+    }
+
+    /// The network of this number.
+    pub(super) fn model(&mut self, number: usize) -> &mut dyn Model {
+        self.models[number].as_mut()
+    }
+
+    /// Most tiles of an evaluation.
+    pub(super) fn most_tiles(&self) -> usize {
+        self.most_tiles
+    }
+
+    /// Where the last proof is too long ago, all networks give their golden tiles again: a device that
+    /// computes something else without an error is found out.
+    ///
+    /// # Errors
+    /// [`Fatal::Device`], where they do not and cannot be opened anew.
+    pub(super) fn prove_in_time(&mut self) -> Result<(), Fatal> {
+        if self.proven.elapsed() < self.options.prove {
+            return Ok(());
+        }
+        if let Err(reason) = self.prove() {
+            self.renew(&reason)?;
+        }
+        self.proven = Instant::now();
+        Ok(())
+    }
+
+    /// Tells what it means that so many tiles were not evaluated.
+    ///
+    /// # Errors
+    /// [`Fatal::Device`], where the device is lost for good.
+    pub(super) fn judge(&mut self, tiles: usize, error: &ModelError) -> Result<Finding, Fatal> {
+        if error.is_out_of_memory() && tiles > 1 {
+            self.most_tiles = tiles / 2;
+            log::warn!("{} tiles an evaluation from now on, since {tiles} have no room: {error}", tiles / 2);
+            return Ok(Finding::TooMany);
+        }
+        // The device is acquitted if it still gives the golden tile's answer.
+        if self.prove().is_ok() {
+            return Ok(Finding::Pictures);
+        }
+        self.renew(&error.to_string())?;
+        Ok(Finding::Again)
+    }
+
+    fn prove(&mut self) -> Result<(), String> {
+        for (model, side) in self.models.iter_mut().zip(&self.sides) {
+            let gap = golden_error(model.as_mut(), *side).map_err(|error| error.to_string())?;
+            let most = model.card().golden_tolerance();
+            if gap > most {
+                return Err(format!(
+                    "its golden tile differs by {gap:.1e}, at most {most:.0e} is arithmetic"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Once; what is lost a second time is for the supervisor, and for a fresh process.
+    fn renew(&mut self, reason: &str) -> Result<(), Fatal> {
+        if self.renewed {
+            return Err(Fatal::Device(reason.to_owned()));
+        }
+        self.renewed = true;
+        log::error!(
+            "the device is lost; its networks are opened anew, and nothing of the pictures is lost: {reason}"
+        );
+        for model in &mut self.models {
+            model.renew().map_err(|error| Fatal::Device(format!("{reason}; opened anew: {error}")))?;
+        }
+        self.prove().map_err(|error| Fatal::Device(format!("{reason}; opened anew: {error}")))?;
+        self.proven = Instant::now();
+        log::info!("the device is there again");
+        Ok(())
+    }
+}

@@ -61,6 +61,9 @@ pub enum Command {
     Models(Models),
     /// Check the configuration, its folders and its model, and tell everything that is wrong.
     Validate(Run),
+    /// Tell what is here and what is missing: runtime, devices, libraries, models, folders. Exit code 78
+    /// where a device that is named cannot be used, 2 where something else is bad.
+    Doctor(Doctor),
 }
 
 /// Words of `once`.
@@ -242,6 +245,26 @@ pub struct Models {
     /// ONNX Runtime's shared library.
     #[arg(long, value_name = "PATH")]
     pub ort_lib: Option<PathBuf>,
+}
+
+/// Words of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The configuration of `run`. Default: config.toml where there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The device to look into, instead of the configuration's.
+    #[arg(long, value_name = "D")]
+    pub device: Option<Devices>,
+    /// Folder of models, instead of the usual places.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "PATH")]
+    pub ort_lib: Option<PathBuf>,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Words that say whose ledger is asked.

@@ -151,7 +151,7 @@ fn time(line: &Line, mpx: f64, seconds: f64, workers: usize) -> String {
 }
 
 /// The folder, or the nearest one above that exists: an output folder is made by `run`.
-fn existing(folder: &Path) -> &Path {
+pub(super) fn existing(folder: &Path) -> &Path {
     folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"))
 }
 

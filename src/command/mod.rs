@@ -3,6 +3,7 @@
 mod ahead;
 mod asked;
 mod books;
+mod doctor;
 mod folders;
 mod models;
 mod once;
@@ -49,6 +50,7 @@ pub fn main(cli: Cli) -> Exit {
         Command::Resume(words) => pause::main(&words, false),
         Command::Models(words) => models::main(&words),
         Command::Validate(words) => validate::main(words),
+        Command::Doctor(words) => doctor::main(words),
     };
     end.unwrap_or_else(|error| {
         progress.clear();

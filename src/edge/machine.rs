@@ -33,6 +33,24 @@ pub fn memory_mb() -> Option<u64> {
     Some(limits.chain([total * 1024]).min().unwrap_or(u64::MAX) / 1_000_000)
 }
 
+/// Processors that are at work in this machine, whether or not we may use all of them.
+pub fn processors() -> Option<usize> {
+    let online = read(Path::new("/sys/devices/system/cpu/online"))?;
+    online.split(',').map(count).sum()
+}
+
+/// How many there are in a range such as `0-7`, or `3`.
+fn count(range: &str) -> Option<usize> {
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    Some(last.parse::<usize>().ok()? + 1 - first.parse::<usize>().ok()?)
+}
+
+/// How many folders a user may watch, and with how many watchers.
+pub fn watch_limits() -> [Option<u64>; 2] {
+    let limit = |name: &str| read(Path::new(&format!("/proc/sys/fs/inotify/{name}")))?.parse().ok();
+    [limit("max_user_watches"), limit("max_user_instances")]
+}
+
 /// The limit files of our control group and of all above it (cgroup v2), then that of v1.
 fn groups() -> Vec<String> {
     let own = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
@@ -54,5 +72,8 @@ mod tests {
     fn this_machine_has_a_boot_and_memory() {
         assert_eq!(present().boot.len(), 36);
         assert!(memory_mb().is_some_and(|mb| mb > 100));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        assert!(processors().is_some_and(|all| all >= cores));
+        assert_eq!((count("0-7"), count("3"), count("")), (Some(8), Some(1), None));
     }
 }

@@ -32,6 +32,11 @@ pub struct Reason {
     pub version: String,
 }
 
+/// Anything as JSON that people can read.
+pub fn pretty(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("strings and numbers always have a JSON form") + "\n"
+}
+
 impl Reason {
     /// The reason why this errand failed.
     pub fn new(errand: &Errand, stage: &str, error: &JobError, limits: Limits) -> Reason {

@@ -1,7 +1,8 @@
 //! Libraries of the system, by name: whether the loader finds them, and which file it takes. The only file
-//! that names `libloading`. Calls nothing in them.
+//! that names `libloading`. Calls nothing in them but what tells ONNX Runtime's version.
 
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
+use std::ffi::{CStr, c_char, c_void};
 use std::path::{Path, PathBuf};
 
 /// Loads a library by its name, as ONNX Runtime would, and gives the file that it is in. It is let go again.
@@ -19,6 +20,28 @@ pub fn find(name: &str) -> Result<PathBuf, String> {
     let path = mapped(&maps, name).unwrap_or_else(|| PathBuf::from(name));
     drop(library);
     Ok(path)
+}
+
+/// The first lines of ONNX Runtime's C interface, which never change (onnxruntime_c_api.h).
+#[repr(C)]
+struct ApiBase {
+    get_api: *const c_void,
+    version: extern "C" fn() -> *const c_char,
+}
+
+/// The version of an ONNX Runtime that is loaded already; its own words about its build do not tell.
+pub fn runtime_version(path: &Path) -> Option<String> {
+    #[expect(
+        unsafe_code,
+        reason = "the library was loaded from this path before; the function takes nothing and gives a \
+                  constant, whose version is a text that lives as long as the library, which stays loaded"
+    )]
+    unsafe {
+        let library = Library::open(Some(path), RTLD_LAZY | RTLD_LOCAL).ok()?;
+        let base = library.get::<extern "C" fn() -> *const ApiBase>(b"OrtGetApiBase").ok()?();
+        let text = (base.as_ref()?.version)();
+        (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+    }
 }
 
 /// With what the loader said, which the error's own words leave to its source.

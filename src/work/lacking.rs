@@ -1,9 +1,10 @@
 //! What is missing where a GPU does not work, from the words of ONNX Runtime and of the system's loader: a
 //! cause that people can do something about. Knows texts only.
 
+const DRIVER: &str = "the NVIDIA driver";
 /// Libraries by the beginning of their names, and what they belong to.
 pub const LIBRARIES: [(&str, &str); 9] = [
-    ("libcuda.so", "the NVIDIA driver"),
+    ("libcuda.so", DRIVER),
     ("libcudart.so", "CUDA"),
     ("libcublas", "cuBLAS, part of CUDA"),
     ("libcurand.so", "cuRAND, part of CUDA"),
@@ -24,6 +25,12 @@ pub fn library(reason: &str) -> Option<(&str, &'static str)> {
     Some((name, owner.map_or("the system", |(_, owner)| owner)))
 }
 
+/// What ONNX Runtime says, without the place in its source and its full stop: it becomes part of a sentence.
+pub fn plain(said: &str) -> String {
+    let behind = said.rsplit(" : FAIL : ").next().unwrap_or(said);
+    behind.trim().trim_end_matches('.').to_owned()
+}
+
 /// What to do about a GPU that does not work.
 pub fn remedy(reason: &str) -> String {
     let rest = "--device cpu runs without a GPU";
@@ -34,6 +41,9 @@ pub fn remedy(reason: &str) -> String {
         );
     }
     if let Some((name, owner)) = library(reason) {
+        if owner == DRIVER {
+            return format!("there is no NVIDIA driver here ({name} comes with it): install it; {rest}");
+        }
         return format!(
             "{name} ({owner}) was not found in LD_LIBRARY_PATH nor in the system's folders: install it, or \
              name its folder in LD_LIBRARY_PATH before the start; {rest}"
@@ -92,6 +102,7 @@ mod tests {
         for (reason, told) in [
             ("CUDA execution provider is not enabled in this build.", "fetch-runtime --gpu"),
             (LOADER, "libcublasLt.so.13 (cuBLAS, part of CUDA) was not found in LD_LIBRARY_PATH"),
+            ("libcuda.so.1: cannot open shared object file: No such file", "there is no NVIDIA driver here"),
             ("CUDA failure 100: no CUDA-capable device is detected ; GPU=-1", "nvidia-smi -L"),
             ("CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version", "older than"),
             ("its golden tile differs by 2e-1, at most 1e-3 is arithmetic", "--precision f32"),
@@ -100,6 +111,14 @@ mod tests {
             let remedy = remedy(reason);
             assert!(remedy.contains(told) && remedy.ends_with("--device cpu runs without a GPU"), "{remedy}");
         }
+    }
+
+    #[test]
+    fn places_in_the_source_are_left_out() {
+        let said = "/onnxruntime_src/core/provider_bridge_ort.cc:2043 Get() [ONNXRuntimeError] : 1 : FAIL : \
+                    Failed to load library x.so.";
+        assert_eq!(plain(said), "Failed to load library x.so");
+        assert_eq!(plain("is not enabled in this build."), "is not enabled in this build");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod crash;
 mod device;
+mod doctor;
 mod ground;
 mod holes;
 mod home;

@@ -3,6 +3,7 @@
 //! no jobs.
 
 mod engines;
+mod examine;
 mod file;
 mod on_gpu;
 mod onnx;
@@ -11,6 +12,7 @@ mod provider;
 mod trial;
 
 pub use engines::engine_folder;
+pub use examine::{Examined, Tried, examine};
 pub use open::{Asked, Facts, Opened, Request, Serving, cards, open};
 pub use trial::seconds;
 

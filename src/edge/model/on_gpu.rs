@@ -15,6 +15,7 @@ use crate::error::StartError;
 use crate::work::batch_size::USUAL;
 use crate::work::device::{Device, Gpu, Provider, joined};
 use crate::work::engine::{EngineKey, cuda_options, profile, tensorrt_options};
+use crate::work::lacking;
 use crate::work::precision::Wanted;
 use crate::work::tiling::Tiling;
 use contract::card::{ModelCard, Precision, Task};
@@ -133,7 +134,6 @@ impl Context<'_> {
         }
     }
 
-    /// The reason comes without its full stop, since it becomes part of a sentence.
     fn proven(&self, file: &File, device: Device) -> Result<Box<dyn Model>, String> {
         match device {
             Device::TensorRt(number) => self.on_tensorrt(file, number),
@@ -208,7 +208,7 @@ impl Context<'_> {
             // A named device is a promise: no node of the graph may quietly run elsewhere.
             builder.with_disable_cpu_fallback()?.commit_from_memory(&bytes)
         });
-        let plain = |error: ort::Error| error.to_string().trim_end_matches('.').to_owned();
+        let plain = |error: ort::Error| lacking::plain(&error.to_string());
         let mut network: Box<dyn Model> =
             Box::new(OnnxModel::open(recipe, file.card.clone(), fixed_tiles).map_err(plain)?);
         let side = Tiling::new(&file.card, device, self.request.window_px).golden_side(&file.card);

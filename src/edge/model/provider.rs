@@ -1,6 +1,7 @@
 //! ONNX Runtime's GPU providers, with their options: all that names one. CUDA is on its way out of ONNX
 //! Runtime into a library of its own (`register_ep_library`); then this file changes, and no other.
 
+use crate::work::device::Provider;
 use ort::ep::{
     ArbitrarilyConfigurableExecutionProvider, CUDA, ExecutionProvider, ExecutionProviderDispatch, TensorRT,
 };
@@ -24,7 +25,7 @@ fn with<P: ArbitrarilyConfigurableExecutionProvider>(provider: P, options: &Opti
 }
 
 /// Whether this ONNX Runtime was built with CUDA and with TensorRT: not whether they work.
-pub(super) fn compiled_in() -> [(&'static str, bool); 2] {
+pub(super) fn compiled_in() -> [(Provider, bool); 2] {
     let has = |is: ort::Result<bool>| is.unwrap_or(false);
-    [("CUDA", has(CUDA::is_available())), ("TensorRT", has(TensorRT::is_available()))]
+    [(Provider::Cuda, has(CUDA::is_available())), (Provider::TensorRt, has(TensorRT::is_available()))]
 }

@@ -1,0 +1,100 @@
+//! ONNX Runtime, its providers and the models: loaded and tried, not guessed.
+
+use super::{Findings, State, Subject, wants_gpu};
+use crate::command::request;
+use crate::edge::model::{Examined, Request, Tried, examine};
+use crate::edge::{library, model_file};
+use crate::work::device::{Devices, Provider};
+use crate::work::lacking;
+use contract::card::ModelCard;
+use std::path::{Path, PathBuf};
+
+/// Looks at all of it. Gives whether this runtime is built for GPUs; `None` where there is none.
+pub(super) fn look(subject: &Subject, findings: &mut Findings) -> Option<bool> {
+    let executable = std::env::current_exe().unwrap_or_default();
+    let working = std::env::current_dir().unwrap_or_default();
+    let variable = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let library = library::find(subject.library.as_deref(), variable.as_deref(), &executable, &working);
+    let files = model_file::list(subject.models.as_deref(), &executable, &working);
+    if let Err(error) = &files {
+        findings.push("models", "folder", (State::Bad, one_line(&error.to_string())));
+        findings.remedy("[models] folder or --folder names it");
+    }
+    // One tile and one thread tell as much as many.
+    let request = Request { threads: 1, batch: Some(1), ..request(&subject.computing) };
+    let files = files.unwrap_or_default();
+    let examined = library.and_then(|library| Ok((examine(&library, &files, &request)?, library)));
+    let (examined, library) = match examined {
+        Ok(examined) => examined,
+        Err(error) => {
+            findings.push("runtime", "ONNX Runtime", (State::Bad, one_line(&error.to_string())));
+            findings.remedy("scripts/fetch-runtime fetches it; ORT_DYLIB_PATH or --ort-lib name another");
+            return None;
+        }
+    };
+    let Examined { version, providers, device, models } = examined;
+    let place = std::fs::canonicalize(&library.path).unwrap_or(library.path);
+    findings.push("runtime", "ONNX Runtime", (State::Ok, format!("{version}, {}", place.display())));
+    let off = std::env::var_os("ORT_DISABLE_TELEMETRY").is_some_and(|value| value == "1");
+    let telemetry = if off { (State::Ok, "off".into()) } else { (State::Bad, "on".into()) };
+    findings.push("runtime", "telemetry", telemetry);
+    let built = providers.iter().any(|(_, tried)| *tried != Tried::Absent);
+    for (provider, tried) in &providers {
+        tell_provider(&subject.computing.devices, (*provider, tried), findings);
+    }
+    for (file, proven) in &models {
+        tell_model(&device, file, proven, findings);
+    }
+    Some(built)
+}
+
+fn tell_provider(devices: &Devices, (provider, tried): (Provider, &Tried), findings: &mut Findings) {
+    let name = match provider {
+        Provider::Cuda => "CUDA provider",
+        Provider::TensorRt => "TensorRT provider",
+    };
+    let promised = matches!(devices, Devices::Gpus { provider: wanted, .. } if *wanted == provider);
+    let state = if promised { State::Bad } else { State::Note };
+    match tried {
+        Tried::Works => findings.push("runtime", name, (State::Ok, "works".into())),
+        Tried::Absent => {
+            findings.push("runtime", name, (state, "not built into this ONNX Runtime".into()));
+            if promised {
+                findings.remedy(lacking::remedy("not enabled in this build"));
+            }
+        }
+        Tried::Fails(reason) => {
+            findings.push("runtime", name, (state, reason.clone()));
+            findings.remedy(lacking::remedy(reason));
+        }
+    }
+    findings.absent |= promised && *tried != Tried::Works;
+}
+
+fn tell_model(
+    devices: &Devices,
+    file: &Path,
+    proven: &Result<(ModelCard, f32), String>,
+    findings: &mut Findings,
+) {
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match proven {
+        Ok((card, gap)) => {
+            let (most, word) = (card.golden_tolerance(), card.precision.word());
+            let said = format!("{word} on {devices}, golden tile differs by {gap:.1e} (at most {most:.0e})");
+            findings.push("models", name, (State::Ok, said));
+        }
+        // On a GPU it is the device that has to give way or to be mended: `run` would end with its code.
+        Err(problem) if wants_gpu(devices) => {
+            findings.push("models", name, (State::Bad, format!("not on {devices}: {}", one_line(problem))));
+            findings.remedy(lacking::remedy(problem));
+            findings.absent = true;
+        }
+        Err(problem) => findings.push("models", name, (State::Bad, one_line(problem))),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join(" ")
+}

@@ -53,7 +53,8 @@ class Around:
         self.gpu_number = device.partition(":")[2] or "0"
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="onestep-gpu-check."))
         self.section_end = time.monotonic()
-        self.stretches = []  # (what, how many, watched samples): the energy section reads them
+        self.stretches = []  # (what, how many, samples while idle, samples at work): the energy section reads them
+        self.bare = {}  # (precision, batch, window) → tiles a second of the bare loop, for the comparison with PyTorch
         self.folders = cuda_folders(root)
         self.environment = self.surroundings()
 

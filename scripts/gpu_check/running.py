@@ -14,7 +14,7 @@ from .watching import Watch, joules, mean, shown, slope
 
 PICTURES, SETTLED, SIDES = 2000, 400, (64, 96, 128, 160, 200, 256, 320, 400)
 TORCH_CELLS = "8x384,1x384,16x256,1x256,32x128,1x128"
-SETTLED_STEPS, LEAST_STEPS = 100, 300
+SETTLED_STEPS, LEAST_STEPS, TRAINING_SECONDS = 100, 300, 25
 
 
 def torch_net(around):
@@ -23,7 +23,8 @@ def torch_net(around):
     cells = "1x128" if around.quick else TORCH_CELLS
     script = around.find("scripts/gpu_check/onnx_torch.py")
     report.say("", "sr-x4-mean, the file behind strength 0, node by node in eager PyTorch: the same weights, no TF32.")
-    report.head(["variant", "batch", "window", "tiles/s on the device", "tiles/s from and to the host"])
+    columns = ["tiles/s on the device", "tiles/s from and to the host", "bare loop of onestep ÷ that"]
+    report.head(["variant", "batch", "window", *columns])
     kind = around.device.partition(":")[0]
     words = [script, around.find("models/sr-x4-mean.onnx"), "--device", kind, "--cells", cells]
     golden = None
@@ -42,8 +43,9 @@ def torch_net(around):
         if "golden" in told:
             golden = told["golden"]
             continue
-        rates = (f"{told[key]:.1f}" for key in ("tiles_per_s", "from_host"))
-        report.row(told["variant"], told["batch"], told["window"], *rates)
+        bare = around.bare.get((told["variant"][:3], told["batch"], told["window"]))
+        rates = [told["tiles_per_s"], told["from_host"], bare and bare / told["from_host"]]
+        report.row(told["variant"], told["batch"], told["window"], shown(rates[0]), shown(rates[1]), shown(rates[2], 2))
     if golden is None:
         raise Failure(f"PyTorch ended with {program.returncode}: {' '.join(said.split()[-30:])}")
     report.say("", f"Its golden tile differs by {golden:.1e}.")
@@ -127,7 +129,7 @@ def training(around):
     report.head(["program", "precision", "ms a step", "tools ÷ this"])
     report.row("tools", "bf16 bodies on a GPU" if around.is_cuda else "as it chooses", f"{1000 * step:.3f}", "1")
     script, kind = around.find("tools/benches/step.py"), around.device.partition(":")[0]
-    for more in ([], ["--f32"]):
+    for more in ([], ["--f32"]) if around.is_cuda else ([],):
         words = [script, "--threads", os.cpu_count(), "--steps", 5 if around.quick else 300, "--device", kind, *more]
         ran = around.run([sys.executable, *words])
         if ran.code != 0:
@@ -143,7 +145,7 @@ def ours(around):
     words = [around.find("target/release/tools"), "train-export", "sr-x4", "--device", around.device.partition(":")[0]]
     words += ["--data", around.find("samples"), "--out", out, "--runs", runs, "--steps", "1000000,0,0,0,0"]
     log = open(around.work / "training.log", "w+", encoding="utf-8")
-    program, until = around.start(words, stdout=log, stderr=log), time.monotonic() + min(25, around.left() / 2)
+    program, until = around.start(words, stdout=log, stderr=log), time.monotonic() + min(TRAINING_SECONDS, around.left() / 2)
     lines, settled = [], []
     while program.poll() is None and around.left() > 5:
         time.sleep(0.2)

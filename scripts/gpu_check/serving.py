@@ -3,6 +3,7 @@ import collections
 import json
 import re
 import shutil
+import time
 
 from . import pictures
 from .around import Failure
@@ -10,20 +11,23 @@ from .watching import shown
 
 SAMPLE_SIDE = 256  # samples/README.md
 GOLDEN = re.compile(r"golden tile differs by ([0-9.e+-]+)")
-# Model, strength (None: the model's own), precision on the device; the processor always computes in f32.
+# Pictures, model, strength (None: the model's own), precision on the device; the processor always computes in f32.
+# Large is one picture of several windows.
 PARITY = [
-    ("sr-x4", "0", "f32"),
-    ("sr-x4", None, "f32"),
-    ("inpaint-mean", None, "f32"),
-    ("sr-x2", None, "f32"),
-    ("sr-x4", "1", "f32"),
-    ("sr-x2", "0", "f32"),
-    ("sr-x4", "0", "f16"),
-    ("sr-x4", None, "f16"),
-    ("sr-x2", None, "f16"),
-    ("inpaint-mean", None, "f16"),
-    ("sr-x4", None, "int8"),
+    ("samples", "sr-x4", "0", "f32"),
+    ("samples", "sr-x4", None, "f32"),
+    ("holes", "inpaint-mean", None, "f32"),
+    ("samples", "sr-x2", None, "f32"),
+    ("large", "sr-x2", "0", "f32"),
+    ("large", "sr-x2", "0.5", "f32"),
+    ("samples", "sr-x4", "1", "f32"),
+    ("samples", "sr-x4", "0", "f16"),
+    ("samples", "sr-x4", None, "f16"),
+    ("samples", "sr-x2", None, "f16"),
+    ("holes", "inpaint-mean", None, "f16"),
+    ("samples", "sr-x4", None, "int8"),
 ]
+QUICK_PARITY = (0, 1, 2, 4, 7)
 # Batch and window side, most telling first: what does not fit the time is left out.
 CELLS = [(1, 384), (8, 384), (1, 256), (8, 256), (16, 256), (32, 128), (1, 128), (16, 384), (1, 512), (8, 512)]
 FURTHER = [("sr-x4", "0.5", "f32"), ("sr-x4", "0", "f16"), ("sr-x4", "0.5", "f16"), ("sr-x2", "0", "f32")]
@@ -48,75 +52,73 @@ def parity(around):
     report = around.report
     report.say("", "Differences of the results in 8-bit levels, the processor in f32 as the reference; seed 1.")
     columns = ["golden tile, device", "golden tile, cpu", "most", "mean", "samples apart", "s"]
-    report.head(["model", "strength", "precision", *columns])
-    inputs = {"inpaint-mean": samples(around, True)}
-    plain = samples(around, False)
-    references, failed = {}, 0
-    for model, strength, precision in PARITY[:3] + PARITY[6:7] if around.quick else PARITY:
+    report.head(["pictures", "model", "strength", "precision", *columns])
+    given, references, failed = {}, {}, []
+    for case in [PARITY[at] for at in QUICK_PARITY] if around.quick else PARITY:
+        which, model, strength, precision = case
+        told = (which, model, strength or "own", precision)
         if around.left() < 5:
-            report.row(model, strength or "own", precision, "no time left", "", "", "", "", "")
+            report.row(*told, "no time left", *[""] * 5)
             continue
-        given = inputs.get(model, plain)
         try:
-            if (model, strength) not in references:
-                references[model, strength] = enlarge(around, "cpu", given, model, strength, "f32")
-            failed += not compare(around, references[model, strength], given, (model, strength, precision))
+            if which not in given:
+                given[which] = {"samples": samples, "holes": holes, "large": large}[which](around)
+            if case[:3] not in references:
+                references[case[:3]] = enlarge(around, "cpu", given[which], case[:3], "f32")
+            cells, most = compare(around, references[case[:3]], given[which], case)
         except Failure as failure:
-            failed += precision == "f32"
-            report.row(model, strength or "own", precision, failure, "", "", "", "", "")
-    many_tiles(around)
+            report.row(*told, brief(failure), *[""] * 5)
+            failed += [told] if precision == "f32" else []
+            continue
+        report.row(*told, *cells)
+        failed += [told] if precision == "f32" and most > 2 else []
     if failed:
-        raise Failure(f"{failed} of the comparisons in f32 could not be made or differ")
+        raise Failure("in f32 there is no result, or one more than 2 levels apart: " + "; ".join(map(" ".join, failed)))
 
 
 def compare(around, reference, given, case):
-    """One row; whether the device does the same as the processor."""
+    """What stands in the row, and by how many levels the results differ at most."""
     folder, golden_cpu, _ = reference
-    model, strength, precision = case
-    made, golden, seconds = enlarge(around, around.device, given, model, strength, precision)
+    made, golden, seconds = enlarge(around, around.device, given, case[:3], case[3])
     apart = apart_by(folder, made)
-    total = sum(apart.values())
-    most = max(apart)
+    total, most = sum(apart.values()), max(apart)
     middle = sum(level * count for level, count in apart.items()) / total
     share = 100 * (1 - apart[0] / total)
-    cells = [golden, golden_cpu, most, f"{middle:.5f}", f"{share:.3f} %", f"{seconds:.1f}"]
-    around.report.row(model, strength or "own", precision, *cells)
-    return precision != "f32" or most <= 2
+    return [golden, golden_cpu, most, f"{middle:.5f}", f"{share:.3f} %", f"{seconds:.1f}"], most
 
 
-def many_tiles(around):
-    """A picture of several windows: an enlarged sample once more."""
-    report = around.report
-    if around.left() < 8:
-        report.say("", "A picture of several windows: no time left.")
-        return
-    given = around.folder("large")
-    first = enlarge(around, "cpu", [next(iter(samples(around, False)))], "sr-x4", "0", "f32")[0]
-    for path in first.glob("*.tif*"):
-        shutil.copy(path, given / path.name)
-    made = [enlarge(around, device, [given], "sr-x2", None, "f32")[0] for device in ("cpu", around.device)]
-    apart = apart_by(*made)
-    total = sum(apart.values())
-    share = 1 - apart[0] / total
-    report.say("", f"1024×1024 pixels through sr-x2, several windows: most {max(apart)}, samples apart {share:.3%}.")
+def brief(failure):
+    return str(failure)[:200]
 
 
-def samples(around, masks):
-    """The sample pictures; with masks, copies that have one beside each."""
-    found = sorted(around.find("samples").glob("*.jpg"))[: 2 if around.quick else None]
-    if not masks:
-        return found
-    folder = around.folder("masked")
-    for path in found:
+def samples(around):
+    """The sample pictures."""
+    return sorted(around.find("samples").glob("*.jpg"))[: 2 if around.quick else None]
+
+
+def holes(around):
+    """Copies of them that have a mask beside each."""
+    folder = around.folder("holes")
+    for path in samples(around):
         shutil.copy(path, folder / path.name)
         pictures.write_mask(folder / f"{path.stem}.mask.png", SAMPLE_SIDE)
     return [folder]
 
 
-def enlarge(around, device, given, model, strength, precision):
+def large(around):
+    """A sample enlarged by four."""
+    folder = around.folder("large")
+    for path in enlarge(around, "cpu", samples(around)[:1], ("one", "sr-x4", "0"), "f32")[0].glob("*.tif*"):
+        shutil.copy(path, folder / path.name)
+    return [folder]
+
+
+def enlarge(around, device, given, case, precision):
     """(folder of results, golden error as it was logged, seconds)."""
-    name = f"{model}-{strength}-{precision}-{device}".replace(":", "-")
-    out, state = around.folder(f"out-{name}"), around.folder("state")
+    which, model, strength = case
+    name = f"{which}-{model}-{strength}-{precision}-{device}".replace(":", "-")
+    # The rehearsal does the same twice.
+    out, state = around.folder(f"{name}-{time.monotonic_ns()}"), around.folder("state")
     words = ["once", *given, "-o", out, "--device", device, "--model", model, "--precision", precision]
     words += ["--seed", "1", "--format", "tiff", "--state", state]
     words += ["--strength", strength] if strength else []
@@ -142,7 +144,7 @@ def throughput(around):
     """`onestep bench` by batch and window, beside its bare loop."""
     report = around.report
     pictures_and_side = (2, 256) if around.quick else (24, 512)
-    cells = CELLS[:1] + [(2, 128)] if around.quick else CELLS
+    cells = CELLS[:1] + [(1, 128)] if around.quick else CELLS
     what = "{} pictures of {}² pixels".format(*pictures_and_side)
     report.say("", f"{what}; bare is the same network in a loop without the daemon.")
     columns = ["tiles/s", "bare", "ratio", "pictures/s", "J/picture"]
@@ -174,13 +176,18 @@ def bench(around, case, batch, window, pictures_and_side, done):
         ran = around.onestep("bench", *words, "--json", limit=40)
         said = json.loads(ran.out) if ran.code == 0 else None
     except (Failure, ValueError) as failure:
-        around.report.row(*case, batch, window, failure, "", "", "", "")
+        around.report.row(*case, batch, window, brief(failure), "", "", "", "")
         return
     if said is None:
-        around.report.row(*case, batch, window, f"exit code {ran.code}: {ran.last_words()}", "", "", "", "")
+        around.report.row(*case, batch, window, brief(f"exit code {ran.code}: {ran.last_words()}"), "", "", "", "")
+        return
+    if around.is_cuda and not str(said.get("device")).startswith("cuda"):
+        around.report.row(*case, batch, window, f"it ran on {said.get('device')}", "", "", "", "")
         return
     names = ("tiles_per_s", "bare_tiles_per_s", "overhead_ratio", "pictures_per_s", "joules_per_picture")
     tiles, bare, ratio, whole, joules = (said.get(name) for name in names)
     done[batch, window] = (said, tiles, bare or tiles or 0.0)
+    if (model, strength) == ("sr-x4", "0"):
+        around.bare[precision, batch, window] = bare
     cells = [shown(tiles), shown(bare), shown(ratio, 3), shown(whole, 2), shown(joules, 3)]
     around.report.row(*case, batch, window, *cells)

@@ -27,7 +27,7 @@ def torch_net(around):
     report.head(["variant", "batch", "window", *columns])
     kind = around.device.partition(":")[0]
     words = [script, around.find("models/sr-x4-mean.onnx"), "--device", kind, "--cells", cells]
-    golden = None
+    golden, rows = None, 0
     log = around.work / "torch.jsonl"
     with open(log, "w", encoding="utf-8") as out:
         # What was printed before the time ran out counts.
@@ -46,9 +46,12 @@ def torch_net(around):
         bare = around.bare.get((told["variant"][:3], told["batch"], told["window"]))
         rates = [told["tiles_per_s"], told["from_host"], bare and bare / told["from_host"]]
         report.row(told["variant"], told["batch"], told["window"], shown(rates[0]), shown(rates[1]), shown(rates[2], 2))
+        rows += 1
     if golden is None:
         raise Failure(f"PyTorch ended with {program.returncode}: {' '.join(said.split()[-30:])}")
     report.say("", f"Its golden tile differs by {golden:.1e}.")
+    if not rows:
+        raise Failure(f"no time was left for a measurement: {' '.join(said.split()[-30:])}")
 
 
 def memory(around):
@@ -85,6 +88,8 @@ def memory(around):
         grown = None if around.quick else slope([point for point in points if point[0] >= settled])
         most = max((y for _, y in points), default=None)
         report.row(name, *map(shown, (early, late, most, None if grown is None else 1000 * grown)))
+    if not complete:
+        raise Failure(f"the time was over after {done} of {count} pictures")
     if program.returncode != 0 or done < count:
         log.seek(0)
         raise Failure(f"ended with {program.returncode}: {' '.join(log.read().split()[-40:])}")

@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from .watching import Watch, joules, mean, shown, slope
 PICTURES, SETTLED, SIDES = 2000, 400, (64, 96, 128, 160, 200, 256, 320, 400)
 TORCH_CELLS = "8x384,1x384,16x256,1x256,32x128,1x128"
 SETTLED_STEPS, LEAST_STEPS, TRAINING_SECONDS = 100, 300, 25
+WAITED = re.compile(r"([0-9.]+) % of them waiting for data")
 
 
 def torch_net(around):
@@ -127,10 +129,11 @@ def training(around):
     watch = Watch(around.gpu_number)
     time.sleep(1.5 if around.is_cuda else 0)
     idle = list(watch.samples)
-    step, steps, seconds = ours(around)
+    step, steps, seconds, waited = ours(around)
     samples = watch.stop()
     around.stretches.append(("training steps", steps, idle, samples[len(idle):]))
-    report.say("", f"Mean net of size S, batch 16 of 32×32. `tools`: {steps} steps in {seconds:.1f} s, data included.")
+    what = f"Mean net of size S, batch 16 of 32×32. `tools`: {steps} steps in {seconds:.1f} s"
+    report.say("", f"{what}, of which it waited {shown(waited, 1, ' %')} for data, which PyTorch has ready in memory.")
     report.head(["program", "precision", "ms a step", "tools ÷ this"])
     report.row("tools", "bf16 bodies on a GPU" if around.is_cuda else "as it chooses", f"{1000 * step:.3f}", "1")
     script, kind = around.find("tools/benches/step.py"), around.device.partition(":")[0]
@@ -145,10 +148,10 @@ def training(around):
 
 
 def ours(around):
-    """(seconds a step once it has settled, all steps, their seconds)."""
+    """(seconds a step once it has settled, all steps, their seconds, % of them that it waited for data)."""
     runs, out = around.folder("runs"), around.folder("trained")
     words = [around.find("target/release/tools"), "train-export", "sr-x4", "--device", around.device.partition(":")[0]]
-    words += ["--data", around.find("samples"), "--out", out, "--runs", runs, "--steps", "1000000,0,0,0,0"]
+    words += ["--data", around.find("samples"), "--out", out, "--runs", runs, "--stages", "mean", "--budget", "30m"]
     log = open(around.work / "training.log", "w+", encoding="utf-8")
     program, until = around.start(words, stdout=log, stderr=log), time.monotonic() + min(TRAINING_SECONDS, around.left() / 2)
     lines, settled = [], []
@@ -167,13 +170,15 @@ def ours(around):
             program.wait(10)
         finally:
             end(program)
+    log.seek(0)
+    words = log.read()
     if len(settled) < 2:
-        log.seek(0)
-        last = " ".join(log.read().split()[-40:])
+        last = " ".join(words.split()[-40:])
         raise Failure(f"tools told of too few steps; it ended with {program.returncode}: {last}")
     first, last = settled[0], settled[-1]
     rate = (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
-    return rate, last["step"], last["seconds"]
+    waited = WAITED.search(words)
+    return rate, last["step"], last["seconds"], waited and float(waited.group(1))
 
 
 def energy(around):

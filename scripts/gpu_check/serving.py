@@ -36,15 +36,16 @@ FURTHER = [("sr-x4", "0.5", "f32"), ("sr-x4", "0", "f16"), ("sr-x4", "0.5", "f16
 def doctor(around):
     ran = around.onestep("doctor", "--device", around.device, "--json")
     try:
-        checks = json.loads(ran.out)["checks"]
+        checks = json.loads(ran.out[ran.out.index("{"):])["checks"]
     except (ValueError, KeyError, TypeError):
         raise Failure(f"doctor ended with {ran.code}: {ran.last_words()}") from None
     around.report.say("", f"Exit code {ran.code}.")
     around.report.head(["area", "check", "state", "said", "remedy"])
     for check in checks:
         around.report.row(*(check.get(key) or "–" for key in ("area", "name", "state", "said", "remedy")))
-    if ran.code == 78:
-        raise Failure(f"{around.device} is not usable")
+    bad = [check.get("name") for check in checks if check.get("state") == "bad"]
+    if bad or ran.code != 0:
+        raise Failure(f"exit code {ran.code}; bad: {', '.join(map(str, bad)) or 'nothing'}")
 
 
 def parity(around):
@@ -174,7 +175,7 @@ def bench(around, case, batch, window, pictures_and_side, done):
     words += ["--pictures", pictures_and_side[0], "--side", pictures_and_side[1]]
     try:
         ran = around.onestep("bench", *words, "--json", limit=40)
-        said = json.loads(ran.out) if ran.code == 0 else None
+        said = json.loads(ran.out[ran.out.index("{"):]) if ran.code == 0 else None
     except (Failure, ValueError) as failure:
         around.report.row(*case, batch, window, brief(failure), "", "", "", "")
         return

@@ -98,10 +98,10 @@ class Around:
         return Ran(program.returncode, out, err, time.monotonic() - started)
 
     def start(self, command, **more):
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more}
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": self.root, **more}
         environment = {**self.environment, "ORT_DYLIB_PATH": str(self.library())}
         words = [str(word) for word in command]
-        return subprocess.Popen(words, env=environment, cwd=self.root, start_new_session=True, **options)
+        return subprocess.Popen(words, env=environment, start_new_session=True, **options)
 
     def onestep(self, *words, limit=None):
         return self.run([self.find("target/release/onestep"), *words], limit)

@@ -153,7 +153,8 @@ def ours(around):
     words = [around.find("target/release/tools"), "train-export", "sr-x4", "--device", around.device.partition(":")[0]]
     words += ["--data", around.find("samples"), "--out", out, "--runs", runs, "--stages", "mean", "--budget", "30m"]
     log = open(around.work / "training.log", "w+", encoding="utf-8")
-    program, until = around.start(words, stdout=log, stderr=log), time.monotonic() + min(TRAINING_SECONDS, around.left() / 2)
+    until = time.monotonic() + min(TRAINING_SECONDS, around.left() / 2)
+    program = around.start(words, stdout=log, stderr=log)
     lines, settled = [], []
     while program.poll() is None and around.left() > 5:
         time.sleep(0.2)

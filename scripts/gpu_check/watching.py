@@ -8,7 +8,7 @@ EVERY_MS = 200
 
 
 class Watch:
-    """Samples of one GPU: (seconds since the start, MiB of memory, watts, load in %, MHz); None for what is not told."""
+    """Samples of one GPU: (seconds since the start, MiB of memory, watts, load in %, MHz); None if not told."""
 
     def __init__(self, gpu_number):
         self.samples, self.started = [], time.monotonic()

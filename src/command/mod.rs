@@ -2,6 +2,7 @@
 
 mod ahead;
 mod asked;
+mod bench;
 mod books;
 mod doctor;
 mod folders;
@@ -35,8 +36,10 @@ use std::path::{Path, PathBuf};
 pub fn main(cli: Cli) -> Exit {
     let is_once = matches!(cli.command, Command::Once(_));
     let progress = Progress::new(is_once);
-    // Where a bar tells what is done, lines are for what went wrong.
-    logging::start(if progress.is_shown() { "warn" } else { "info" }, cli.log_format, &progress);
+    // Where a bar or an answer tells what is done, lines are for what went wrong.
+    let is_asked = matches!(cli.command, Command::Doctor(_) | Command::Bench(_));
+    let level = if progress.is_shown() || is_asked { "warn" } else { "info" };
+    logging::start(level, cli.log_format, &progress);
     let end = match cli.command {
         Command::Once(words) => once::main(words, &progress),
         Command::Run(words) => run::main(words),
@@ -51,6 +54,7 @@ pub fn main(cli: Cli) -> Exit {
         Command::Models(words) => models::main(&words),
         Command::Validate(words) => validate::main(words),
         Command::Doctor(words) => doctor::main(words),
+        Command::Bench(words) => bench::main(words),
     };
     end.unwrap_or_else(|error| {
         progress.clear();

@@ -134,7 +134,7 @@ fn check(inputs: &[PathBuf], output: &Path, masking: Option<&Masking>) -> Result
 }
 
 /// All pictures, each path once. A mask among them stands for its pictures.
-fn gather(inputs: &[PathBuf], masking: Option<&Masking>) -> Vec<Sighting> {
+pub(super) fn gather(inputs: &[PathBuf], masking: Option<&Masking>) -> Vec<Sighting> {
     let found = inputs.iter().flat_map(|input| {
         // The ledger knows a folder by where it is, not by how it is called today.
         if input.is_dir() {

@@ -35,8 +35,9 @@ fn checks(said: &Said) -> Vec<[String; 5]> {
     checks.iter().map(|check| keys.map(|key| text(check, key))).collect()
 }
 
-const GOOD: &str = "[[pipeline]]\nname = \"p\"\ninput = \"in\"\noutput = \"out\"\nmodel = \"models/tiny-mean.onnx\"\n\
-                    [device]\ndevice = \"cpu\"\n[service]\nstate = \"state\"\n";
+const GOOD: &str = "[[pipeline]]\nname = \"p\"\ninput = \"in\"\noutput = \"out\"\n\
+                    model = \"models/tiny-mean.onnx\"\n[device]\ndevice = \"cpu\"\n\
+                    [service]\nstate = \"state\"\n";
 
 #[test]
 fn what_is_well_is_said_to_be_well_and_nothing_is_changed() {

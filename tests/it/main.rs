@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test's own files need not be durable")]
 
 mod answers;
+mod bench;
 mod choices;
 mod cli;
 mod config;

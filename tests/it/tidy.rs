@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Each dependency, and the one file or folder that may name it.
 const DOORS: [(&str, &str); 24] = [
-    ("clap", "src/cli.rs"),
+    ("clap", "src/cli/"),
     ("env_logger", "src/edge/logging.rs"),
     ("image", "src/edge/codec/"),
     ("image_webp", "src/edge/codec/webp.rs"),

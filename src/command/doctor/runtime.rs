@@ -2,11 +2,10 @@
 
 use super::{Findings, State, Subject, wants_gpu};
 use crate::command::request;
-use crate::edge::model::{Examined, Request, Tried, examine};
+use crate::edge::model::{Examined, Proof, Request, Tried, examine};
 use crate::edge::{library, model_file};
 use crate::work::device::{Devices, Provider};
 use crate::work::lacking;
-use contract::card::ModelCard;
 use std::path::{Path, PathBuf};
 
 /// Looks at all of it. Gives whether this runtime is built for GPUs; `None` where there is none.
@@ -71,12 +70,7 @@ fn tell_provider(devices: &Devices, (provider, tried): (Provider, &Tried), findi
     findings.absent |= promised && *tried != Tried::Works;
 }
 
-fn tell_model(
-    devices: &Devices,
-    file: &Path,
-    proven: &Result<(ModelCard, f32), String>,
-    findings: &mut Findings,
-) {
+fn tell_model(devices: &Devices, file: &Path, proven: &Proof, findings: &mut Findings) {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     match proven {
         Ok((card, gap)) => {

@@ -15,7 +15,7 @@ use crate::work::precision::Wanted;
 use contract::card::{ModelCard, Precision};
 use ort::environment::Environment;
 use ort::session::builder::GraphOptimizationLevel;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What was found.
@@ -28,8 +28,11 @@ pub struct Examined {
     /// Providers in the order of their words, and what came of them.
     pub providers: Vec<(Provider, Tried)>,
     /// The models, in order: the largest difference of the golden tile, which is within what is allowed.
-    pub models: Vec<(PathBuf, Result<(ModelCard, f32), String>)>,
+    pub models: Vec<(PathBuf, Proof)>,
 }
+
+/// A card and how far its golden tile is off, or what is wrong.
+pub type Proof = Result<(ModelCard, f32), String>;
 
 /// What came of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +81,7 @@ fn register(environment: &Environment, provider: Provider) -> Tried {
 }
 
 /// The card of a file and how far its golden tile is off on the device of `request`.
-fn proven(environment: &Environment, file: &PathBuf, request: &Request) -> Result<(ModelCard, f32), String> {
+fn proven(environment: &Environment, file: &Path, request: &Request) -> Proof {
     let file = read(environment, file).map_err(|error| match error {
         StartError::Model { problem, .. } => problem,
         other => other.to_string(),
@@ -104,9 +107,8 @@ fn proven(environment: &Environment, file: &PathBuf, request: &Request) -> Resul
         };
     }
     let (environment, bytes) = (environment.clone(), Arc::clone(&file.bytes));
-    let recipe: Recipe = Arc::new(move || {
-        Ok(builder(&environment, GraphOptimizationLevel::Level3)?.commit_from_memory(&bytes)?)
-    });
+    let recipe: Recipe =
+        Arc::new(move || builder(&environment, GraphOptimizationLevel::Level3)?.commit_from_memory(&bytes));
     let mut model = OnnxModel::open(recipe, file.card.clone(), None).map_err(|error| error.to_string())?;
     let gap = golden_error(&mut model, file.card.golden_side()).map_err(|error| error.to_string())?;
     let most = file.card.golden_tolerance();

@@ -12,7 +12,7 @@ mod provider;
 mod trial;
 
 pub use engines::engine_folder;
-pub use examine::{Examined, Tried, examine};
+pub use examine::{Examined, Proof, Tried, examine};
 pub use open::{Asked, Facts, Opened, Request, Serving, cards, open};
 pub use trial::seconds;
 

@@ -31,7 +31,7 @@ pub struct Request {
     pub threads: usize,
     /// Largest side of a window, or as is usual on the device.
     pub window_px: Option<usize>,
-    /// Tiles that a GPU evaluates together, or as is measured to be best.
+    /// Tiles that are evaluated together, or on a GPU as many as are measured to be best, on the CPU one.
     pub batch: Option<usize>,
     /// How much of a GPU's memory is for us.
     pub gpu_memory_percent: u8,
@@ -198,7 +198,7 @@ fn all_on_cpu(environment: &Environment, files: &[File], request: &Request) -> R
         cards.push(card);
     }
     let tilings = cards.iter().map(|card| Tiling::new(card, Device::Cpu, request.window_px)).collect();
-    Ok(Placed { workers, devices: vec![Device::Cpu], tiles: 1, cards, tilings })
+    Ok(Placed { workers, devices: vec![Device::Cpu], tiles: request.batch.unwrap_or(1), cards, tilings })
 }
 
 /// A file, or its int8 version, for each thread; and the card of what it is.

@@ -12,6 +12,10 @@ fn main() -> ExitCode {
     )]
     unsafe {
         std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
+        // CUDA would count the fastest GPU first, nvidia-smi the first on the bus.
+        if std::env::var_os("CUDA_DEVICE_ORDER").is_none() {
+            std::env::set_var("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
+        }
     }
     ExitCode::from(onestep::command::main(cli::parse()) as u8)
 }

@@ -1,4 +1,5 @@
-//! The words of the command line. The only folder that names `clap`. Knows words and ranges, not what they do.
+//! The words of the command line. The only folder that names `clap`. Knows words and ranges, not what they
+//! do.
 
 mod ask;
 mod work;

@@ -101,10 +101,11 @@ fn told(status: &Status) -> String {
     if let (Some(rate), Some(left)) = (status.done_a_minute, status.minutes_left) {
         lines.push(format!("time left about {}, at {rate:.1} pictures a minute", span(60.0 * left)));
     }
-    for PipelineRow { name, input, watched, settling, waiting, held } in &status.pipelines {
+    for PipelineRow { name, input, watched, settling, waiting, held, served } in &status.pipelines {
         let watched =
             if status.at_work.is_some() { format!("watched {watched}") } else { "as it was left".into() };
         lines.push(format!("{name}: {waiting} waiting, {settling} settling, {watched}: {input}"));
+        lines.extend(served.iter().map(|served| format!("{name}: {served}")));
         lines.extend(held.iter().map(|why| format!("{name}: paused: {why}")));
     }
     lines.extend(status.failures.iter().map(|f| format!("failed    {}: {}: {}", f.at, f.source, f.reason)));

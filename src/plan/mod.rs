@@ -16,7 +16,7 @@ use crate::work::format::Format;
 use crate::work::mark::Fingerprint;
 use crate::work::tiling::{Tiling, pool_bytes};
 use crate::work::told::Telling;
-use contract::card::{Precision, Task};
+use contract::card::{ModelCard, Precision, Task};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,6 +82,8 @@ pub struct Line {
     pub precision: Precision,
     /// For marks: where the network runs; several devices of one kind share its tiles.
     pub device: String,
+    /// For `status`: what serves it, and why nothing better does.
+    pub served: String,
 }
 
 /// What `admit` needs.
@@ -156,8 +158,7 @@ impl Plan {
                 pool_mb + LEAST_PICTURES_MB
             )));
         }
-        let device = joined(&serving.devices);
-        let lines = wishes.iter().map(|(wish, facts)| Line::new(choice, &device, wish, facts));
+        let lines = wishes.iter().map(|(wish, facts)| Line::new(choice, serving, wish, facts));
         let (limits, once) = (choice.limits, choice.once);
         Ok(Plan {
             lines: lines.collect::<Result<_, _>>()?,
@@ -190,7 +191,7 @@ impl Line {
         (&self.name, &self.output)
     }
 
-    fn new(choice: &Choice, device: &str, wish: &Wish, facts: &Facts) -> Result<Line, StartError> {
+    fn new(choice: &Choice, serving: &Serving, wish: &Wish, facts: &Facts) -> Result<Line, StartError> {
         let refused = |problem| StartError::Model { name: facts.card.name.clone(), problem };
         let task = if wish.masking.is_some() { Task::Inpainting } else { Task::SuperResolution };
         if facts.card.task != task {
@@ -235,9 +236,17 @@ impl Line {
             model: facts.model,
             model_name: facts.card.name.clone(),
             precision: facts.card.precision,
-            device: device.to_owned(),
+            served: served(&facts.card, serving),
+            device: joined(&serving.devices),
         })
     }
+}
+
+/// What serves a line, as people read it.
+fn served(card: &ModelCard, serving: &Serving) -> String {
+    let fallen = serving.fallen.as_ref();
+    let why = fallen.map_or_else(String::new, |why| format!(", since CUDA is not usable: {why}"));
+    format!("{} in {} on {}{why}", card.name, card.precision.word(), joined(&serving.devices))
 }
 
 /// A model can do one of both tasks, and is asked for the other.

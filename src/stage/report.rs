@@ -27,6 +27,7 @@ struct Subject {
     line: usize,
     name: String,
     input: PathBuf,
+    served: String,
     /// Where results go, as the notice tells it; `None` where no notice is wanted.
     output: Option<PathBuf>,
     notice: String,
@@ -44,6 +45,7 @@ impl Report {
                 line: watching.line,
                 name: line.name.clone(),
                 input: watching.input.clone(),
+                served: line.served.clone(),
                 output: watching.status_file.then(|| line.output.clone()),
                 notice: String::new(),
             }
@@ -72,6 +74,7 @@ fn row(subject: &Subject, board: &Board) -> PipelineRow {
     PipelineRow {
         name: subject.name.clone(),
         input: text_of(&subject.input),
+        served: Some(subject.served.clone()),
         watched: news.watched,
         settling: news.settling as u64,
         waiting: (news.ready + news.sent + news.kept + news.unmasked) as u64,

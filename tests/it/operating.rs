@@ -112,6 +112,7 @@ fn one_pipeline_pauses_while_another_goes_on() {
     until("the queue", || told().contains("scans: 2 waiting, 0 settling, watched by events: "));
     assert!(told().contains("scans: paused: asked to by `onestep pause --pipeline`"), "{}", told());
     assert!(told().contains("\ntime left about "), "{}", told());
+    assert!(told().contains("scans: tiny in f32 on "), "{}", told());
     until("the other's", || told().contains("pipeline 1: 0 waiting, 0 settling, watched by events: "));
     assert!(!there("b.png"));
     assert_eq!(ask(&world, &["resume", "--pipeline", "scans"], &config).code(), 0);

@@ -2,7 +2,9 @@
 
 use crate::support::process::repository;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Each dependency, and the one file or folder that may name it.
 const DOORS: [(&str, &str); 24] = [
@@ -146,4 +148,30 @@ fn the_check_for_names_is_not_fooled() {
             && !names("crate::image::x", "image")
     );
     assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").is_dir());
+}
+
+/// What people type begins with a line that says what runs it, may be run, and has no slip of the pen.
+#[test]
+fn scripts_may_be_run_and_parse() {
+    let mut checked = 0;
+    for entry in fs::read_dir(repository().join("scripts")).expect("there").flatten() {
+        let (path, text) = (entry.path(), fs::read_to_string(entry.path()).unwrap_or_default());
+        if path.is_dir() || path.extension().is_some_and(|extension| extension == "txt") {
+            continue;
+        }
+        let first = text.lines().next().unwrap_or_default();
+        let parse: &[&str] = match first {
+            "#!/usr/bin/env bash" => &["bash", "-n"],
+            "#!/usr/bin/env python3" => {
+                &["python3", "-c", "import ast, sys; ast.parse(open(sys.argv[1]).read())"]
+            }
+            _ => panic!("{} begins with {first:?}", path.display()),
+        };
+        let parsed = Command::new(parse[0]).args(&parse[1..]).arg(&path).output().expect("it starts");
+        assert!(parsed.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&parsed.stderr));
+        let mode = entry.metadata().expect("there").permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "{} is not executable", path.display());
+        checked += 1;
+    }
+    assert!(checked > 5);
 }

@@ -14,7 +14,8 @@ CREATE TABLE pipeline (
     watched TEXT NOT NULL,       -- how
     settling INTEGER NOT NULL,   -- files that may still be in writing
     waiting INTEGER NOT NULL,    -- files that are whole and wait
-    held TEXT                    -- why nothing new is begun
+    held TEXT,                   -- why nothing new is begun
+    served TEXT                  -- model, precision and device
 );
 ";
 
@@ -33,6 +34,8 @@ pub struct PipelineRow {
     pub waiting: u64,
     /// Why it begins nothing new, if it does not.
     pub held: Option<String>,
+    /// Model, precision and device; nothing of a run that did not tell yet.
+    pub served: Option<String>,
 }
 
 impl Ledger {
@@ -49,10 +52,18 @@ impl Ledger {
         self.transaction(|ledger| {
             ledger.connection.execute("DELETE FROM pipeline", [])?;
             let mut insert =
-                ledger.connection.prepare("INSERT INTO pipeline VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+                ledger.connection.prepare("INSERT INTO pipeline VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
             for row in rows {
                 let (settling, waiting) = (row.settling as i64, row.waiting as i64);
-                insert.execute(params![row.name, row.input, row.watched, settling, waiting, row.held])?;
+                insert.execute(params![
+                    row.name,
+                    row.input,
+                    row.watched,
+                    settling,
+                    waiting,
+                    row.held,
+                    row.served
+                ])?;
             }
             Ok(())
         })
@@ -77,11 +88,11 @@ impl Reader {
                 settling: row.get::<_, i64>(3)?.unsigned_abs(),
                 waiting: row.get::<_, i64>(4)?.unsigned_abs(),
                 held: row.get(5)?,
+                // The table of an earlier version has no such column.
+                served: row.get("served").unwrap_or_default(),
             })
         };
-        let mut query = self
-            .connection
-            .prepare("SELECT name, input, watched, settling, waiting, held FROM pipeline ORDER BY rowid")?;
+        let mut query = self.connection.prepare("SELECT * FROM pipeline ORDER BY rowid")?;
         Ok(query.query_map([], row)?.collect::<Result<_, _>>()?)
     }
 }

@@ -138,3 +138,16 @@ fn a_newer_ledger_is_refused_and_left_as_it_is() {
     let error = Ledger::open(folder.path(), &present(), None, &NoReceipts).expect_err("newer");
     assert!(error.text.contains("the ledger is of version 9, this onestep reads version 1"), "{error}");
 }
+
+/// An earlier onestep that is at work beside us told less of its pipelines.
+#[test]
+fn what_the_pipelines_of_an_earlier_version_said_can_be_read() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let (mut ledger, _) = open(folder.path());
+    let row = PipelineRow { name: "p".into(), waiting: 3, served: Some("on cpu".into()), ..Default::default() };
+    ledger.tell(std::slice::from_ref(&row)).expect("written");
+    let read = || Reader::open(folder.path(), true).expect("read").expect("there").pipelines().expect("read");
+    assert_eq!(read(), [row.clone()]);
+    ledger.connection.execute_batch("ALTER TABLE pipeline DROP COLUMN served").expect("written");
+    assert_eq!(read(), [PipelineRow { served: None, ..row }]);
+}

@@ -81,7 +81,7 @@ pub(super) fn open(
     };
     let tilings = cards.iter().map(|card| Tiling::new(card, devices[0], request.window_px)).collect();
     log::info!("{}: {tiles} tiles an evaluation, {} threads", joined(&devices), workers.len());
-    Ok(Placed { workers, devices, tiles, cards, tilings })
+    Ok(Placed { workers, devices, tiles, cards, tilings, fallen: None })
 }
 
 /// The fewest tiles that any of these networks wants together; holes have shapes of their own.

@@ -91,12 +91,14 @@ pub struct Serving {
     pub workers: usize,
     /// Most tiles of an evaluation.
     pub tiles: usize,
+    /// Why it is the processor though `auto` would rather have a GPU.
+    pub fallen: Option<String>,
 }
 
 impl Serving {
     /// So many threads on the processor, a tile each.
     pub fn on_cpu(workers: usize) -> Serving {
-        Serving { devices: vec![Device::Cpu], workers, tiles: 1 }
+        Serving { devices: vec![Device::Cpu], workers, tiles: 1, fallen: None }
     }
 
     /// Whether that is the processor.
@@ -122,6 +124,7 @@ pub(super) struct Placed {
     pub(super) tiles: usize,
     pub(super) cards: Vec<ModelCard>,
     pub(super) tilings: Vec<Tiling>,
+    pub(super) fallen: Option<String>,
 }
 
 /// Opens models.
@@ -140,12 +143,12 @@ pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> 
         }
     }
     let sha256: Vec<String> = files.iter().map(|file| sha256(&file.bytes)).collect();
-    let Placed { workers, devices, tiles, cards, tilings } = place(&environment, &files, request)?;
+    let Placed { workers, devices, tiles, cards, tilings, fallen } = place(&environment, &files, request)?;
     let facts = chosen.into_iter().map(|(model, strength)| {
         let (card, sha256) = (cards[model].clone(), sha256[model].clone());
         Facts { card, sha256, strength, tiling: tilings[model], model }
     });
-    let serving = Serving { devices, workers: workers.len(), tiles };
+    let serving = Serving { devices, workers: workers.len(), tiles, fallen };
     Ok(Opened { workers, facts: facts.collect(), serving })
 }
 
@@ -180,7 +183,7 @@ fn place(environment: &Environment, files: &[File], request: &Request) -> Result
             if request.devices == Devices::Auto && request.precision != Wanted::F16 =>
         {
             log::info!("device auto: running on the CPU, since CUDA is not usable: {reason}");
-            all_on_cpu(environment, files, request)
+            Ok(Placed { fallen: Some(reason), ..all_on_cpu(environment, files, request)? })
         }
         Err(Refused::Device(reason)) => {
             let (device, remedy) = (request.devices.to_string(), lacking::remedy(&reason));
@@ -198,7 +201,14 @@ fn all_on_cpu(environment: &Environment, files: &[File], request: &Request) -> R
         cards.push(card);
     }
     let tilings = cards.iter().map(|card| Tiling::new(card, Device::Cpu, request.window_px)).collect();
-    Ok(Placed { workers, devices: vec![Device::Cpu], tiles: request.batch.unwrap_or(1), cards, tilings })
+    Ok(Placed {
+        workers,
+        devices: vec![Device::Cpu],
+        tiles: request.batch.unwrap_or(1),
+        cards,
+        tilings,
+        fallen: None,
+    })
 }
 
 /// A file, or its int8 version, for each thread; and the card of what it is.

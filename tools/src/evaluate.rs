@@ -8,7 +8,7 @@ use crate::measure::{
     evaluate_uncertainty,
 };
 use crate::onnx::OnnxError;
-use contract::card::{ModelCard, Role, Task};
+use contract::card::{ModelCard, Precision, Role, Task};
 use contract::source::Source;
 use serde::Serialize;
 use std::fmt;
@@ -136,10 +136,17 @@ pub fn evaluate_file(
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ModelCard { name, scale, .. } = &self.card;
+        let rounding = match self.card.precision {
+            Precision::F16 => ", rounded to f16 where the file has it",
+            Precision::F32 | Precision::Int8 => "",
+        };
         let rows = match &self.rows {
             Rows::Enlarged(rows) => rows,
             Rows::Repaired(rows) => {
-                writeln!(f, "{name}, holes of known pictures, ONNX Runtime on the CPU\n\n{HOLES_HEAD}")?;
+                writeln!(
+                    f,
+                    "{name}, holes of known pictures, ONNX Runtime on the CPU{rounding}\n\n{HOLES_HEAD}"
+                )?;
                 return rows.iter().try_for_each(|row| writeln!(f, "{}", row.to_markdown()));
             }
         };
@@ -149,7 +156,8 @@ impl fmt::Display for Evaluation {
         };
         writeln!(
             f,
-            "{name}, ×{scale}, bicubic degradation{damage}, ONNX Runtime on the CPU, seed 1\n\n{TABLE_HEAD}"
+            "{name}, ×{scale}, bicubic degradation{damage}, ONNX Runtime on the CPU{rounding}, seed 1\n\n\
+             {TABLE_HEAD}"
         )?;
         rows.iter().try_for_each(|row| writeln!(f, "{}", row.to_markdown()))
     }

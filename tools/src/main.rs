@@ -6,12 +6,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tools::cli::{Cli, Command, Edit, Evaluate, Quantize, Sample, TrainClassifier, TrainExport, Training};
+use tools::cli::{
+    Cli, Command, Edit, Evaluate, Quantize, Quantizing, Sample, TrainClassifier, TrainExport, Training,
+};
 use tools::edit::edit_pictures;
 use tools::evaluate::{evaluate_file, uncertainty_of};
 use tools::evaluate_generator::evaluate_generator;
 use tools::inspect::inspect;
-use tools::quantize::quantize;
+use tools::quantize::{halve, quantize};
 use tools::recipe::RunRecipe;
 use tools::run_folder::replace;
 use tools::sample::sample;
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => measure(&arguments),
         Command::Sample(arguments) => draw(arguments),
         Command::Edit(arguments) => change(arguments),
-        Command::Quantize(arguments) => shrink_to_bytes(arguments),
+        Command::Quantize(arguments) => fewer_bits(arguments),
         Command::Inspect(arguments) => look_at(&arguments.file),
     }
 }
@@ -94,15 +96,18 @@ fn measure(arguments: &Evaluate) -> ExitCode {
     }
 }
 
-fn shrink_to_bytes(arguments: Quantize) -> ExitCode {
-    let quantised = arguments
-        .into_choices()
-        .and_then(|choices| quantize(&choices).map_err(|failure| failure.to_string()));
-    match quantised {
-        Ok(files) => {
-            files.iter().for_each(|file| log::info!("{file}"));
-            ExitCode::SUCCESS
+fn fewer_bits(arguments: Quantize) -> ExitCode {
+    let written = match arguments.into_choices() {
+        Ok(Quantizing::Bytes(choices)) => {
+            quantize(&choices).map(|files| files.iter().for_each(|file| log::info!("{file}")))
         }
+        Ok(Quantizing::Halves(choices)) => {
+            halve(&choices).map(|files| files.iter().for_each(|file| log::info!("{file}")))
+        }
+        Err(failure) => return failed(&failure),
+    };
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failed(&failure),
     }
 }

@@ -1,6 +1,7 @@
 //! The trainer's one door to ONNX Runtime: opens a written file and evaluates it the way the daemon does, so
 //! that what is measured is what ships. The only file of `tools` that names `ort`.
 
+use crate::export::rounding;
 use contract::geometry::{Rect, Size};
 use contract::golden::Golden;
 use contract::pixels::{Picture, Planes, cut_window};
@@ -59,7 +60,12 @@ fn open(path: &Path, threads: usize) -> Result<Session, OnnxError> {
     let builder = Session::builder(environment()?)?;
     let builder =
         builder.with_intra_threads(threads)?.with_inter_threads(1)?.with_intra_op_spinning(false)?;
-    Ok(builder.with_optimization_level(GraphOptimizationLevel::Level3)?.commit_from_file(path)?)
+    let mut builder = builder.with_optimization_level(GraphOptimizationLevel::Level3)?;
+    // Left to itself the processor would skip the roundings of a file in f16.
+    match rounding::spelled_out_file(path) {
+        Some(bytes) => Ok(builder.commit_from_memory(&bytes)?),
+        None => Ok(builder.commit_from_file(path)?),
+    }
 }
 
 /// What an evaluation is asked for beside the picture.

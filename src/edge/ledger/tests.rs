@@ -144,7 +144,8 @@ fn a_newer_ledger_is_refused_and_left_as_it_is() {
 fn what_the_pipelines_of_an_earlier_version_said_can_be_read() {
     let folder = tempfile::tempdir().expect("a temp folder");
     let (mut ledger, _) = open(folder.path());
-    let row = PipelineRow { name: "p".into(), waiting: 3, served: Some("on cpu".into()), ..Default::default() };
+    let served = Some("on cpu".to_owned());
+    let row = PipelineRow { name: "p".into(), waiting: 3, served, ..Default::default() };
     ledger.tell(std::slice::from_ref(&row)).expect("written");
     let read = || Reader::open(folder.path(), true).expect("read").expect("there").pipelines().expect("read");
     assert_eq!(read(), [row.clone()]);

@@ -9,13 +9,16 @@ use method::SolverName;
 
 use crate::edit::{EditChoices, Task};
 use crate::evaluate_generator::EvaluateGenerator;
-use crate::quantize::QuantizeChoices;
+use crate::quantize::{HalveChoices, QuantizeChoices};
 use crate::sample::SampleChoices;
 use crate::train_classifier::ClassifierChoices;
 use crate::train_export::read_held_out;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use contract::source::Source;
 use std::path::PathBuf;
+
+/// Crops that calibrate int8 unless others are asked for.
+const CALIBRATION_CROPS: usize = 48;
 
 /// Trains onestep's consistency models and exports them to ONNX.
 #[derive(Debug, Parser)]
@@ -40,8 +43,8 @@ pub enum Command {
     Sample(Sample),
     /// Edit small pictures with a generator that was never trained for the task.
     Edit(Edit),
-    /// Write an int8 version of a model file and of its companion: NAME-int8.onnx beside NAME.onnx, which
-    /// then names it.
+    /// Write a version of a model file and of its companion in fewer bits: NAME-int8.onnx or NAME-f16.onnx
+    /// beside NAME.onnx, which then names it.
     Quantize(Quantize),
     /// Tell what a model file is: card, inputs, cost, receptive field, and whether it gives its golden tile.
     Inspect(Inspect),
@@ -124,29 +127,58 @@ pub struct Evaluate {
 pub struct Quantize {
     /// The ONNX file; its companion lies beside it.
     file: PathBuf,
-    /// Folder of pictures that calibrate.
+    /// What the version computes with: bytes for processors, f16 for GPUs.
+    #[arg(long, value_enum, default_value = "int8")]
+    to: BitsName,
+    /// Folder of pictures that calibrate (int8) and measure.
     #[arg(long)]
     data: PathBuf,
     /// File that lists pictures that measure the loss instead.
     #[arg(long)]
     held_out: Option<PathBuf>,
-    /// Calibration crops.
-    #[arg(long, default_value_t = 48)]
-    crops: usize,
+    /// Calibration crops, for int8 [default: 48].
+    #[arg(long)]
+    crops: Option<usize>,
     /// Convolutions that stay f32, by their name in the file.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     keep: Vec<String>,
+}
+
+/// Fewer bits by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BitsName {
+    /// 8-bit integers inside, for processors that multiply bytes.
+    Int8,
+    /// 16-bit floats inside, for GPUs.
+    F16,
+}
+
+/// What `quantize` writes.
+#[derive(Debug)]
+pub enum Quantizing {
+    /// An int8 version.
+    Bytes(QuantizeChoices),
+    /// An f16 version.
+    Halves(HalveChoices),
 }
 
 impl Quantize {
     /// The choices in the library's words.
     ///
     /// # Errors
-    /// If the held-out list cannot be read.
-    pub fn into_choices(self) -> Result<QuantizeChoices, String> {
+    /// If the held-out list cannot be read, or the options do not go together.
+    pub fn into_choices(self) -> Result<Quantizing, String> {
         let held_out = read_held_out(self.held_out.as_deref()).map_err(|failure| failure.to_string())?;
+        let Quantize { file, data, crops, .. } = self;
         let keep = self.keep.into_iter().collect();
-        Ok(QuantizeChoices { file: self.file, data: self.data, held_out, crops: self.crops, keep })
+        match (self.to, crops) {
+            (BitsName::F16, Some(_)) => Err("--crops is for int8: f16 needs no calibration".into()),
+            (BitsName::F16, None) => Ok(Quantizing::Halves(HalveChoices { file, data, held_out, keep })),
+            (BitsName::Int8, crops) => {
+                let crops = crops.unwrap_or(CALIBRATION_CROPS);
+                Ok(Quantizing::Bytes(QuantizeChoices { file, data, held_out, crops, keep }))
+            }
+        }
     }
 }
 

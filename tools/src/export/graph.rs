@@ -8,6 +8,7 @@ use crate::net::Weight;
 use prost::Message;
 
 pub(crate) const FLOAT: i32 = 1;
+pub(crate) const FLOAT16: i32 = 10;
 const INT64: i32 = 7;
 const OPSET: i64 = 18;
 const IR_VERSION: i64 = 10;

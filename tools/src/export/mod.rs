@@ -6,6 +6,7 @@ pub mod graph;
 pub mod inpaint;
 pub(crate) mod proto;
 pub mod read;
+pub(crate) mod rounding;
 mod super_resolution;
 
 use crate::measure::estimate;

@@ -3,6 +3,7 @@
 
 mod cost;
 
+use crate::export::graph::{FLOAT, FLOAT16};
 use crate::export::proto::{Graph, Model, ValueInfo};
 use crate::onnx::{OnnxError, OnnxModel};
 use contract::card::{CardError, ModelCard};
@@ -141,12 +142,16 @@ impl fmt::Display for Inspection {
         writeln!(f, "format    IR version {}, opset {opset}", self.model.ir_version)?;
         for (side, values) in [("input ", &graph.input), ("output", &graph.output)] {
             for value in values {
-                writeln!(f, "{side}    {} {}", value.name, shape(value))?;
+                writeln!(f, "{side}    {} {} {}", value.name, shape(value), kind(value))?;
             }
         }
         let nodes: Vec<String> = cost.nodes.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         writeln!(f, "nodes     {}: {}", graph.node.len(), nodes.join(", "))?;
-        writeln!(f, "weights   {} values", cost.parameters)?;
+        let halves = match halves(graph) {
+            0 => String::new(),
+            count => format!(", {count} of them in f16"),
+        };
+        writeln!(f, "weights   {} values{halves}", cost.parameters)?;
         let bound = if cost.uncounted.is_empty() { "" } else { "at least " };
         writeln!(f, "cost      {bound}{:.0} multiply-accumulates per input pixel", cost.macs_per_pixel)?;
         if !cost.uncounted.is_empty() {
@@ -165,6 +170,21 @@ impl fmt::Display for Inspection {
             false => writeln!(f, "reach     the whole picture: it must not be cut into tiles")?,
         }
         self.card_lines(f)
+    }
+}
+
+/// Values of constants in f16.
+fn halves(graph: &Graph) -> u64 {
+    let halves = graph.initializer.iter().filter(|constant| constant.data_type == FLOAT16);
+    halves.map(|constant| constant.dims.iter().product::<i64>().max(0) as u64).sum()
+}
+
+/// What a value is made of.
+fn kind(value: &ValueInfo) -> &'static str {
+    match value.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()).map(|tensor| tensor.elem_type) {
+        Some(FLOAT) => "f32",
+        Some(FLOAT16) => "f16",
+        _ => "of another type",
     }
 }
 

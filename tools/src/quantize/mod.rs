@@ -1,9 +1,13 @@
 //! `tools quantize FILE.onnx`: an int8 version of a model file and of its companion, for CPUs that multiply
 //! bytes (VNNI). Ranges come from calibration crops; what it costs in dB is measured on held-out ones. Reads
-//! as the list of its steps.
+//! as the list of its steps. The version in f16 is in `to_f16`.
 
+mod half;
 mod ranges;
 mod rewrite;
+mod to_f16;
+
+pub use to_f16::{HalveChoices, Halved, Parity, halve};
 
 use crate::data::{Corpus, CorpusOptions, DataError, Pair, Random};
 use crate::export::proto::{Model, Pair as Entry};
@@ -13,6 +17,7 @@ use crate::measure::psnr_y;
 use crate::onnx::{Asked, OnnxError, OnnxModel};
 use crate::run_folder::replace;
 use contract::card::{ModelCard, Precision, Role};
+use contract::golden::F16_GOLDEN_TOLERANCE;
 use contract::pixels::Picture;
 use contract::source::Source;
 use prost::Message;
@@ -50,9 +55,26 @@ pub enum QuantizeError {
         /// Why.
         source: InspectError,
     },
-    /// It is int8 already.
-    #[error("{}: is quantised already", .0.display())]
-    Already(PathBuf),
+    /// It was made of another file.
+    #[error("{}: is {} already; give the f32 file that it was made of", .0.display(), .1.word())]
+    Already(PathBuf, Precision),
+    /// Nothing would be gained.
+    #[error("{}: has no convolution that is large enough for f16 to be worth it", .0.display())]
+    Small(PathBuf),
+    /// It computes something else in f16.
+    #[error(
+        "{}: in f16 {what} differs from f32 by {by:.1e}, more than {F16_GOLDEN_TOLERANCE:.0e}; nothing was \
+         written",
+        path.display()
+    )]
+    Far {
+        /// Which.
+        path: PathBuf,
+        /// Of what.
+        what: &'static str,
+        /// By how much, in [0, 1].
+        by: f32,
+    },
     /// No data.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -102,32 +124,52 @@ impl fmt::Display for Quantised {
 pub fn quantize(choices: &QuantizeChoices) -> Result<Vec<Quantised>, QuantizeError> {
     let told = read_card(&choices.file)?;
     let companion = told.companion.as_ref().map(|name| choices.file.with_file_name(name));
-    let mut options = CorpusOptions {
-        folder: choices.data.clone(),
-        held_out: choices.held_out.clone(),
-        only_held_out: false,
-        scale: told.scale,
-        min_side: 64,
-        seed: SEED,
-    };
-    let mut calibration = Corpus::load(&options)?.pairs;
+    let mut calibration = Corpus::load(&corpus(&choices.data, &choices.held_out, told.scale))?.pairs;
     let step = calibration.len().div_ceil(choices.crops.max(1));
     calibration = calibration.into_iter().step_by(step.max(1)).collect();
-    options.only_held_out = !choices.held_out.is_empty();
-    let judges: Vec<Pair> = Corpus::load(&options)?.pairs.into_iter().take(24).collect();
+    let judges = judges(&choices.data, &choices.held_out, told.scale)?;
     // The companion first: the file's card names it.
     let files = companion.iter().chain([&choices.file]);
     files.map(|file| one(file, choices, &calibration, &judges)).collect()
 }
 
+fn corpus(data: &Path, held_out: &BTreeSet<String>, scale: usize) -> CorpusOptions {
+    let (folder, held_out) = (data.to_owned(), held_out.clone());
+    CorpusOptions { folder, held_out, only_held_out: false, scale, min_side: 64, seed: SEED }
+}
+
+/// Crops that measure: held-out ones where there are any.
+fn judges(data: &Path, held_out: &BTreeSet<String>, scale: usize) -> Result<Vec<Pair>, DataError> {
+    let only_held_out = !held_out.is_empty();
+    let options = CorpusOptions { only_held_out, ..corpus(data, held_out, scale) };
+    Ok(Corpus::load(&options)?.pairs.into_iter().take(24).collect())
+}
+
+/// The card of a file in f32.
 fn read_card(path: &Path) -> Result<ModelCard, QuantizeError> {
     let told = card(path).map_err(|source| QuantizeError::File { path: path.to_owned(), source })?;
-    if told.precision == Precision::Int8 { Err(QuantizeError::Already(path.to_owned())) } else { Ok(told) }
+    match told.precision {
+        Precision::F32 => Ok(told),
+        other => Err(QuantizeError::Already(path.to_owned(), other)),
+    }
+}
+
+/// A file's model; it has a graph.
+fn model_of(file: &Path) -> Result<Model, QuantizeError> {
+    let broken = |source| QuantizeError::File { path: file.to_owned(), source };
+    let bytes = std::fs::read(file).map_err(|error| broken(error.into()))?;
+    let model = Model::decode(&bytes[..]).map_err(|e| broken(InspectError::NoModel(e.to_string())))?;
+    if model.graph.is_some() { Ok(model) } else { Err(broken(InspectError::NoModel("no graph".into()))) }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), QuantizeError> {
+    replace(path, bytes).map_err(|source| QuantizeError::Write { path: path.to_owned(), source })
 }
 
 /// `dir/sr-x4.onnx` → `sr-x4-int8.onnx`.
-fn int8_name(name: &str) -> String {
-    format!("{}-int8.onnx", name.trim_end_matches(".onnx"))
+fn named_for(file: &Path, precision: Precision) -> String {
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    format!("{}-{}.onnx", name.trim_end_matches(".onnx"), precision.word())
 }
 
 fn one(
@@ -137,13 +179,8 @@ fn one(
     judges: &[Pair],
 ) -> Result<Quantised, QuantizeError> {
     let told = read_card(file)?;
-    let broken = |source| QuantizeError::File { path: file.to_owned(), source };
-    let write = |path: &Path, bytes: &[u8]| {
-        replace(path, bytes).map_err(|source| QuantizeError::Write { path: path.to_owned(), source })
-    };
-    let bytes = std::fs::read(file).map_err(|error| broken(error.into()))?;
-    let model = Model::decode(&bytes[..]).map_err(|e| broken(InspectError::NoModel(e.to_string())))?;
-    let graph = model.graph.as_ref().ok_or_else(|| broken(InspectError::NoModel("no graph".into())))?;
+    let model = model_of(file)?;
+    let graph = model.graph.as_ref().expect("a model has a graph");
 
     let needed = rewrite::values(graph, &choices.keep);
     let draft = file.with_extension("draft");
@@ -159,14 +196,15 @@ fn one(
     // Rounding hides what fades out, and makes steps of what does not quite.
     let pictures: Vec<Picture> = judges.iter().take(3).map(|pair| pair.large.clone()).collect();
     let halo = measure_halo(&mut session, &pictures, told.receptive_field)?.max(told.halo);
-    let name = int8_name(&file.file_name().map(|n| n.to_string_lossy()).unwrap_or_default());
+    let name = named_for(file, Precision::Int8);
+    let companion = told.companion.as_deref().map(|name| named_for(Path::new(name), Precision::Int8));
     let card = ModelCard {
         name: name.trim_end_matches(".onnx").to_owned(),
         precision: Precision::Int8,
         halo,
         int8: None,
         f16: None,
-        companion: told.companion.as_deref().map(int8_name),
+        companion,
         golden,
         ..told.clone()
     };

@@ -51,10 +51,9 @@ struct Site {
     maker: usize,
 }
 
-/// The nodes worth quantising, in order: large convolutions with constant weights, but for those named in
-/// `except`, and sums of what is coded anyway. A sum left in f32 would cost more than the convolutions around
-/// it: its operands would be decoded, and their layout changed, for one addition.
-fn sites(graph: &Graph, except: &BTreeSet<String>) -> Vec<Site> {
+/// Places of the convolutions with constant f32 weights whose work is worth doing in fewer bits, but for
+/// those named in `except`.
+pub fn large_convolutions(graph: &Graph, except: &BTreeSet<String>) -> BTreeSet<usize> {
     let constants: BTreeMap<&str, &Constant> =
         graph.initializer.iter().map(|c| (c.name.as_str(), c)).collect();
     let large = |node: &Node| {
@@ -65,13 +64,20 @@ fn sites(graph: &Graph, except: &BTreeSet<String>) -> Vec<Site> {
                     out >= FEWEST_CHANNELS && inside >= FEWEST_CHANNELS && rows > 1)
         })
     };
-    let is_conv = |node: &Node| node.op_type == "Conv" && large(node) && !except.contains(&node.name);
-    let mut coded: BTreeSet<&str> =
-        graph.node.iter().filter(|node| is_conv(node)).map(|node| node.input[0].as_str()).collect();
+    let worth = |node: &Node| node.op_type == "Conv" && large(node) && !except.contains(&node.name);
+    (0..graph.node.len()).filter(|&at| worth(&graph.node[at])).collect()
+}
+
+/// The nodes worth quantising, in order: large convolutions with constant weights, but for those named in
+/// `except`, and sums of what is coded anyway. A sum left in f32 would cost more than the convolutions around
+/// it: its operands would be decoded, and their layout changed, for one addition.
+fn sites(graph: &Graph, except: &BTreeSet<String>) -> Vec<Site> {
+    let large = large_convolutions(graph, except);
+    let mut coded: BTreeSet<&str> = large.iter().map(|&at| graph.node[at].input[0].as_str()).collect();
     let mut sites = Vec::new();
     for (index, node) in graph.node.iter().enumerate() {
         let inputs = match node.op_type.as_str() {
-            "Conv" if is_conv(node) => vec![node.input[0].clone()],
+            "Conv" if large.contains(&index) => vec![node.input[0].clone()],
             "Add" if node.input.iter().all(|name| coded.contains(name.as_str())) => node.input.clone(),
             _ => continue,
         };
@@ -259,7 +265,7 @@ fn zero_of(value: &str) -> String {
     format!("{value}.zero")
 }
 
-fn floats(constant: &Constant) -> Vec<f32> {
+pub fn floats(constant: &Constant) -> Vec<f32> {
     constant.raw_data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 

@@ -1,8 +1,9 @@
 //! `inspect` agrees with what is known otherwise: the card's receptive field, and the golden tile.
 
+use contract::card::{ModelCard, Precision};
 use std::fs;
 use std::path::{Path, PathBuf};
-use tools::inspect::inspect;
+use tools::inspect::{card, inspect};
 
 fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name)
@@ -11,7 +12,7 @@ fn shipped(name: &str) -> PathBuf {
 /// The exporter computes the radius from the networks, `inspect` from the graph: two ways to one number.
 #[test]
 fn shipped_models_are_well_and_look_as_far_as_their_cards_say() {
-    for name in ["sr-x4.onnx", "sr-x4-mean.onnx"] {
+    for name in ["sr-x4.onnx", "sr-x4-mean.onnx", "sr-x4-f16.onnx", "sr-x2-f16.onnx", "sr-x2-mean-f16.onnx"] {
         let inspection = inspect(&shipped(name)).expect("a model");
         assert!(inspection.is_well(), "{inspection}");
         let card = inspection.card.as_ref().expect("a card");
@@ -22,6 +23,31 @@ fn shipped_models_are_well_and_look_as_far_as_their_cards_say() {
         );
         assert!(told.contains(&reach), "{told}");
         assert!(!told.contains("not counted") && !told.contains(".golden."), "{told}");
+    }
+}
+
+/// An f16 version is the model that names it: the same golden tile and task, and halos that suffice.
+#[test]
+fn shipped_models_have_an_f16_version_that_is_the_same_model() {
+    for name in ["sr-x4", "sr-x4-mean", "sr-x2", "sr-x2-mean", "inpaint-mean"] {
+        let whole = card(&shipped(&format!("{name}.onnx"))).expect("a card");
+        let half = format!("{name}-f16.onnx");
+        assert_eq!(whole.f16.as_deref(), Some(half.as_str()));
+        let inspection = inspect(&shipped(&half)).expect("a model");
+        assert!(inspection.is_well(), "{inspection}");
+        let companion = whole.companion.as_deref().map(|name| name.replace(".onnx", "-f16.onnx"));
+        let half = inspection.card.expect("a card");
+        assert!(half.halo >= whole.halo);
+        let expected = ModelCard {
+            name: format!("{name}-f16"),
+            precision: Precision::F16,
+            halo: half.halo,
+            companion,
+            int8: None,
+            f16: None,
+            ..whole
+        };
+        assert_eq!(half, expected);
     }
 }
 

@@ -22,9 +22,9 @@ pub struct Golden {
 pub const GOLDEN_TOLERANCE: f32 = 1e-3;
 /// The same for int8, where a reordered sum can tip an inner code over to the next.
 pub const INT8_GOLDEN_TOLERANCE: f32 = 2e-2;
-/// The same for f16, whose 11 bits round each inner value by up to 5e-4 of itself. Shipped files are off by less
-/// than 1e-4 where sums are f32; the rest is for devices that add in f16 too, and for TensorRT, which puts into
-/// f16 whatever it likes.
+/// The same for f16, whose 11 bits round each inner value by up to 5e-4 of itself. Shipped files are off by
+/// less than 1e-4 where sums are f32; the rest is for devices that add in f16 too, and for TensorRT, which
+/// puts into f16 whatever it likes.
 pub const F16_GOLDEN_TOLERANCE: f32 = 1e-2;
 
 impl Golden {

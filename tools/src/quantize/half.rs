@@ -1,6 +1,6 @@
-//! A graph of f32 nodes → the same graph with its large convolutions, and what stands between two of them, in
-//! f16. The first and the last steps stay f32, and so do inputs and outputs; a Cast stands where one meets the
-//! other. Knows nodes, not models.
+//! A graph of f32 nodes → the same graph with its large convolutions, and what stands between two of them,
+//! in f16. The first and the last steps stay f32, and so do inputs and outputs; a Cast stands where one meets
+//! the other. Knows nodes, not models.
 
 use super::rewrite::{floats, large_convolutions};
 use crate::export::graph::{FLOAT, FLOAT16};
@@ -9,8 +9,8 @@ use crate::export::rounding::cast;
 use half::f16;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Operators that weigh, add, choose or move values. Others (powers, quotients, exponentials, statistics) leave
-/// the range of f16 or its precision sooner, and stay f32.
+/// Operators that weigh, add, choose or move values. Others (powers, quotients, exponentials, statistics)
+/// leave the range of f16 or its precision sooner, and stay f32.
 const HOLDS: [&str; 12] = [
     "Conv",
     "Add",

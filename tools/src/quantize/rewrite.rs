@@ -51,8 +51,8 @@ struct Site {
     maker: usize,
 }
 
-/// Places of the convolutions with constant f32 weights whose work is worth doing in fewer bits, but for those
-/// named in `except`.
+/// Places of the convolutions with constant f32 weights whose work is worth doing in fewer bits, but for
+/// those named in `except`.
 pub fn large_convolutions(graph: &Graph, except: &BTreeSet<String>) -> BTreeSet<usize> {
     let constants: BTreeMap<&str, &Constant> =
         graph.initializer.iter().map(|c| (c.name.as_str(), c)).collect();

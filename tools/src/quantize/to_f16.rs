@@ -1,6 +1,6 @@
 //! `tools quantize --to f16 FILE.onnx`: an f16 version of a model file and of its companion, for GPUs. It
-//! carries the golden tile of the f32 file and is written only where it gives that tile, and held-out pictures
-//! too, within the tolerance of f16. Reads as the list of its steps.
+//! carries the golden tile of the f32 file and is written only where it gives that tile, and held-out
+//! pictures too, within the tolerance of f16. Reads as the list of its steps.
 
 use super::{QuantizeError, SEED, entries, judges, model_of, named_for, read_card, write};
 use crate::data::{Pair, Random, crop, draw_holes};
@@ -66,8 +66,8 @@ impl fmt::Display for Halved {
         for Parity { strength, largest, mean, psnr: [before, after] } in &self.parity {
             write!(
                 f,
-                "; strength {strength}, {} crops: at most {largest:.3}, on average {mean:.4} 8-bit levels from \
-                 f32, {before:.4} → {after:.4} dB",
+                "; strength {strength}, {} crops: at most {largest:.3}, on average {mean:.4} 8-bit levels \
+                 from f32, {before:.4} → {after:.4} dB",
                 self.pictures
             )?;
         }
@@ -148,8 +148,8 @@ fn measure(file: &Path, draft: &Path, told: &ModelCard, judges: &[Pair]) -> Resu
         }
         parity.push(one);
     }
-    // Rounding hides what fades out, and makes steps of what does not quite. Holes get the context they always
-    // had.
+    // Rounding hides what fades out, and makes steps of what does not quite. Holes get the context they
+    // always had.
     let halo = if told.task == Task::SuperResolution {
         let pictures: Vec<Picture> = judges.iter().take(3).map(|pair| pair.large.clone()).collect();
         measure_halo(&mut models[1], &pictures, told.receptive_field)?.max(told.halo)

@@ -143,6 +143,9 @@ fn a_promised_precision_is_kept_or_refused() {
         let said = once(&world, cards, &["--precision", "f16", "--device", device]);
         assert!(said.code() == code && said.stderr.contains(sentence), "{said:?}");
     }
+    // Where there is no GPU at all, it was not the precision, and nobody is warned of it.
+    let said = once(&world, &halves, &["--device", "auto"]);
+    assert!(said.code() == 0 && !said.stderr.contains("WARN"), "{said:?}");
     refusal(&[named, ModelCard { scale: 3, golden, ..other }], "but is another model");
 }
 

@@ -113,7 +113,10 @@ impl Context<'_> {
             match self.proven(&half, device) {
                 Ok(network) => return Ok(network),
                 Err(reason) if wanted == Wanted::Auto => {
+                    // Where f32 does not work either, it was not the precision.
+                    let network = self.proven(file, device)?;
                     log::warn!("precision auto: f32, since f16 does not prove itself on {device}: {reason}");
+                    return Ok(network);
                 }
                 Err(reason) => return Err(reason.into()),
             }

@@ -37,6 +37,8 @@ pub enum Fault {
     Always,
     /// From this evaluation on nothing works, until the device is opened anew.
     LostAt(usize),
+    /// Works for so many evaluations, and again for so many each time that it is opened anew.
+    Flapping(usize),
     /// From this evaluation on everything is grey, without an error, until the device is opened anew.
     GreyFrom(usize),
     /// More tiles than this have no room.
@@ -104,6 +106,9 @@ impl Model for Fake {
                 return Err(ModelError("out of memory".into()));
             }
             Fault::LostAt(from) if run >= from && !self.is_renewed() => {
+                return Err(ModelError("the device is gone".into()));
+            }
+            Fault::Flapping(every) if run >= every * (self.renewed.load(Ordering::SeqCst) + 1) => {
                 return Err(ModelError("the device is gone".into()));
             }
             Fault::Room(tiles) if input.tiles > tiles => {

@@ -70,7 +70,7 @@ fn a_device_that_is_lost_for_good_ends_with_75_and_begun_pictures_are_done_by_th
 
 #[test]
 fn a_device_that_is_lost_again_is_for_the_supervisor() {
-    let fake = Fake::new(2, 1).with(Fault::Flapping(13));
+    let fake = Fake::new(2, 1).with(Fault::Flapping(6));
     let world = world();
     let ran = bench(&world, &fake, 3).run();
     assert_eq!(ran.end, Err(Fatal::Device("the device is gone".into())));

@@ -1,6 +1,6 @@
 //! A device that fails: nothing is lost, and it is told apart from pictures that cannot be done.
 
-use crate::support::fake::{Fake, Fault};
+use crate::support::fake::{Fake, Fault, LOST};
 use crate::support::pictures::{pattern, png};
 use crate::support::{Bench, World};
 use onestep::error::{CommandError, Exit, Fatal};
@@ -59,7 +59,7 @@ fn a_device_that_is_lost_for_good_ends_with_75_and_begun_pictures_are_done_by_th
     let world = world();
     let ran = bench(&world, &fake, 3).run();
     let end = ran.end.expect_err("it is gone");
-    assert_eq!(end, Fatal::Device("the device is gone; opened anew: the device is gone".into()));
+    assert_eq!(end, Fatal::Device(LOST.into()));
     assert_eq!(CommandError::from(end).exit(), Exit::DeviceLost);
     assert_eq!(fake.renewed.load(Ordering::SeqCst), 1, "once, not for ever");
     let failed =

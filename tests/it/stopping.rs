@@ -1,7 +1,7 @@
 //! A stop, a fault or a panic anywhere: the pipeline returns, every thread is joined, and every picture that
 //! was admitted has one outcome. Many rounds, since these are races.
 
-use crate::support::fake::{Fake, Fault};
+use crate::support::fake::{Fake, Fault, LOST};
 use crate::support::pictures::{pattern, png};
 use crate::support::process::pause;
 use crate::support::{Bench, Ran, World, files_below};
@@ -64,7 +64,7 @@ fn a_lost_device_ends_the_run_with_its_own_words() {
     for round in 0..ROUNDS {
         let world = world();
         let ran = bench(&world, Fault::DeviceGone(round % 12)).run();
-        assert_eq!(ran.end, Err(Fatal::Device("the device is gone; opened anew: the device is gone".into())));
+        assert_eq!(ran.end, Err(Fatal::Device(LOST.into())));
         one_outcome_each(&world, &ran);
     }
 }

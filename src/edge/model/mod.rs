@@ -78,7 +78,7 @@ impl ModelError {
 ///
 /// # Errors
 /// If it cannot be evaluated at all.
-pub fn golden_error(model: &mut dyn Model, side: usize) -> Result<f32, ModelError> {
+fn golden_error(model: &mut dyn Model, side: usize) -> Result<f32, ModelError> {
     let card = model.card().clone();
     let window = card.golden.window(side);
     let image = card.golden.input(window);
@@ -101,8 +101,12 @@ pub fn golden_error(model: &mut dyn Model, side: usize) -> Result<f32, ModelErro
     error.ok_or_else(|| ModelError(format!("no whole output for a window of {}", window.size)))
 }
 
-/// A wrong device, precision or driver shows on the golden tile, before any picture.
-fn prove(model: &mut dyn Model, side: usize) -> Result<(), String> {
+/// A wrong device, precision or driver shows on the golden tile, before any picture. Gives by how much it
+/// differs, which is within what the card allows.
+///
+/// # Errors
+/// A sentence: it differs by more, or cannot be evaluated.
+pub fn prove(model: &mut dyn Model, side: usize) -> Result<f32, String> {
     let error =
         golden_error(model, side).map_err(|error| format!("its golden tile cannot be evaluated: {error}"))?;
     let most = model.card().golden_tolerance();
@@ -111,5 +115,5 @@ fn prove(model: &mut dyn Model, side: usize) -> Result<(), String> {
         return Err(problem);
     }
     log::debug!("golden tile differs by {error:.1e}");
-    Ok(())
+    Ok(error)
 }

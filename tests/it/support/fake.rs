@@ -19,6 +19,10 @@ pub struct Fake {
     pub renewed: Arc<AtomicUsize>,
 }
 
+/// What is said of a device that is gone, and stays gone when it is opened anew.
+pub const LOST: &str =
+    "the device is gone; opened anew: its golden tile cannot be evaluated: the device is gone";
+
 /// What goes wrong.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Fault {

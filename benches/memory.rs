@@ -119,6 +119,7 @@ fn reckoned_mb(path: &Path, scale: usize) -> f64 {
         },
         marked: Marked::Not,
         scale,
+        band_px: onestep::work::tiling::CPU_WINDOW_SIDE_PX,
         mapped: false,
         deep: false,
         buffered: false,

@@ -4,8 +4,8 @@
 use contract::card::ModelCard;
 use image::metadata::Orientation;
 use onestep::config::read;
-use onestep::edge::codec::{decode, probe, read_mark};
-use onestep::work::exif::corrected;
+use onestep::edge::codec::{Effort, decode, probe, read_mark};
+use onestep::work::{exif, iptc, xmp};
 use std::io::Cursor;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub fn picture(bytes: &[u8]) {
     }
     let (deep, stored) = (header.sample_bytes > 1, header.size);
     // A decoder may panic: it costs the picture, as in the `decode` stage.
-    let decoded = catch_unwind(|| decode(bytes, &header, deep));
+    let decoded = catch_unwind(|| decode(bytes, &header, Effort { deep, limit_s: 60 }));
     if let Ok(Ok(decoded)) = decoded {
         let pixels = decoded.pixels;
         let turned = (stored.height, stored.width);
@@ -33,13 +33,30 @@ pub fn picture(bytes: &[u8]) {
     }
 }
 
-/// As Exif: what is carried does not turn the picture, and is no longer than it was.
+/// As Exif: what is carried does not turn the picture, and is no longer than it was. As what else there is
+/// of a picture's own words: it is read and written without a panic.
 pub fn metadata(bytes: &[u8]) {
     for keep_place in [true, false] {
-        if let Some(once) = corrected(bytes, (800, 600), keep_place) {
+        if let Some(once) = exif::corrected(bytes, (800, 600), keep_place) {
             assert!(once.len() <= bytes.len());
             let turns = Orientation::from_exif_chunk(&once);
             assert!(matches!(turns, None | Some(Orientation::NoTransforms)), "{turns:?}");
+        }
+    }
+    let owner = exif::ownership(bytes).or_else(|| exif::gathered(bytes));
+    let joined = exif::joined(bytes.to_vec(), owner.as_deref().unwrap_or(bytes));
+    assert!(joined == bytes || exif::gathered(&joined).is_some());
+    exif::records(bytes);
+    iptc::in_resources(bytes).map(iptc::ownership);
+    if let Ok(text) = str::from_utf8(bytes) {
+        let outcome =
+            xmp::Outcome { width: 8, height: 6, keep_place: false, keep_all: true, source_type: None };
+        if let Some(once) = xmp::corrected(Some(text), &outcome) {
+            assert_eq!(
+                xmp::corrected(Some(&once), &outcome),
+                Some(once.clone()),
+                "there is nothing left to do"
+            );
         }
     }
 }

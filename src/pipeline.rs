@@ -79,7 +79,9 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         for n in 0..decoders {
             let (inbox, outboxes) = (job_rx.clone(), (tile_tx.clone(), finished_tx.clone()));
             let name = format!("decode-{n}");
-            crew.spawn(&name, move |pulse| stage::decode::run(lines, pulse, inbox, outboxes));
+            crew.spawn(&name, move |pulse| {
+                stage::decode::run((lines, &plan.admission.limits), pulse, inbox, outboxes)
+            });
         }
         drop((job_rx, tile_tx));
         crew.spawn("batch", move |pulse| stage::batch::run(&plan.batching, pulse, &tile_rx, &batch_tx));

@@ -156,7 +156,7 @@ impl TileGrid {
     }
 
     /// All tiles, row by row.
-    pub fn tiles(&self) -> impl Iterator<Item = Tile> + '_ {
+    pub fn tiles(&self) -> impl DoubleEndedIterator<Item = Tile> + '_ {
         (0..self.len()).map(|index| self.tile(index))
     }
 

@@ -57,9 +57,16 @@ pub struct Once {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(2..=64))]
     pub uncertainty: Option<u16>,
     /// What is kept of what pictures say of themselves (Exif, XMP, texts): keep (all that stays true), no-gps
-    /// (all but the place) or strip (the colour profile alone).
+    /// (all but the place), copyright (who made them and whose they are) or strip (the colour profile alone).
     #[arg(long, value_name = "WORD", default_value = "keep")]
     pub metadata: Keeping,
+    /// Say in each result's XMP how it came to be (IPTC Digital Source Type): enhanced by an algorithm at
+    /// strength 0, partly from a trained model else.
+    #[arg(long)]
+    pub digital_source_type: bool,
+    /// Refuse pictures of inks (CMYK) instead of making them RGB.
+    #[arg(long)]
+    pub refuse_cmyk: bool,
     /// What results are written as.
     #[arg(long, value_name = "F", value_enum, default_value_t)]
     pub format: FormatName,

@@ -41,6 +41,7 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
                 source: words.source,
                 uncertainty: words.uncertainty,
                 keeping: words.metadata,
+                source_type: words.digital_source_type,
                 format,
                 ..Wish::new(absolute(&words.output))
             },
@@ -56,6 +57,7 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
             },
             limits: Limits {
                 memory_mb: words.memory_mb.unwrap_or_else(default_memory_mb),
+                refuse_cmyk: words.refuse_cmyk,
                 ..Limits::default()
             },
             reserve_mb: RESERVE_MB,

@@ -54,6 +54,7 @@ pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<
             source: pipeline.source,
             uncertainty: pipeline.uncertainty,
             keeping: pipeline.keeping,
+            source_type: pipeline.source_type,
             format: pipeline.format,
             megapixels: pipeline.megapixels,
             file_name: pipeline.file_name.clone(),

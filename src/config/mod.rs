@@ -106,6 +106,13 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
                 limits.max_px_per_byte,
                 LARGE,
             ),
+            refuse_cmyk: raw.limits.refuse_cmyk.unwrap_or(false),
+            max_decode_s: check.number(
+                "limits.max_decode_s",
+                raw.limits.max_decode_s,
+                limits.max_decode_s,
+                LARGE,
+            ),
             memory_mb: check.number("limits.memory_mb", raw.limits.memory_mb, default_memory_mb(), LARGE),
         },
         reserve_mb: check.number(

@@ -58,6 +58,8 @@ pub struct Pipeline {
     pub uncertainty: Option<u16>,
     /// What is kept of what pictures say of themselves.
     pub keeping: Keeping,
+    /// Whether results say how they came to be (IPTC's Digital Source Type).
+    pub source_type: bool,
     /// What results are written as.
     pub format: Writing,
     /// How large its pictures are.
@@ -115,6 +117,7 @@ impl Check {
             uncertainty: raw
                 .uncertainty
                 .map(|samples| self.number(&key("uncertainty"), Some(samples), 0, UNCERTAINTY) as u16),
+            source_type: raw.digital_source_type.unwrap_or(false),
             keeping: raw
                 .metadata
                 .and_then(|text| self.parsed(&key("metadata"), text.parse()))

@@ -74,6 +74,8 @@ pub(super) struct Pipeline {
     pub(super) uncertainty: Option<i64>,
     /// keep, no-gps, strip.
     pub(super) metadata: Option<String>,
+    /// Whether results say how they came to be.
+    pub(super) digital_source_type: Option<bool>,
     /// png, jpeg.
     pub(super) format: Option<String>,
     /// Of JPEG.
@@ -148,6 +150,10 @@ pub(super) struct Limits {
     pub(super) max_output_mpx: Option<i64>,
     /// Pixels a byte of the file.
     pub(super) max_px_per_byte: Option<i64>,
+    /// Whether pictures of inks are refused.
+    pub(super) refuse_cmyk: Option<bool>,
+    /// Seconds that decoding a picture may take.
+    pub(super) max_decode_s: Option<i64>,
     /// Memory for everything in flight.
     pub(super) memory_mb: Option<i64>,
     /// Room on the output's disk that is never filled.

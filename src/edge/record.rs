@@ -211,7 +211,9 @@ mod tests {
             "  \"message\": \"content is neither JPEG, PNG, WebP, TIFF, GIF, BMP, PNM nor QOI\",\n",
             "  \"attempts\": 5,\n  \"bytes\": 5,\n",
             "  \"limits\": {\n    \"max_file_mb\": 200,\n    \"max_input_mpx\": 100,\n",
-            "    \"max_output_mpx\": 800,\n    \"max_px_per_byte\": 2000,\n    \"memory_mb\": 4000\n  },\n",
+            "    \"max_output_mpx\": 800,\n    \"max_px_per_byte\": 2000,\n",
+            "    \"refuse_cmyk\": false,\n    \"max_decode_s\": 120,\n",
+            "    \"memory_mb\": 4000\n  },\n",
             "  \"version\": \"",
             env!("CARGO_PKG_VERSION"),
             "\"\n}\n"

@@ -91,6 +91,12 @@ pub enum JobError {
         /// Whether it changed a moment ago.
         young: bool,
     },
+    /// Its decoder was led astray, or the machine is very busy.
+    #[error("decoding took more than {limit_s} s (max_decode_s)")]
+    TooSlow {
+        /// The limit that it passes.
+        limit_s: u64,
+    },
     /// Size, time or header changed between looking and reading.
     #[error("changed while it was being read")]
     Changed,
@@ -194,6 +200,7 @@ impl JobError {
             | JobError::OutputTooLarge { .. }
             | JobError::Implausible { .. }
             | JobError::NeedsMemory { .. } => "too-large",
+            JobError::TooSlow { .. } => "too-slow",
             JobError::NotForThisPipeline { .. } => "not-taken",
             JobError::NotAPicture => "not-a-picture",
             JobError::Unsupported(_) => "unsupported",
@@ -223,6 +230,7 @@ impl JobError {
             | JobError::OutputTooLarge { .. }
             | JobError::Implausible { .. }
             | JobError::NeedsMemory { .. }
+            | JobError::TooSlow { .. }
             | JobError::NotForThisPipeline { .. }
             | JobError::NotAPicture
             | JobError::Unsupported(_)

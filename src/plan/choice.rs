@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Largest strength: the card's own bound, told before a model is opened.
 pub const MAX_STRENGTH: f32 = 1.2;
 
-/// What is refused by its header.
+/// What is refused: by its header, or when it takes too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Length of a file.
@@ -28,6 +28,10 @@ pub struct Limits {
     pub max_output_mpx: u64,
     /// Pixels a byte of the file, of pictures of more than a megapixel.
     pub max_px_per_byte: u64,
+    /// Whether pictures of inks (CMYK) are refused.
+    pub refuse_cmyk: bool,
+    /// Seconds that decoding a picture may take.
+    pub max_decode_s: u64,
     /// Memory for everything that is in flight, the runtime's own not counted.
     pub memory_mb: u64,
 }
@@ -39,6 +43,8 @@ impl Default for Limits {
             max_input_mpx: 100,
             max_output_mpx: 800,
             max_px_per_byte: 2000,
+            refuse_cmyk: false,
+            max_decode_s: 120,
             memory_mb: 4000,
         }
     }
@@ -122,6 +128,8 @@ pub struct Wish {
     pub uncertainty: Option<u16>,
     /// What is kept of what pictures say of themselves.
     pub keeping: Keeping,
+    /// Whether results say how they came to be (IPTC's Digital Source Type).
+    pub source_type: bool,
     /// What results are written as.
     pub format: Writing,
     /// Pictures of fewer or more megapixels are refused.
@@ -147,6 +155,7 @@ impl Wish {
             source: None,
             uncertainty: None,
             keeping: Keeping::default(),
+            source_type: false,
             format: Writing::default(),
             megapixels: Megapixels::default(),
             file_name: FileName::default(),

@@ -209,6 +209,7 @@ impl Line {
             masking: wish.masking.clone(),
             uncertainty: wish.uncertainty,
             keeping: wish.keeping,
+            source_type: wish.source_type,
             format: wish.format,
             precision: choice.computing.precision,
         };

@@ -147,6 +147,7 @@ fn mark(line: &Line, opened: &Opened) -> Mark {
         mask: opened.masked.clone(),
         uncertainty: line.wanted.uncertainty,
         keeping: line.wanted.keeping,
+        source_type: line.wanted.source_type,
         format: line.wanted.format.of(opened.job.header.kind),
         int8: line.precision == Precision::Int8,
         f16: line.precision == Precision::F16,

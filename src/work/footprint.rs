@@ -40,6 +40,9 @@ pub struct Shape {
     pub marked: Marked,
     /// Output pixels per input pixel along a side.
     pub scale: usize,
+    /// Rows, or columns where it is turned, that are cut at a time. What lies behind them is let go of,
+    /// unless something of it is to be repaired.
+    pub band_px: usize,
     /// Whether an uncertainty map is made beside the result.
     pub mapped: bool,
     /// Whether 16-bit samples stay so.
@@ -84,7 +87,15 @@ pub fn footprint(shape: &Shape) -> u64 {
     // pixel and as its patch, in the worst case all of the picture; and their runs, twice.
     let holes =
         if mask > 0 { pixels * (colours * depth + 1).max(3) + (24 * pixels / 2).min(MOST_RUNS) } else { 0 };
-    let tiling = pixels * channels * depth + alpha + canvas + holes + beside;
+    // The picture goes as its canvas comes, a band behind it.
+    let picture = pixels * channels * depth;
+    let held = if mask > 0 {
+        picture + canvas
+    } else {
+        let longest = stored.size.width.max(stored.size.height) as u128;
+        picture.max(canvas) + picture.min(longest * shape.band_px as u128 * channels * depth)
+    };
+    let tiling = held + alpha + holes + beside;
     let encoding = alpha + canvas + enlarging + written + beside;
     u64::try_from(decoding.max(tiling).max(encoding)).unwrap_or(u64::MAX).saturating_add(FIXED_BYTES)
 }
@@ -114,6 +125,7 @@ mod tests {
             stored: Stored { bytes: 0, size, channels, sample_bytes: 1, decoder_bytes: 0 },
             marked: Marked::Not,
             scale: 4,
+            band_px: 100,
             mapped: false,
             deep: false,
             buffered: false,
@@ -123,7 +135,9 @@ mod tests {
     #[test]
     fn a_large_canvas_or_a_large_decoder_decides() {
         let megapixel = shape(1000, 3);
-        assert_eq!(footprint(&megapixel) - FIXED_BYTES, 3_000_000 + 48_000_000);
+        assert_eq!(footprint(&megapixel) - FIXED_BYTES, 300_000 + 48_000_000);
+        // Of a picture that is all one band nothing goes before its canvas is whole.
+        assert_eq!(footprint(&Shape { band_px: 1000, ..megapixel }) - FIXED_BYTES, 3_000_000 + 48_000_000);
         let mapped = Shape { mapped: true, ..megapixel };
         assert_eq!(footprint(&mapped) - footprint(&megapixel), 16_000_000);
         let stored = Stored { sample_bytes: 2, ..megapixel.stored };

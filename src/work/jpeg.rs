@@ -47,6 +47,27 @@ pub fn is_whole(bytes: &[u8]) -> bool {
     false
 }
 
+/// The segments before the pixels: marker and body.
+pub fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let marker_at = next_marker(bytes, at)?;
+            let marker = bytes[marker_at];
+            at = marker_at + 1;
+            if marker == 0xDA || marker == 0xD9 {
+                return None;
+            }
+            if !stands_alone(marker) {
+                let length = usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
+                let body = bytes.get(at + 2..at + length)?;
+                at += length;
+                return Some((marker, body));
+            }
+        }
+    })
+}
+
 /// Where the code of the next marker stands: after 0xFF, and neither a stuffed zero nor a fill byte.
 fn next_marker(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
@@ -77,6 +98,13 @@ mod tests {
         assert!((0..WHOLE.len()).all(|length| !is_whole(&WHOLE[..length])));
         let trailing: Vec<u8> = WHOLE.iter().copied().chain([0, 0, 9]).collect();
         assert!(is_whole(&trailing), "bytes after the end are somebody else's");
+    }
+
+    #[test]
+    fn segments_end_where_the_pixels_begin() {
+        let found: Vec<(u8, &[u8])> = segments(&WHOLE).collect();
+        assert_eq!(found, [(0xE1, &WHOLE[6..12])]);
+        assert!((0..12).all(|length| segments(&WHOLE[..length]).next().is_none()));
     }
 
     #[test]

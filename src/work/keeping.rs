@@ -12,6 +12,8 @@ pub enum Keeping {
     All,
     /// All but the place where it was taken.
     NoPlace,
+    /// Who made it and whose it is, and the colour profile.
+    Copyright,
     /// The colour profile alone.
     Nothing,
 }
@@ -22,6 +24,7 @@ impl Keeping {
         match self {
             Keeping::All => "keep",
             Keeping::NoPlace => "no-gps",
+            Keeping::Copyright => "copyright",
             Keeping::Nothing => "strip",
         }
     }
@@ -41,8 +44,8 @@ impl FromStr for Keeping {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Keeping, String> {
-        let all = [Keeping::All, Keeping::NoPlace, Keeping::Nothing];
+        let all = [Keeping::All, Keeping::NoPlace, Keeping::Copyright, Keeping::Nothing];
         let found = all.into_iter().find(|keeping| keeping.word() == text);
-        found.ok_or_else(|| format!("{text:?} is not one of keep, no-gps, strip"))
+        found.ok_or_else(|| format!("{text:?} is not one of keep, no-gps, copyright, strip"))
     }
 }

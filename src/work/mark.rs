@@ -56,6 +56,9 @@ pub struct Mark {
     /// What was kept of what the picture says of itself.
     #[serde(default, skip_serializing_if = "Keeping::is_usual")]
     pub keeping: Keeping,
+    /// Whether it says how it came to be (IPTC's Digital Source Type).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub source_type: bool,
     /// What it was written as.
     #[serde(default, skip_serializing_if = "Format::is_usual")]
     pub format: Format,
@@ -99,6 +102,8 @@ pub struct Fingerprint {
     pub uncertainty: Option<u16>,
     /// What is kept of what a picture says of itself.
     pub keeping: Keeping,
+    /// Whether results say how they came to be (IPTC's Digital Source Type).
+    pub source_type: bool,
     /// What results are written as.
     pub format: Writing,
     /// In which precision.
@@ -113,9 +118,12 @@ impl Fingerprint {
         let map = self.uncertainty.map_or_else(String::new, |samples| format!(" uncertainty {samples}"));
         let (model, format) = (&self.model_sha256, self.format.to_text());
         let (kept, strength) = (self.keeping.to_text(), self.strength);
+        let said = if self.source_type { " source type" } else { "" };
         let mask =
             self.masking.as_ref().map_or_else(String::new, |masking| format!(" {}", masking.to_text()));
-        format!("model {model} strength {strength} seed {seed}{told}{map}{kept}{format}{precision}{mask}")
+        format!(
+            "model {model} strength {strength} seed {seed}{told}{map}{kept}{said}{format}{precision}{mask}"
+        )
     }
 }
 
@@ -160,6 +168,7 @@ pub fn answer(
                 && agrees(wanted.masking.as_ref(), mask, mark.mask.as_ref())
                 && mark.uncertainty == wanted.uncertainty
                 && mark.keeping == wanted.keeping
+                && mark.source_type == wanted.source_type
                 && wanted.format.accepts(mark.format)
                 && wanted.precision.accepts(mark.precision())
                 && Some(mark.seed) == wanted.seed.or_else(|| seed_of(&mark.sha256));
@@ -199,6 +208,7 @@ mod tests {
             mask: None,
             uncertainty: None,
             keeping: Keeping::All,
+            source_type: false,
             format: Format::Png,
             int8: true,
             f16: false,
@@ -216,6 +226,7 @@ mod tests {
             masking: None,
             uncertainty: None,
             keeping: Keeping::All,
+            source_type: false,
             format: Writing::default(),
             precision: Wanted::Auto,
         }

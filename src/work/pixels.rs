@@ -79,6 +79,16 @@ impl Pixels {
         either!(self, picture => cut_window(picture, pick, window, out));
     }
 
+    /// Lets go of what lies below the first `rows`. Its size stays, and nobody may ask for those pixels
+    /// again.
+    pub fn let_go_below(&mut self, rows: usize) {
+        either!(self, picture => {
+            picture.samples.truncate(rows * picture.size.width * picture.channels);
+            // What is large has pages of its own, which go back where they came from without a copy.
+            picture.samples.shrink_to_fit();
+        });
+    }
+
     /// The last channel, where it is alpha.
     pub fn alpha(&self) -> Option<Pixels> {
         match self {

@@ -37,7 +37,7 @@ fn the_shipped_file_means_the_defaults() {
     assert_eq!((only.strength, only.seed, least.library, least.model_folder), (None, None, None, None));
 }
 
-const KEYS: [&str; 53] = [
+const KEYS: [&str; 56] = [
     "input",
     "output",
     "settle_ms",
@@ -70,6 +70,7 @@ const KEYS: [&str; 53] = [
     "source",
     "uncertainty",
     "metadata",
+    "digital_source_type",
     "format",
     "quality",
     "folder",
@@ -85,6 +86,8 @@ const KEYS: [&str; 53] = [
     "max_input_mpx",
     "max_output_mpx",
     "max_px_per_byte",
+    "refuse_cmyk",
+    "max_decode_s",
     "memory_mb",
     "reserve_mb",
     "state",

@@ -7,7 +7,7 @@ use crate::support::pictures::{jpeg, jpeg_bomb, pattern, png, png_bomb};
 use crate::support::process::repository;
 use crate::support::{Bench, World};
 use image::{DynamicImage, ImageFormat};
-use onestep::edge::codec::{decode, probe};
+use onestep::edge::codec::{Effort, decode, probe};
 use std::fs;
 use std::io::Cursor;
 
@@ -70,7 +70,7 @@ fn no_part_of_a_file_passes_for_the_whole() {
     for file in files {
         let read = |bytes: &[u8]| {
             let header = probe(&mut Cursor::new(bytes)).ok()?;
-            decode(bytes, &header, true).ok().map(|decoded| decoded.pixels)
+            decode(bytes, &header, Effort { deep: true, limit_s: 60 }).ok().map(|decoded| decoded.pixels)
         };
         let whole = read(&file).expect("a picture");
         for hundredth in 0..100 {

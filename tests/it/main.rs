@@ -28,5 +28,6 @@ mod run;
 mod service;
 mod stopping;
 mod support;
+mod telling;
 mod tidy;
 mod watching;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each dependency, and the one file or folder that may name it.
-const DOORS: [(&str, &str); 24] = [
+const DOORS: [(&str, &str); 29] = [
     ("clap", "src/cli/"),
     ("env_logger", "src/edge/logging.rs"),
     ("image", "src/edge/codec/"),
@@ -18,11 +18,14 @@ const DOORS: [(&str, &str); 24] = [
     ("jpeg_encoder", "src/edge/codec/jpeg.rs"),
     ("libc", "src/edge/crash.rs"),
     ("libloading", "src/edge/shared_library.rs"),
+    ("md5", "src/edge/digest.rs"),
+    ("moxcms", "src/edge/codec/cmyk.rs"),
     ("nix", "src/edge/users.rs"),
     ("notify", "src/edge/folder.rs"),
     ("nvml_wrapper", "src/edge/gpu.rs"),
     ("ort", "src/edge/model/"),
     ("png", "src/edge/codec/"),
+    ("quick_xml", "src/work/xmp.rs"),
     ("rusqlite", "src/edge/ledger/"),
     ("rustix", "src/edge/disk.rs"),
     ("sd_notify", "src/edge/supervisor.rs"),
@@ -32,6 +35,8 @@ const DOORS: [(&str, &str); 24] = [
     ("tiff", "src/edge/codec/"),
     ("toml", "src/config/raw.rs"),
     ("trash", "src/edge/originals.rs"),
+    ("zune_core", "src/edge/codec/cmyk.rs"),
+    ("zune_jpeg", "src/edge/codec/cmyk.rs"),
 ];
 const MAX_COLUMNS: usize = 110;
 const MAX_LINES: usize = 400;

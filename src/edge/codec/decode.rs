@@ -1,6 +1,8 @@
 //! Bytes → upright pixels of 8 or 16 bits. Allocates only after the size was compared with the header
 //! that limits were checked against. May panic inside decoders: whoever calls it catches that.
 
+use super::cmyk::Print;
+use super::in_time::InTime;
 use super::metadata::Metadata;
 use super::probe::{Header, damaged, ends_early, open};
 use crate::error::JobError;
@@ -15,6 +17,7 @@ use image::codecs::png::PngDecoder;
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, GrayImage, ImageDecoder, Limits};
 use std::io::Cursor;
+use std::time::{Duration, Instant};
 
 /// A picture as it is meant to be seen.
 #[derive(Debug)]
@@ -49,8 +52,19 @@ impl Turn {
     }
 }
 
+/// What may be spent on a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Whether 16 bits a sample stay so.
+    pub deep: bool,
+    /// Seconds that it may take.
+    pub limit_s: u64,
+}
+
 /// Of a file that its own markers or lengths give away.
 const EARLY: &str = "the file ends before the picture does";
+const THROUGH_PROFILE: &str = "CMYK became sRGB through its profile";
+const WITHOUT_PROFILE: &str = "CMYK became RGB without a profile that can be used: colours are rough";
 /// What a decoder may use beside the pixels: tables, rows, an embedded profile.
 const MARGIN_BYTES: u64 = 4 << 20;
 
@@ -58,8 +72,26 @@ const MARGIN_BYTES: u64 = 4 << 20;
 ///
 /// # Errors
 /// [`JobError::Damaged`] or [`JobError::EndsEarly`] where it does not decode to its end,
-/// [`JobError::Changed`] where it is not the file whose header was looked at.
-pub fn decode(bytes: &[u8], header: &Header, deep: bool) -> Result<Decoded, JobError> {
+/// [`JobError::Changed`] where it is not the file whose header was looked at, [`JobError::TooSlow`].
+pub fn decode(bytes: &[u8], header: &Header, effort: Effort) -> Result<Decoded, JobError> {
+    let Effort { deep, limit_s } = effort;
+    // What is longer than clocks go has no end.
+    let until = Instant::now().checked_add(Duration::from_secs(limit_s));
+    let decoded = decode_until(bytes, header, deep, until);
+    // Decoders wrap what their reader says in words of theirs.
+    match decoded {
+        Err(_) if until.is_some_and(|until| Instant::now() >= until) => Err(JobError::TooSlow { limit_s }),
+        decoded => decoded,
+    }
+}
+
+fn decode_until(
+    bytes: &[u8],
+    header: &Header,
+    deep: bool,
+    until: Option<Instant>,
+) -> Result<Decoded, JobError> {
+    let file = || InTime::new(Cursor::new(bytes), until);
     let mut limits = Limits::no_limits();
     // 8 bytes a pixel is RGBA with 16 bits, the most there is. What a file says of itself is read as a whole.
     limits.max_alloc = Some(header.size.area() as u64 * 8 + 2 * bytes.len() as u64 + MARGIN_BYTES);
@@ -67,19 +99,18 @@ pub fn decode(bytes: &[u8], header: &Header, deep: bool) -> Result<Decoded, JobE
         Kind::Jpeg if !jpeg::is_whole(bytes) => Err(ends_early(EARLY.into())),
         Kind::WebP if !webp::is_whole(bytes) => Err(ends_early(EARLY.into())),
         Kind::Jpeg => {
-            let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
+            let mut decoder = JpegDecoder::new(file()).map_err(damaged)?;
             decoder.set_limits(limits).map_err(damaged)?;
-            upright(decoder, header.size, deep)
+            upright(decoder, header, (bytes, file()), deep)
         }
         Kind::Png => {
-            let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(damaged)?;
-            let decoded = upright(decoder, header.size, deep)?;
-            Ok(Decoded { metadata: decoded.metadata.with_png(bytes), ..decoded })
+            let decoder = PngDecoder::with_limits(file(), limits).map_err(damaged)?;
+            upright(decoder, header, (bytes, file()), deep)
         }
         other => {
-            let mut decoder = open(other, Cursor::new(bytes))?;
+            let mut decoder = open(other, file())?;
             decoder.set_limits(limits).map_err(damaged)?;
-            let decoded = upright(decoder, header.size, deep)?;
+            let decoded = upright(decoder, header, (bytes, file()), deep)?;
             // A GIF is told as if it had alpha, and seldom has.
             let pixels = match decoded.pixels {
                 Pixels::Eight(picture) if other == Kind::Gif => Pixels::Eight(without_idle_alpha(picture)),
@@ -90,17 +121,33 @@ pub fn decode(bytes: &[u8], header: &Header, deep: bool) -> Result<Decoded, JobE
     }
 }
 
-fn upright(mut decoder: impl ImageDecoder, expected: Size, deep: bool) -> Result<Decoded, JobError> {
+fn upright(
+    mut decoder: impl ImageDecoder,
+    header: &Header,
+    (bytes, file): (&[u8], InTime<Cursor<&[u8]>>),
+    deep: bool,
+) -> Result<Decoded, JobError> {
     let (width, height) = decoder.dimensions();
-    if Size::new(width as usize, height as usize) != expected {
+    if Size::new(width as usize, height as usize) != header.size {
         return Err(JobError::Changed);
     }
     // Metadata that cannot be read never spoils a picture that can.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let colour = decoder.color_type();
+    let mut colour = decoder.color_type();
     let channels = usize::from(colour.channel_count());
-    let metadata = Metadata::of(&mut decoder, channels);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let mut metadata = Metadata::of(&mut decoder, header, bytes);
+    let print = metadata.inks.take().and_then(|profile| Print::new(&profile));
+    let printed = print.map(|print| print.decode(header, file)).transpose()?.flatten();
+    if header.inks {
+        metadata.notes.push(if printed.is_some() { THROUGH_PROFILE } else { WITHOUT_PROFILE });
+    }
+    let mut image = match printed {
+        Some(image) => {
+            colour = image.color();
+            image
+        }
+        None => DynamicImage::from_decoder(decoder).map_err(damaged)?,
+    };
     image.apply_orientation(orientation);
     let size = Size::new(image.width() as usize, image.height() as usize);
     let had_more = colour.bytes_per_pixel() > colour.channel_count();
@@ -145,6 +192,18 @@ mod tests {
     use super::*;
     use crate::work::format::Format;
 
+    /// Whatever its decoder has in hand when time is up.
+    #[test]
+    fn decoding_ends_in_time() {
+        let mut png = Vec::new();
+        let pixels = Pixels::Eight(Picture::new(Size::new(64, 64), 3));
+        encode(&pixels, "{}", &Metadata::default(), Format::Png, &mut png).expect("memory");
+        let header = probe(&mut Cursor::new(&png)).expect("a PNG");
+        let within = |limit_s| decode(&png, &header, Effort { deep: false, limit_s }).map(|_| ());
+        assert_eq!(within(0), Err(JobError::TooSlow { limit_s: 0 }));
+        assert_eq!((within(60), within(u64::MAX)), (Ok(()), Ok(())));
+    }
+
     /// A mask that is stored as its picture is comes to lie as the upright picture does.
     #[test]
     fn a_mask_turns_as_its_picture_does() {
@@ -161,7 +220,7 @@ mod tests {
             let segment = [&[0xFF, 0xE1][..], &(exif.len() as u16 + 2).to_be_bytes(), &exif].concat();
             let turned = [&jpeg[..2], &segment, &jpeg[2..]].concat();
             let header = probe(&mut Cursor::new(&turned)).expect("a JPEG");
-            let decoded = decode(&turned, &header, false).expect("a JPEG");
+            let decoded = decode(&turned, &header, Effort { deep: false, limit_s: 60 }).expect("a JPEG");
             let seen = decoded.turn.applied(mask.clone());
             assert_eq!(seen.size, decoded.pixels.size(), "orientation {orientation}");
             let shown: Vec<bool> = (0..size.area()).map(|at| decoded.pixels.unit(at) > 0.5).collect();

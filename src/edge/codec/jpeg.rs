@@ -2,8 +2,11 @@
 //! decoding it. The only file that names `jpeg_encoder`.
 
 use super::mark::{KEYWORD, MAX_MARK_BYTES};
-use super::metadata::Metadata;
+use super::metadata::{EXTENDED_XMP, Metadata};
+use crate::edge::digest::md5;
+use crate::work::iptc;
 use crate::work::jpeg::{is_whole, stands_alone};
+use crate::work::xmp::pointer;
 use contract::pixels::Picture;
 use jpeg_encoder::{ColorType, Encoder, EncodingError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,9 +14,17 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 /// Segments before the pixels of what may be a result of ours; a real one has tens.
 const MOST_SEGMENTS: usize = 4096;
 const APP1: u8 = 1;
+const APP13: u8 = 13;
 const APP15: u8 = 15;
 /// What begins a segment of XMP (XMP Specification, part 3).
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+
+/// What begins a segment of Photoshop's resources.
+const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
+/// The most that a segment holds.
+const SEGMENT_BYTES: usize = 65_533;
+/// Of XMP that needs several segments, so much is in each (XMP Specification, part 3, 1.1.3.1).
+const EXTENDED_PART_BYTES: usize = 65_400;
 
 /// Writes a JPEG. Where pixels are transparent, white shows through.
 ///
@@ -31,8 +42,11 @@ pub fn write(
     if let Some(exif) = &metadata.exif {
         encoder.add_exif_metadata(exif).ok();
     }
-    if let Some(xmp) = &metadata.xmp {
-        encoder.add_app_segment(APP1, [XMP, xmp.as_bytes()].concat()).ok();
+    for segment in metadata.xmp.iter().flat_map(|xmp| xmp_segments(xmp)) {
+        encoder.add_app_segment(APP1, segment).ok();
+    }
+    if let Some(records) = &metadata.iptc {
+        encoder.add_app_segment(APP13, [PHOTOSHOP, &iptc::as_resources(records)].concat()).ok();
     }
     if let Some(icc) = &metadata.icc {
         encoder.add_icc_profile(icc).ok();
@@ -53,6 +67,21 @@ pub fn write(
         EncodingError::IoError(error) => error,
         other => io::Error::other(other),
     })
+}
+
+/// A packet that fits into a segment, or one that names the others, and these.
+fn xmp_segments(xmp: &str) -> Vec<Vec<u8>> {
+    if XMP.len() + xmp.len() <= SEGMENT_BYTES {
+        return vec![[XMP, xmp.as_bytes()].concat()];
+    }
+    let name = md5(xmp.as_bytes());
+    let length = u32::try_from(xmp.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let first = [XMP, pointer(&name).as_bytes()].concat();
+    let parts = xmp.as_bytes().chunks(EXTENDED_PART_BYTES).enumerate().map(|(index, part)| {
+        let at = u32::try_from(index * EXTENDED_PART_BYTES).unwrap_or(u32::MAX).to_be_bytes();
+        [EXTENDED_XMP, name.as_bytes(), &length, &at, part].concat()
+    });
+    [first].into_iter().chain(parts).collect()
 }
 
 /// Colours over white, without alpha.

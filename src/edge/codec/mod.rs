@@ -2,8 +2,10 @@
 //! folder that names `image` and `png`. Works on bytes and open files; knows no paths and no limits but those
 //! it is given.
 
+mod cmyk;
 mod decode;
 mod encode;
+mod in_time;
 mod jpeg;
 mod mark;
 mod metadata;
@@ -12,9 +14,9 @@ mod tiff;
 mod webp;
 mod whole;
 
-pub use decode::{Decoded, Turn, decode};
+pub use decode::{Decoded, Effort, Turn, decode};
 pub use encode::encode;
 pub use mark::{KEYWORD, read_mark};
-pub use metadata::Metadata;
+pub use metadata::{Metadata, Saying};
 pub use probe::{Header, probe};
 pub use whole::read_whole;

@@ -11,7 +11,7 @@ use image::codecs::pnm::PnmDecoder;
 use image::codecs::qoi::QoiDecoder;
 use image::codecs::tiff::TiffDecoder;
 use image::codecs::webp::WebPDecoder;
-use image::{ImageDecoder, ImageError, ImageFormat, ImageResult};
+use image::{ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageResult};
 use std::io::{BufRead, ErrorKind, Read, Seek, SeekFrom};
 
 /// What the first bytes of a picture say.
@@ -25,6 +25,8 @@ pub struct Header {
     pub channels: usize,
     /// 2 for 16-bit samples, else 1.
     pub sample_bytes: usize,
+    /// Whether it is made of inks (CMYK), which become RGB.
+    pub inks: bool,
     /// Bytes a pixel that the decoder keeps beside the pixels until the file ends.
     pub decoder_bytes: usize,
 }
@@ -75,6 +77,7 @@ fn other_header(kind: Kind, file: &mut (impl BufRead + Seek)) -> Result<Header, 
     let (decoder, decoder_bytes) = (open(kind, file)?, if kind == Kind::Tiff { 8 } else { 5 });
     let (width, height) = decoder.dimensions();
     let colour = decoder.color_type();
+    let inks = matches!(decoder.original_color_type(), ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16);
     let channels = usize::from(colour.channel_count());
     let sample_bytes = usize::from(colour.bytes_per_pixel()) / channels.max(1);
     Ok(Header {
@@ -82,6 +85,7 @@ fn other_header(kind: Kind, file: &mut (impl BufRead + Seek)) -> Result<Header, 
         size: Size::new(width as usize, height as usize),
         channels,
         sample_bytes,
+        inks,
         decoder_bytes,
     })
 }
@@ -112,6 +116,11 @@ pub(super) fn damaged(error: ImageError) -> JobError {
     }
 }
 
+/// The same of a decoder that is not `image`'s.
+pub(super) fn damaged_words(error: impl std::fmt::Display) -> JobError {
+    JobError::Damaged(error.to_string())
+}
+
 /// How young the file is, the stage knows.
 pub(super) fn ends_early(what: String) -> JobError {
     JobError::EndsEarly { what, young: false }
@@ -138,7 +147,7 @@ fn png_header(file: &mut (impl Read + Seek)) -> Result<Header, JobError> {
         _ => 3 + transparent,
     };
     let sample_bytes = if header[16] == 16 { 2 } else { 1 };
-    Ok(Header { kind: Kind::Png, size, channels, sample_bytes, decoder_bytes: 0 })
+    Ok(Header { kind: Kind::Png, size, channels, sample_bytes, inks: false, decoder_bytes: 0 })
 }
 
 /// Whether there is a tRNS chunk before the pixels. `file` stands behind depth and colour type in the header
@@ -175,9 +184,11 @@ fn jpeg_header(file: &mut (impl Read + Seek)) -> Result<Header, JobError> {
                 jpeg::frame(&body).ok_or_else(|| JobError::Damaged("JPEG frame header cut short".into()))?;
             let channels = if frame.components == 1 { 1 } else { 3 };
             // A progressive file is decoded only when its last scan was read: 16-bit coefficients until then.
-            let decoder_bytes = if marker == 0xC2 { 2 * usize::from(frame.components) } else { 0 };
+            let coefficients = if marker == 0xC2 { 2 * usize::from(frame.components) } else { 0 };
+            let inks = frame.components == 4;
+            let decoder_bytes = coefficients + if inks { 4 } else { 0 };
             let size = Size::new(frame.width.into(), frame.height.into());
-            return Ok(Header { kind: Kind::Jpeg, size, channels, sample_bytes: 1, decoder_bytes });
+            return Ok(Header { kind: Kind::Jpeg, size, channels, sample_bytes: 1, inks, decoder_bytes });
         }
         file.seek_relative(i64::from(length) - 2).map_err(unreadable)?;
     }
@@ -245,7 +256,8 @@ mod tests {
             [head, &[colour][..], b"\0\0\0CRC4", next, b"\0\0\0\x09IDAT"].concat()
         };
         let size = Size::new(16384, 5);
-        let rgb = Header { kind: Kind::Png, size, channels: 3, sample_bytes: 2, decoder_bytes: 0 };
+        let kind = Kind::Png;
+        let rgb = Header { kind, size, channels: 3, sample_bytes: 2, inks: false, decoder_bytes: 0 };
         assert_eq!(told(&png(2, b"\0\0\0\x01gAMAxCRC4")), Ok(rgb));
         assert_eq!(told(&png(3, b"\0\0\0\x01tRNS")), Ok(Header { channels: 4, ..rgb }));
         assert_eq!(told(&png(4, b"")), Ok(Header { channels: 2, ..rgb }));
@@ -254,7 +266,8 @@ mod tests {
             3, 3,
         ];
         let size = Size::new(3, 64250);
-        let progressive = Header { kind: Kind::Jpeg, size, channels: 3, sample_bytes: 1, decoder_bytes: 6 };
+        let kind = Kind::Jpeg;
+        let progressive = Header { kind, size, channels: 3, sample_bytes: 1, inks: false, decoder_bytes: 6 };
         assert_eq!(told(&jpeg), Ok(progressive));
     }
 

@@ -1,8 +1,9 @@
-//! Pixels → TIFF, packed by Deflate, with the mark, the profile and XMP in tags, and the mark back out of
-//! one. The only file that names `tiff`.
+//! Pixels → TIFF, packed by Deflate, with the mark and what the picture says of itself in tags, and the mark
+//! back out of one. The only file that names `tiff`.
 
 use super::mark::MAX_MARK_BYTES;
 use super::metadata::Metadata;
+use crate::work::exif;
 use crate::work::pixels::Pixels;
 use contract::pixels::Picture;
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom, Write};
@@ -16,6 +17,7 @@ use tiff::{TiffError, TiffResult};
 /// The tag that carries the mark, of those that are free for private use.
 const MARK: Tag = Tag::Unknown(65_201);
 const ICC: Tag = Tag::IccProfile;
+const IPTC: Tag = Tag::Unknown(33_723);
 /// XMP Specification, part 3.
 const XMP: Tag = Tag::Unknown(700);
 
@@ -32,7 +34,11 @@ pub fn write(pixels: &Pixels, mark: &str, metadata: &Metadata, mut writer: impl 
         (Pixels::Sixteen(picture), false) => put::<RGB16>(picture, mark, metadata, &mut file),
     };
     written.map_err(io::Error::other)?;
-    writer.write_all(file.get_ref())
+    let file = file.into_inner();
+    match &metadata.exif {
+        Some(said) => writer.write_all(&exif::joined(file, said)),
+        None => writer.write_all(&file),
+    }
 }
 
 fn put<C: ColorType>(
@@ -62,6 +68,9 @@ where
     }
     if let Some(xmp) = &metadata.xmp {
         tags.write_tag(XMP, xmp.as_bytes())?;
+    }
+    if let Some(records) = &metadata.iptc {
+        tags.write_tag(IPTC, &records[..])?;
     }
     image.write_data(&picture.samples)
 }

@@ -50,6 +50,7 @@ pub fn measure(
             (Some(_), Some((header, bytes))) => Marked::By(stored(header, *bytes)),
         },
         scale: line.scale,
+        band_px: line.tiling.largest().height,
         mapped: line.wanted.uncertainty.is_some(),
         deep: header.sample_bytes > 1 && format.is_deep(),
         buffered: format.is_buffered(),
@@ -109,6 +110,9 @@ fn within(header: &Header, bytes: u64, limits: &Limits, line: &Line) -> Result<(
     let limit = limits.max_px_per_byte;
     if over(pixels, IN_FEW_BYTES_MPX) && pixels > u128::from(bytes) * u128::from(limit) {
         return Err(JobError::Implausible { size, bytes, limit });
+    }
+    if header.inks && limits.refuse_cmyk {
+        return Err(JobError::Unsupported("CMYK is refused (refuse_cmyk)".into()));
     }
     let Megapixels { least, most } = line.megapixels;
     if !(least..=most).contains(&(pixels as f64 / 1e6)) {

@@ -2,7 +2,7 @@
 //! its size, and grown.
 
 use super::{aged, read_file};
-use crate::edge::codec::{Decoded, Header, decode};
+use crate::edge::codec::{Decoded, Effort, Header, decode};
 use crate::edge::digest::sha256;
 use crate::edge::mask_file;
 use crate::error::JobError;
@@ -24,7 +24,7 @@ pub(super) fn make(
     masking: &Masking,
     job: &Job,
     picture: &Decoded,
-    bytes: Option<Vec<u8>>,
+    (bytes, limit_s): (Option<Vec<u8>>, u64),
 ) -> Result<(Mask, Masked), JobError> {
     let file = job.errand.mask.as_ref();
     let (mask, by) = match file.zip(bytes) {
@@ -35,7 +35,10 @@ pub(super) fn make(
                 modified_ns: file.stamp.modified_ns,
                 sha256: sha256(&bytes),
             };
-            (fitted(masking, file, decoded(masking, file, bytes)?, (&job.header, picture))?, Some(by))
+            (
+                fitted(masking, file, decoded(masking, file, (bytes, limit_s))?, (&job.header, picture))?,
+                Some(by),
+            )
         }
         None => (masking.mask(&picture.pixels), None),
     };
@@ -59,10 +62,10 @@ fn place(file: &MaskFile) -> &Path {
 }
 
 /// As the file has it, upright by its own Exif.
-fn decoded(masking: &Masking, file: &MaskFile, bytes: Vec<u8>) -> Result<Mask, JobError> {
+fn decoded(masking: &Masking, file: &MaskFile, (bytes, limit_s): (Vec<u8>, u64)) -> Result<Mask, JobError> {
     // Without a header it was not admitted; then it is not what was looked at.
     let header = file.header.ok_or(JobError::Changed);
-    let decoded = header.and_then(|header| decode(&bytes, &header, false));
+    let decoded = header.and_then(|header| decode(&bytes, &header, Effort { deep: false, limit_s }));
     let decoded = decoded.map_err(|why| file.blame(masking, aged(why, file.stamp)))?;
     Ok(masking.mask(&decoded.pixels))
 }

@@ -6,12 +6,12 @@ mod mask;
 
 use super::{Finished, Hole, Opened, Tile};
 use crate::edge::clock::since_ns;
-use crate::edge::codec::decode;
+use crate::edge::codec::{Effort, Saying, decode};
 use crate::edge::digest::sha256;
 use crate::edge::scan::{look, open as open_file, stamp_of};
 use crate::error::{End, JobError};
 use crate::job::{Errand, Job};
-use crate::plan::Line;
+use crate::plan::{Limits, Line};
 use crate::pulse::Pulse;
 use crate::work::canvas::{Canvas, Depth};
 use crate::work::crops::{Cutting, crops};
@@ -19,6 +19,7 @@ use crate::work::mark::{Stamp, seed_of};
 use crate::work::masking::{MaskFrom, opaque};
 use crate::work::pixels::Pixels;
 use crate::work::tiling::Tiling;
+use crate::work::xmp::SourceType;
 use contract::geometry;
 use crossbeam_channel::{Receiver, Sender};
 use std::any::Any;
@@ -35,7 +36,7 @@ const YOUNG: Duration = Duration::from_secs(60);
 /// Runs until jobs end or nobody takes tiles any more. A picture of which nothing is to be repaired is
 /// finished here, and needs none.
 pub fn run(
-    lines: &[Line],
+    (lines, limits): (&[Line], &Limits),
     pulse: &Pulse,
     inbox: Receiver<Arc<Job>>,
     (outbox, finished): (Sender<Tile>, Sender<Finished>),
@@ -52,7 +53,7 @@ pub fn run(
         let files = read(&job.errand)
             .and_then(|bytes| Ok((bytes, mask::read(line.wanted.masking.as_ref(), &job.errand)?)));
         let result = match files {
-            Ok(files) => pulse.work(|| catch_unwind(AssertUnwindSafe(|| open(line, &job, files)))),
+            Ok(files) => pulse.work(|| catch_unwind(AssertUnwindSafe(|| open(line, limits, &job, files)))),
             Err(error) => Ok(Err(error)),
         };
         job.spent.decoding.add_since(begin);
@@ -66,7 +67,7 @@ pub fn run(
             Ok(Ok((opened, pixels))) => {
                 let sent = match &line.tiling {
                     Tiling::Holes(cutting) => cut_out(&opened, cutting, pulse, pixels, &outbox),
-                    _ => cut(&opened, pulse, &pixels, &outbox),
+                    _ => cut(&opened, pulse, pixels, &outbox),
                 };
                 if !sent {
                     break;
@@ -88,24 +89,33 @@ pub(super) fn words(panic: &(dyn Any + Send)) -> String {
 /// The picture, and what its tiles will share.
 fn open(
     line: &Line,
+    limits: &Limits,
     job: &Arc<Job>,
     (bytes, mask_bytes): (Vec<u8>, Option<Vec<u8>>),
 ) -> Result<(Arc<Opened>, Pixels), JobError> {
     let sha256 = sha256(&bytes);
-    let deep = line.wanted.format.of(job.header.kind).is_deep();
-    let decoded = decode(&bytes, &job.header, deep).map_err(|error| aged(error, job.errand.stamp))?;
+    let format = line.wanted.format.of(job.header.kind);
+    let limit_s = limits.max_decode_s;
+    let effort = Effort { deep: format.is_deep(), limit_s };
+    let decoded = decode(&bytes, &job.header, effort).map_err(|error| aged(error, job.errand.stamp))?;
     drop(bytes);
     let masking = line.wanted.masking.as_ref();
-    let marked = masking.map(|masking| mask::make(masking, job, &decoded, mask_bytes)).transpose()?;
+    let marked =
+        masking.map(|masking| mask::make(masking, job, &decoded, (mask_bytes, limit_s))).transpose()?;
     let (mask, masked) = marked.unzip();
     let mask = mask.filter(|mask| mask.count() > 0);
     if decoded.reduced {
         log::info!("reduced to 8 bits a sample: {}", job.errand.source.display());
     }
     let pixels = decoded.pixels;
-    let metadata = decoded.metadata.of_result(pixels.size().times(line.scale), line.wanted.keeping);
+    let wanted = &line.wanted;
+    let is_sampled = wanted.masking.is_some() || wanted.strength > 0.0 && !job.errand.safe;
+    let source_type = if is_sampled { SourceType::Composite } else { SourceType::Enhanced };
+    let size = pixels.size().times(line.scale);
+    let source_type = wanted.source_type.then_some(source_type);
+    let metadata = decoded.metadata.of_result(&Saying { size, keeping: wanted.keeping, source_type, format });
     for note in &metadata.notes {
-        log::info!("left out, {note}: {}", job.errand.source.display());
+        log::info!("{note}: {}", job.errand.source.display());
     }
     let grid = line.tiling.grid(pixels.size());
     let seed = line.wanted.seed.or_else(|| seed_of(&sha256)).expect("a SHA-256 has eight bytes");
@@ -161,16 +171,23 @@ fn read_file(
     Ok(bytes)
 }
 
-/// Sends all tiles, as long as the picture has no verdict; `false` where nobody takes them any more.
-fn cut(opened: &Arc<Opened>, pulse: &Pulse, pixels: &Pixels, outbox: &Sender<Tile>) -> bool {
+/// Sends all tiles, as long as the picture has no verdict; `false` where nobody takes them any more. From the
+/// last to the first: a picture can be let go of from its end, while its canvas grows.
+fn cut(opened: &Arc<Opened>, pulse: &Pulse, mut pixels: Pixels, outbox: &Sender<Tile>) -> bool {
     let pick = channels(opened);
     let Some(grid) = &opened.grid else {
         opened.job.fail("decode", JobError::Inference("no tile has a core".into()));
         return true;
     };
-    for place in grid.tiles() {
+    let mut bottom = i64::MAX;
+    for place in grid.tiles().rev() {
         if opened.job.is_settled() {
             break;
+        }
+        let needed = place.window.y + place.window.size.height as i64;
+        if needed < bottom {
+            bottom = needed;
+            pixels.let_go_below(usize::try_from(needed).map_or(0, |rows| rows.min(pixels.size().height)));
         }
         let image = pulse.work(|| {
             let mut image = vec![0.0; 3 * place.window.size.area()];

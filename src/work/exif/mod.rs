@@ -3,17 +3,20 @@
 //! place, since makers keep offsets of their own in notes that nobody else can move. Exif 3.0 and TIFF 6.0.
 //! Bounded: visits at most four directories, each once.
 
+mod of_tiff;
+mod tree;
+
+pub use of_tiff::{gathered, joined, ownership, records};
+
 use std::ops::Range;
+use tree::{ENTRY_BYTES, EXIF_DIRECTORY, GPS_DIRECTORY};
 
 const ORIENTATION: u16 = 0x0112;
 const WIDTHS: [u16; 2] = [0x0100, 0xA002];
 const HEIGHTS: [u16; 2] = [0x0101, 0xA003];
-const EXIF_DIRECTORY: u16 = 0x8769;
-const GPS_DIRECTORY: u16 = 0x8825;
 const THUMBNAIL: [u16; 2] = [0x0201, 0x0202];
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
-const ENTRY_BYTES: usize = 12;
 /// Bytes of a value by its type, 1 to 12.
 const TYPE_BYTES: [usize; 13] = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8];
 

@@ -1,0 +1,165 @@
+//! Exif out of a TIFF file, whose own directories it is part of, and into one. A TIFF says where its pixels
+//! are in the same directory as who made it, so the two are told apart by tag.
+
+use super::tree::{Bytes, Directory, ENTRY_BYTES, EXIF_DIRECTORY, GPS_DIRECTORY, Value};
+use crate::work::iptc;
+use std::collections::BTreeMap;
+
+/// Description, maker, model, density, software, time, artist, computer, rating, copyright.
+const OF_THE_PICTURE: [u16; 13] =
+    [0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298];
+/// What Windows calls title, comment, author, keywords, subject.
+const WINDOWS: std::ops::RangeInclusive<u16> = 0x9C9B..=0x9C9F;
+/// Who made it, whose it is.
+const OWNERSHIP: [u16; 2] = [0x013B, 0x8298];
+/// Records of news agencies, and Photoshop's resources, where they may be, too.
+const IPTC: u16 = 33_723;
+const PHOTOSHOP: u16 = 34_377;
+const HEAD_BYTES: usize = 8;
+
+fn is_of_the_picture(tag: u16) -> bool {
+    OF_THE_PICTURE.contains(&tag) || WINDOWS.contains(&tag) || matches!(tag, EXIF_DIRECTORY | GPS_DIRECTORY)
+}
+
+/// The Exif of a TIFF file, as a file of its own; `None` where it has none, or is no classic TIFF. Makers'
+/// notes are left out.
+pub fn gathered(file: &[u8]) -> Option<Vec<u8>> {
+    alone(Bytes::new(file)?.first(&is_of_the_picture)?)
+}
+
+/// Who made a picture and whose it is, and nothing else of its Exif; `None` where it does not say.
+pub fn ownership(exif: &[u8]) -> Option<Vec<u8>> {
+    let exif = exif.strip_prefix(super::PREFIX).unwrap_or(exif);
+    alone(Bytes::new(exif)?.first(&|tag| OWNERSHIP.contains(&tag))?)
+}
+
+/// The records of news agencies in a TIFF file ([`crate::work::iptc`]); `None` where it has none, or is no
+/// classic TIFF.
+pub fn records(file: &[u8]) -> Option<Vec<u8>> {
+    let bytes = Bytes::new(file)?;
+    let piece = |tag: u16| bytes.first(&|other| other == tag)?.0.remove(&tag)?.raw(bytes.is_big);
+    let records = piece(IPTC).filter(|records| !records.is_empty());
+    records.or_else(|| iptc::in_resources(&piece(PHOTOSHOP)?).map(<[u8]>::to_vec))
+}
+
+fn alone(directory: Directory) -> Option<Vec<u8>> {
+    if directory.0.is_empty() {
+        return None;
+    }
+    let head = [&b"II*\0"[..], &(HEAD_BYTES as u32).to_le_bytes()].concat();
+    Some([head, directory.written(HEAD_BYTES, false, &BTreeMap::new())?].concat())
+}
+
+/// A TIFF file that says of its picture what `exif` says, too. Its first directory is written anew at its
+/// end, with the entries that it had: nothing that they point at moves. As it was where that cannot be done.
+pub fn joined(mut file: Vec<u8>, exif: &[u8]) -> Vec<u8> {
+    if let Some((place, directory)) = with_exif(&file, exif) {
+        file.resize(file.len().next_multiple_of(2), 0);
+        file.extend(directory);
+        file[4..HEAD_BYTES].copy_from_slice(&place);
+    }
+    file
+}
+
+fn with_exif(file: &[u8], exif: &[u8]) -> Option<([u8; 4], Vec<u8>)> {
+    let exif = exif.strip_prefix(super::PREFIX).unwrap_or(exif);
+    let Directory(said) = Bytes::new(exif)?.first(&is_of_the_picture)?;
+    let bytes = Bytes::new(file)?;
+    let first = bytes.long(4)? as usize;
+    let mut own = BTreeMap::new();
+    for index in 0..usize::from(bytes.short(first)?) {
+        let at = first + 2 + index * ENTRY_BYTES;
+        own.insert(bytes.short(at)?, file.get(at..at + ENTRY_BYTES)?.try_into().ok()?);
+    }
+    let said = said.into_iter().filter(|(_, value)| *value != Value::Directory(Directory::default()));
+    let base = file.len().next_multiple_of(2);
+    let directory = Directory(said.collect()).written(base, bytes.is_big, &own)?;
+    let place = u32::try_from(base).ok()?;
+    Some((if bytes.is_big { place.to_be_bytes() } else { place.to_le_bytes() }, directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A big-endian file of one white pixel, with a maker, a density, a note of the maker's, a place, and
+    /// records that are written as long numbers, as Photoshop does.
+    fn file() -> Vec<u8> {
+        let entry = |tag: u16, kind: u16, count: u32, value: [u8; 4]| {
+            [&tag.to_be_bytes()[..], &kind.to_be_bytes(), &count.to_be_bytes(), &value].concat()
+        };
+        let directory = |entries: &[Vec<u8>]| {
+            [&(entries.len() as u16).to_be_bytes()[..], &entries.concat(), &[0; 4]].concat()
+        };
+        // Offsets: first 8 (6 entries: 78 bytes) → Exif 86 (2: 30) → GPS 116 (1: 18) → maker 134 (6) →
+        // density 140 (8) → records 148 (8).
+        let first = directory(&[
+            entry(0x0100, 3, 1, [0, 1, 0, 0]),
+            entry(0x010F, 2, 6, 134u32.to_be_bytes()),
+            entry(0x011A, 5, 1, 140u32.to_be_bytes()),
+            entry(IPTC, 4, 2, 148u32.to_be_bytes()),
+            entry(EXIF_DIRECTORY, 4, 1, 86u32.to_be_bytes()),
+            entry(GPS_DIRECTORY, 4, 1, 116u32.to_be_bytes()),
+        ]);
+        let more = directory(&[entry(0x927C, 7, 4, *b"note"), entry(0xA002, 3, 1, [0, 40, 0, 0])]);
+        let place = directory(&[entry(1, 2, 2, *b"N\0\0\0")]);
+        let density = [72u32.to_be_bytes(), 1u32.to_be_bytes()].concat();
+        [&b"MM\0*\0\0\0\x08"[..], &first, &more, &place, b"Maker\0", &density, b"\x1c\x02\x05\0\x03abc"]
+            .concat()
+    }
+
+    #[test]
+    fn exif_of_a_tiff_stands_alone_and_comes_into_another() {
+        let exif = gathered(&file()).expect("there is some");
+        let told = Bytes::new(&exif).and_then(|bytes| bytes.first(&|_| true)).expect("Exif");
+        assert_eq!(
+            told.0.keys().copied().collect::<Vec<_>>(),
+            [0x010F, 0x011A, EXIF_DIRECTORY, GPS_DIRECTORY]
+        );
+        let density = [72u32.to_le_bytes(), 1u32.to_le_bytes()].concat();
+        assert_eq!(told.0[&0x011A], Value::Plain { kind: 5, bytes: density });
+        let Value::Directory(inside) = &told.0[&EXIF_DIRECTORY] else { panic!("a directory") };
+        assert_eq!(inside.0.keys().copied().collect::<Vec<_>>(), [0xA002], "notes stay behind");
+        // Into a file that has a width and an older density.
+        let entry = |tag: u16| [&tag.to_le_bytes()[..], &[3, 0, 1, 0, 0, 0, 7, 0, 0, 0]].concat();
+        let plain = [&b"II*\0\x09\0\0\0p\x02\0"[..], &entry(0x0100), &entry(0x011A), &[0; 4]].concat();
+        let both = joined(plain.clone(), &exif);
+        assert_eq!(&both[8..plain.len()], &plain[8..], "nothing moved");
+        let now = Bytes::new(&both).and_then(|bytes| bytes.first(&|_| true)).expect("a TIFF");
+        assert_eq!(now.0[&0x0100], Value::Plain { kind: 3, bytes: vec![7, 0] });
+        for (tag, value) in told.0 {
+            assert_eq!(now.0[&tag], value, "{tag:x}");
+        }
+        assert_eq!(joined(plain.clone(), b"nothing"), plain);
+    }
+
+    #[test]
+    fn ownership_is_kept_alone_and_records_are_as_they_were() {
+        assert_eq!(records(&file()).as_deref(), Some(&b"\x1c\x02\x05\0\x03abc"[..]));
+        let entry = |tag: u16| [&tag.to_le_bytes()[..], &[2, 0, 3, 0, 0, 0], b"me\0\0"].concat();
+        let exif = |tags: &[u16]| {
+            let entries: Vec<u8> = tags.iter().flat_map(|tag| entry(*tag)).collect();
+            [&b"II*\0\x08\0\0\0"[..], &(tags.len() as u16).to_le_bytes(), &entries, &[0; 4]].concat()
+        };
+        assert_eq!(ownership(&exif(&[0x010F, 0x8298])), Some(exif(&[0x8298])));
+        assert_eq!(ownership(&exif(&[0x010F])), None);
+    }
+
+    #[test]
+    fn nothing_panics_whatever_the_bytes() {
+        let whole = file();
+        for at in 0..whole.len() {
+            for byte in [0, 1, 8, 0x7F, 0xFF] {
+                let mut bad = whole.clone();
+                bad[at] = byte;
+                gathered(&bad);
+                records(&bad);
+                joined(bad, &whole);
+            }
+            gathered(&whole[..at]);
+        }
+        // A directory that contains itself ends by its depth.
+        let round = [&b"II*\0\x08\0\0\0\x01\0"[..], &[0x69, 0x87, 4, 0, 1, 0, 0, 0, 8, 0, 0, 0]].concat();
+        gathered(&round);
+    }
+}

@@ -1,0 +1,188 @@
+//! The directories of a TIFF structure as a tree, read from one place and written at another. What makers
+//! keep in notes of their own holds offsets that nobody else can move, so notes are left out. TIFF 6.0, Exif
+//! 3.0. Bounded: three levels, each value within the bytes that there are, and all of them in [`MOST_BYTES`].
+
+use std::collections::BTreeMap;
+
+/// Where the directory that belongs to a tag begins.
+pub(super) const EXIF_DIRECTORY: u16 = 0x8769;
+/// Likewise, of the place.
+pub(super) const GPS_DIRECTORY: u16 = 0x8825;
+const INTEROPERABILITY: u16 = 0xA005;
+const MAKER_NOTE: u16 = 0x927C;
+const LONG: u16 = 4;
+/// Bytes of a directory's entry: tag, type, count, and the value or where it lies.
+pub(super) const ENTRY_BYTES: usize = 12;
+/// Bytes of a value, and of each number in it, by its type, 0 to 12.
+const TYPES: [(usize, usize); 13] =
+    [(0, 1), (1, 1), (1, 1), (2, 2), (4, 4), (8, 4), (1, 1), (1, 1), (2, 2), (4, 4), (8, 4), (4, 4), (8, 8)];
+/// All values together.
+const MOST_BYTES: usize = 8 << 20;
+const MOST_DEPTH: usize = 3;
+
+/// Bytes with the order of theirs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bytes<'a> {
+    /// From the header on.
+    pub(super) all: &'a [u8],
+    /// As Motorola has it.
+    pub(super) is_big: bool,
+}
+
+/// The entries of a directory by tag.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Directory(pub(super) BTreeMap<u16, Value>);
+
+/// What stands behind a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Values of a type, as Intel has them.
+    Plain {
+        /// The type, 1 to 12.
+        kind: u16,
+        /// All of them.
+        bytes: Vec<u8>,
+    },
+    /// A directory of its own.
+    Directory(Directory),
+}
+
+impl<'a> Bytes<'a> {
+    /// Of a classic TIFF structure; `None` where it is none.
+    pub(super) fn new(all: &'a [u8]) -> Option<Bytes<'a>> {
+        match all.get(..4)? {
+            b"II*\0" => Some(Bytes { all, is_big: false }),
+            b"MM\0*" => Some(Bytes { all, is_big: true }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn short(&self, at: usize) -> Option<u16> {
+        let two: [u8; 2] = self.all.get(at..at.checked_add(2)?)?.try_into().ok()?;
+        Some(if self.is_big { u16::from_be_bytes(two) } else { u16::from_le_bytes(two) })
+    }
+
+    pub(super) fn long(&self, at: usize) -> Option<u32> {
+        let four: [u8; 4] = self.all.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        Some(if self.is_big { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) })
+    }
+
+    /// The first directory, with those of its tags that are `wanted` and what lies below them.
+    pub(super) fn first(&self, wanted: &dyn Fn(u16) -> bool) -> Option<Directory> {
+        let mut room = MOST_BYTES;
+        self.directory(self.long(4)? as usize, MOST_DEPTH, wanted, &mut room)
+    }
+
+    fn directory(
+        &self,
+        at: usize,
+        depth: usize,
+        wanted: &dyn Fn(u16) -> bool,
+        room: &mut usize,
+    ) -> Option<Directory> {
+        let mut directory = Directory::default();
+        for index in 0..usize::from(self.short(at)?) {
+            let entry = at + 2 + index * ENTRY_BYTES;
+            let tag = self.short(entry)?;
+            if tag == MAKER_NOTE || !wanted(tag) {
+                continue;
+            }
+            let value = if matches!(tag, EXIF_DIRECTORY | GPS_DIRECTORY | INTEROPERABILITY) {
+                let below = self.long(entry + 8)? as usize;
+                let all = &|_| true;
+                let inside = (depth > 1).then(|| self.directory(below, depth - 1, all, room)).flatten();
+                inside.map(Value::Directory)
+            } else {
+                self.plain(entry).filter(|value| value.length() <= *room)
+            };
+            if let Some(value) = value {
+                *room -= value.length();
+                directory.0.insert(tag, value);
+            }
+        }
+        Some(directory)
+    }
+
+    /// The value of an entry; `None` where it does not lie within, or is of a type that nobody knows.
+    fn plain(&self, entry: usize) -> Option<Value> {
+        let kind = self.short(entry + 2)?;
+        let (value_bytes, _) = TYPES.get(usize::from(kind)).filter(|(bytes, _)| *bytes > 0)?;
+        let length = value_bytes.checked_mul(self.long(entry + 4)? as usize)?;
+        let at = if length <= 4 { entry + 8 } else { self.long(entry + 8)? as usize };
+        let bytes = self.all.get(at..at.checked_add(length)?)?;
+        Some(Value::Plain { kind, bytes: ordered(kind, bytes, self.is_big) })
+    }
+}
+
+impl Value {
+    /// As its file has it; `None` of a directory.
+    pub(super) fn raw(&self, is_big: bool) -> Option<Vec<u8>> {
+        match self {
+            Value::Plain { kind, bytes } => Some(ordered(*kind, bytes, is_big)),
+            Value::Directory(_) => None,
+        }
+    }
+
+    fn length(&self) -> usize {
+        match self {
+            Value::Plain { bytes, .. } => bytes.len(),
+            Value::Directory(_) => 0,
+        }
+    }
+}
+
+impl Directory {
+    /// The directory as bytes that will lie at `base`, and behind it its values and what is below it. `None`
+    /// where offsets would pass 32 bits. Entries that lie elsewhere already, as they are, may join it.
+    pub(super) fn written(
+        &self,
+        base: usize,
+        is_big: bool,
+        others: &BTreeMap<u16, [u8; ENTRY_BYTES]>,
+    ) -> Option<Vec<u8>> {
+        let short = |value: u16| if is_big { value.to_be_bytes() } else { value.to_le_bytes() };
+        let long = |value: u32| if is_big { value.to_be_bytes() } else { value.to_le_bytes() };
+        let mut records = others.clone();
+        let tags = self.0.keys().chain(others.keys()).collect::<std::collections::BTreeSet<_>>();
+        let head = 2 + tags.len() * ENTRY_BYTES + 4;
+        let mut behind: Vec<u8> = Vec::new();
+        for (&tag, value) in &self.0 {
+            let place = u32::try_from(base + head + behind.len()).ok()?;
+            let (kind, count, field) = match value {
+                Value::Directory(inside) => {
+                    behind.extend(inside.written(place as usize, is_big, &BTreeMap::new())?);
+                    (LONG, 1, long(place))
+                }
+                Value::Plain { kind, bytes } => {
+                    let count = bytes.len() / TYPES[usize::from(*kind)].0;
+                    let bytes = ordered(*kind, bytes, is_big);
+                    let mut field = [0; 4];
+                    if let Some(within) = field.get_mut(..bytes.len()) {
+                        within.copy_from_slice(&bytes);
+                    } else {
+                        behind.extend(bytes);
+                        field = long(place);
+                    }
+                    (*kind, u32::try_from(count).ok()?, field)
+                }
+            };
+            // Values begin at even places.
+            behind.resize(behind.len().next_multiple_of(2), 0);
+            let record = [&short(tag)[..], &short(kind), &long(count), &field].concat();
+            records.insert(tag, record.try_into().ok()?);
+        }
+        let count = short(u16::try_from(records.len()).ok()?);
+        let records = records.into_values().flatten();
+        Some(count.into_iter().chain(records).chain([0; 4]).chain(behind).collect())
+    }
+}
+
+/// Numbers as Intel has them → in the wanted order, or the other way round.
+fn ordered(kind: u16, bytes: &[u8], is_big: bool) -> Vec<u8> {
+    let number = TYPES.get(usize::from(kind)).map_or(1, |(_, number)| *number);
+    let mut bytes = bytes.to_vec();
+    if is_big && number > 1 {
+        bytes.chunks_exact_mut(number).for_each(<[u8]>::reverse);
+    }
+    bytes
+}

@@ -44,9 +44,11 @@ pub fn metadata(bytes: &[u8]) {
         }
     }
     let owner = exif::ownership(bytes).or_else(|| exif::gathered(bytes));
-    let joined = exif::joined(bytes.to_vec(), owner.as_deref().unwrap_or(bytes));
+    let joined = exif::joined(bytes.to_vec(), Some(owner.as_deref().unwrap_or(bytes)), Vec::new());
     assert!(joined == bytes || exif::gathered(&joined).is_some());
     exif::records(bytes);
+    exif::density(bytes);
+    exif::is_premultiplied(bytes);
     iptc::in_resources(bytes).map(iptc::ownership);
     if let Ok(text) = str::from_utf8(bytes) {
         let outcome =

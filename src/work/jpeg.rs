@@ -68,6 +68,19 @@ pub fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
+/// Pixels an inch, across and down, where the file says so (JFIF 1.02).
+pub fn density(bytes: &[u8]) -> Option<(f64, f64)> {
+    let (_, body) = segments(bytes).find(|(marker, body)| *marker == 0xE0 && body.starts_with(b"JFIF\0"))?;
+    let inches = match body.get(7)? {
+        1 => 1.0,
+        2 => 2.54,
+        _ => return None,
+    };
+    let dots = |at: usize| Some(f64::from(u16::from_be_bytes([*body.get(at)?, *body.get(at + 1)?])) * inches);
+    let (across, down) = (dots(8)?, dots(10)?);
+    (across > 0.0 && down > 0.0).then_some((across, down))
+}
+
 /// Where the code of the next marker stands: after 0xFF, and neither a stuffed zero nor a fill byte.
 fn next_marker(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
@@ -105,6 +118,17 @@ mod tests {
         let found: Vec<(u8, &[u8])> = segments(&WHOLE).collect();
         assert_eq!(found, [(0xE1, &WHOLE[6..12])]);
         assert!((0..12).all(|length| segments(&WHOLE[..length]).next().is_none()));
+    }
+
+    #[test]
+    fn density_is_told_in_inches() {
+        let jfif = |unit: u8| {
+            let body = [b'J', b'F', b'I', b'F', 0, 1, 2, unit, 1, 0x2C, 0, 100, 0, 0];
+            [&[0xFF, 0xD8, 0xFF, 0xE0, 0, 16][..], &body, &[0xFF, 0xDA]].concat()
+        };
+        assert_eq!(density(&jfif(1)), Some((300.0, 100.0)));
+        assert_eq!(density(&jfif(2)), Some((762.0, 254.0)));
+        assert_eq!((density(&jfif(0)), density(&WHOLE)), (None, None));
     }
 
     #[test]

@@ -97,6 +97,14 @@ impl Pixels {
         }
     }
 
+    /// With colours that are not multiplied with alpha, which they were.
+    pub fn unassociated(self) -> Pixels {
+        match self {
+            Pixels::Eight(picture) => Pixels::Eight(unassociated(picture)),
+            Pixels::Sixteen(picture) => Pixels::Sixteen(unassociated(picture)),
+        }
+    }
+
     /// Without its alpha, if it has any.
     pub fn without_alpha(self) -> Pixels {
         match self {
@@ -189,6 +197,19 @@ fn alpha_of<S: Sample>(picture: &Picture<S>) -> Option<Picture<S>> {
         let samples = picture.samples.chunks_exact(picture.channels).map(|pixel| pixel[last]).collect();
         Picture { size: picture.size, channels: 1, samples }
     })
+}
+
+fn unassociated<S: Sample>(mut picture: Picture<S>) -> Picture<S> {
+    if picture.channels.is_multiple_of(2) {
+        for pixel in picture.samples.chunks_exact_mut(picture.channels) {
+            let (alpha, colours) = pixel.split_last_mut().expect("a pixel has samples");
+            let alpha = alpha.unit();
+            if alpha > 0.0 {
+                colours.iter_mut().for_each(|colour| *colour = S::nearest(colour.unit() / alpha));
+            }
+        }
+    }
+    picture
 }
 
 fn colours_of<S: Sample>(picture: Picture<S>) -> Picture<S> {

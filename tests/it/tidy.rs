@@ -19,7 +19,7 @@ const DOORS: [(&str, &str); 29] = [
     ("libc", "src/edge/crash.rs"),
     ("libloading", "src/edge/shared_library.rs"),
     ("md5", "src/edge/digest.rs"),
-    ("moxcms", "src/edge/codec/cmyk.rs"),
+    ("moxcms", "src/edge/codec/"),
     ("nix", "src/edge/users.rs"),
     ("notify", "src/edge/folder.rs"),
     ("nvml_wrapper", "src/edge/gpu.rs"),

@@ -1,5 +1,5 @@
 //! Pictures of inks: cyan, magenta, yellow and black → sRGB, through the profile that the file carries. The
-//! only file that names `moxcms` and `zune_jpeg`.
+//! only file that names `zune_jpeg`.
 
 use super::probe::{Header, damaged_words};
 use crate::error::JobError;

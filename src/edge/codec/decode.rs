@@ -8,7 +8,7 @@ use super::probe::{Header, damaged, ends_early, open};
 use crate::error::JobError;
 use crate::work::format::Kind;
 use crate::work::pixels::Pixels;
-use crate::work::{jpeg, webp};
+use crate::work::{exif, jpeg, webp};
 use contract::geometry::Size;
 use contract::mask::Mask;
 use contract::pixels::Picture;
@@ -113,6 +113,7 @@ fn decode_until(
             let decoded = upright(decoder, header, (bytes, file()), deep)?;
             // A GIF is told as if it had alpha, and seldom has.
             let pixels = match decoded.pixels {
+                pixels if other == Kind::Tiff && exif::is_premultiplied(bytes) => pixels.unassociated(),
                 Pixels::Eight(picture) if other == Kind::Gif => Pixels::Eight(without_idle_alpha(picture)),
                 pixels => pixels,
             };

@@ -44,11 +44,22 @@ fn write_png(pixels: &Pixels, mark: &str, metadata: &Metadata, writer: impl Writ
         _ => png::ColorType::Rgba,
     };
     info.bit_depth = if pixels.is_deep() { png::BitDepth::Sixteen } else { png::BitDepth::Eight };
+    // The encoder knows of them and leaves them out.
+    let code_points = info.coding_independent_code_points;
     let mut encoder = png::Encoder::with_info(writer, info)?;
     encoder.set_compression(png::Compression::Fast);
     encoder.add_itxt_chunk(KEYWORD.to_owned(), mark.to_owned())?;
     // As a stream: the packed picture is never in memory as a whole.
     let mut file = encoder.write_header()?;
+    if let Some(points) = code_points {
+        let bytes = [
+            points.color_primaries,
+            points.transfer_function,
+            points.matrix_coefficients,
+            u8::from(points.is_video_full_range_image),
+        ];
+        file.write_chunk(png::chunk::ChunkType(*b"cICP"), &bytes)?;
+    }
     let mut stream = file.stream_writer_with_size(CHUNK_BYTES)?;
     match pixels {
         Pixels::Eight(picture) => stream.write_all(&picture.samples)?,

@@ -8,7 +8,7 @@ use crate::work::iptc;
 use crate::work::jpeg::{is_whole, stands_alone};
 use crate::work::xmp::pointer;
 use contract::pixels::Picture;
-use jpeg_encoder::{ColorType, Encoder, EncodingError};
+use jpeg_encoder::{ColorType, Encoder, EncodingError, PixelDensity, PixelDensityUnit};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// Segments before the pixels of what may be a result of ours; a real one has tens.
@@ -38,6 +38,10 @@ pub fn write(
     writer: impl Write,
 ) -> io::Result<()> {
     let mut encoder = Encoder::new(writer, quality);
+    if let Some((across, down)) = metadata.density {
+        let [x, y] = [across, down].map(|dots| dots.round() as u16);
+        encoder.set_density(PixelDensity { density: (x, y), unit: PixelDensityUnit::Inches });
+    }
     // A piece that does not fit into its segment is left out, as everything of its kind.
     if let Some(exif) = &metadata.exif {
         encoder.add_exif_metadata(exif).ok();

@@ -2,6 +2,7 @@
 //! own. Carried as it is where it stays true; never a reason to fail a picture.
 
 use super::probe::Header;
+use super::profile;
 use crate::work::format::{Format, Kind};
 use crate::work::keeping::Keeping;
 use crate::work::xmp::SourceType;
@@ -14,6 +15,8 @@ use std::io::Cursor;
 
 /// Larger pieces are left out: real ones have some hundred kilobytes.
 const MOST_BYTES: usize = 8 << 20;
+/// An inch in metres.
+const METRES: f64 = 0.0254;
 /// Texts that are ours, or that are carried another way.
 const NOT_CARRIED: [&str; 3] = [super::KEYWORD, XMP, "Raw profile type"];
 /// ImageMagick's way to put records of news agencies into a PNG, which exiftool reads and writes too.
@@ -40,6 +43,10 @@ pub struct Metadata {
     pub(super) xmp: Option<String>,
     /// Records of news agencies.
     pub(super) iptc: Option<Vec<u8>>,
+    /// Pixels an inch, across and down.
+    pub(super) density: Option<(f64, f64)>,
+    /// Whether its pixels are grey.
+    pub(super) is_grey: bool,
     /// What only PNG has: gamma, primaries, density, texts.
     pub(super) png: Option<Box<png::Info<'static>>>,
     /// What was left out or changed, and why.
@@ -62,8 +69,8 @@ pub struct Saying {
 impl Metadata {
     /// What the decoder of a file tells, and the file itself.
     pub(super) fn of(decoder: &mut impl ImageDecoder, header: &Header, bytes: &[u8]) -> Metadata {
-        let mut metadata = Metadata::default();
-        let icc = metadata.piece(decoder.icc_profile(), "left out: an ICC profile of more than 8 MB");
+        let mut metadata = Metadata { is_grey: header.channels < 3, ..Metadata::default() };
+        let mut icc = metadata.piece(decoder.icc_profile(), "left out: an ICC profile of more than 8 MB");
         metadata.exif = metadata.piece(decoder.exif_metadata(), "left out: Exif of more than 8 MB");
         let xmp = metadata.piece(decoder.xmp_metadata(), "left out: XMP of more than 8 MB");
         metadata.xmp = xmp.and_then(|xmp| String::from_utf8(xmp).ok());
@@ -72,17 +79,27 @@ impl Metadata {
                 let resources = metadata.piece(decoder.iptc_metadata(), "left out: IPTC of more than 8 MB");
                 metadata.iptc = resources.and_then(|all| iptc::in_resources(&all).map(<[u8]>::to_vec));
                 metadata.extend(bytes);
+                metadata.density = jpeg::density(bytes);
             }
             Kind::Tiff => {
                 metadata.exif = exif::gathered(bytes);
                 metadata.iptc = exif::records(bytes);
+                // Its decoder finds no room for large ones beside small pictures.
+                icc = exif::piece(bytes, exif::ICC).or(icc);
+                let xmp = exif::piece(bytes, exif::XMP).and_then(|xmp| String::from_utf8(xmp).ok());
+                metadata.xmp = xmp.or(metadata.xmp);
             }
             Kind::Png => {
                 let reader = png::Decoder::new(Cursor::new(bytes)).read_info();
                 metadata.png = reader.ok().map(|reader| Box::new(reader.info().clone()));
+                let dots = metadata.png.as_ref().and_then(|info| info.pixel_dims);
+                let dots = dots.filter(|dots| dots.unit == png::Unit::Meter);
+                metadata.density =
+                    dots.map(|dots| (f64::from(dots.xppu) * METRES, f64::from(dots.yppu) * METRES));
             }
             _ => {}
         }
+        metadata.density = metadata.density.or_else(|| exif::density(metadata.exif.as_deref()?));
         match icc {
             Some(icc) if space(&icc) == Some(b"CMYK") && header.inks => metadata.inks = Some(icc),
             // An ICC profile is of grey pixels where they are grey, and of RGB where they are not.
@@ -142,14 +159,18 @@ impl Metadata {
         let Saying { size, keeping, source_type, format } = *saying;
         if keeping == Keeping::Nothing {
             // Colours are no secret, and wrong without it.
-            self = Metadata { icc: self.icc, notes: self.notes, ..Metadata::default() };
+            let png = self.png.map(|info| Box::new(colours(&info)));
+            let Metadata { icc, is_grey, notes, .. } = self;
+            self = Metadata { icc, is_grey, png, notes, ..Metadata::default() };
         }
+        self.icc = self.icc_for(format);
         let (keep_place, keep_all) = (keeping == Keeping::All, keeping != Keeping::Copyright);
         let sides = u32::try_from(size.width).ok().zip(u32::try_from(size.height).ok());
         if !keep_all {
             self.exif = self.exif.and_then(|all| exif::ownership(&all));
             self.iptc = self.iptc.and_then(|all| iptc::ownership(&all));
-            self.png = self.png.map(|info| Box::new(ownership(*info)));
+            self.png = self.png.map(|info| Box::new(ownership(&info)));
+            self.density = None;
         }
         if let Some(exif) = self.exif.take() {
             self.exif = sides.and_then(|sides| exif::corrected(&exif, sides, keep_place));
@@ -174,6 +195,20 @@ impl Metadata {
         self
     }
 
+    /// The profile of a result in this format: its own, or one that says what a PNG says otherwise.
+    fn icc_for(&mut self, format: Format) -> Option<Vec<u8>> {
+        let own = self.icc.take();
+        match format {
+            Format::Png => own,
+            // Its pixels are never grey.
+            Format::WebP if self.is_grey => {
+                let grey = own.or_else(|| profile::of_png(self.png.as_deref()?, true));
+                grey.and_then(|icc| profile::of_grey(&icc))
+            }
+            _ => own.or_else(|| profile::of_png(self.png.as_deref()?, self.is_grey)),
+        }
+    }
+
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
         [&self.icc, &self.exif, &self.iptc].into_iter().flatten().map(Vec::len).sum::<usize>()
@@ -186,6 +221,7 @@ impl Metadata {
             (info.srgb, info.source_gamma, info.source_chromaticities) =
                 (from.srgb, from.gama_chunk, from.chrm_chunk);
             info.pixel_dims = from.pixel_dims;
+            info.coding_independent_code_points = from.coding_independent_code_points;
             let carried = |keyword: &str| {
                 keyword == RAW_IPTC || !NOT_CARRIED.iter().any(|not| keyword.starts_with(not))
             };
@@ -196,6 +232,10 @@ impl Metadata {
             info.compressed_latin1_text = packed.cloned().collect();
             let utf8 = from.utf8_text.iter().filter(|text| carried(&text.keyword));
             info.utf8_text = utf8.cloned().collect();
+        }
+        if let Some((across, down)) = self.density.filter(|_| info.pixel_dims.is_none()) {
+            let [xppu, yppu] = [across, down].map(|dots| (dots / METRES).round() as u32);
+            info.pixel_dims = Some(png::PixelDimensions { xppu, yppu, unit: png::Unit::Meter });
         }
         if let Some(icc) = &self.icc {
             // One or the other (PNG 3, 11.3.2): the profile says more.
@@ -223,10 +263,23 @@ fn space(icc: &[u8]) -> Option<&[u8; 4]> {
 }
 
 /// Of what PNG has, how its colours are meant and whose it is.
-fn ownership(mut info: png::Info<'static>) -> png::Info<'static> {
-    info.pixel_dims = None;
-    info.uncompressed_latin1_text.retain(|text| OWNERSHIP.contains(&text.keyword.as_str()));
-    info.compressed_latin1_text.retain(|text| OWNERSHIP.contains(&text.keyword.as_str()));
-    info.utf8_text.retain(|text| OWNERSHIP.contains(&text.keyword.as_str()));
-    info
+fn ownership(info: &png::Info<'static>) -> png::Info<'static> {
+    let (plain, packed, utf8) =
+        (&info.uncompressed_latin1_text, &info.compressed_latin1_text, &info.utf8_text);
+    let is_said = |keyword: &str| OWNERSHIP.contains(&keyword);
+    let plain = plain.iter().filter(|text| is_said(&text.keyword)).cloned().collect();
+    let packed = packed.iter().filter(|text| is_said(&text.keyword)).cloned().collect();
+    let utf8 = utf8.iter().filter(|text| is_said(&text.keyword)).cloned().collect();
+    let mut kept = colours(info);
+    (kept.uncompressed_latin1_text, kept.compressed_latin1_text, kept.utf8_text) = (plain, packed, utf8);
+    kept
+}
+
+/// Of what PNG has, how its colours are meant.
+fn colours(from: &png::Info<'static>) -> png::Info<'static> {
+    let mut kept = png::Info::default();
+    (kept.srgb, kept.source_gamma, kept.gama_chunk) = (from.srgb, from.source_gamma, from.gama_chunk);
+    (kept.source_chromaticities, kept.chrm_chunk) = (from.source_chromaticities, from.chrm_chunk);
+    kept.coding_independent_code_points = from.coding_independent_code_points;
+    kept
 }

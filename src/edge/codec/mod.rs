@@ -10,6 +10,7 @@ mod jpeg;
 mod mark;
 mod metadata;
 mod probe;
+mod profile;
 mod tiff;
 mod webp;
 mod whole;

@@ -1,6 +1,7 @@
 //! The size of a picture from its first bytes, before anything is decoded or allocated for it. Does not know
 //! how pixels are coded.
 
+use super::tiff;
 use crate::error::JobError;
 use crate::work::format::Kind;
 use crate::work::jpeg;
@@ -9,7 +10,6 @@ use image::codecs::bmp::BmpDecoder;
 use image::codecs::gif::GifDecoder;
 use image::codecs::pnm::PnmDecoder;
 use image::codecs::qoi::QoiDecoder;
-use image::codecs::tiff::TiffDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageResult};
 use std::io::{BufRead, ErrorKind, Read, Seek, SeekFrom};
@@ -59,6 +59,8 @@ pub fn probe(file: &mut (impl BufRead + Seek)) -> Result<Header, JobError> {
         Ok(ImageFormat::Pnm) => Kind::Pnm,
         Ok(ImageFormat::Qoi) => Kind::Qoi,
         Ok(ImageFormat::Avif) => return Err(JobError::Unsupported("AVIF is not read".into())),
+        // BigTIFF, which it does not know.
+        _ if matches!(&start[..4], b"II+\0" | b"MM\0+") => Kind::Tiff,
         _ if start[4..8] == *b"ftyp" => {
             return Err(JobError::Unsupported("HEIC and its relatives are not read".into()));
         }
@@ -97,7 +99,7 @@ pub(super) fn open<'a>(
 ) -> Result<Box<dyn ImageDecoder + 'a>, JobError> {
     let decoder: ImageResult<Box<dyn ImageDecoder + 'a>> = match kind {
         Kind::WebP => WebPDecoder::new(file).map(|decoder| Box::new(decoder) as _),
-        Kind::Tiff => TiffDecoder::new(file).map(|decoder| Box::new(decoder) as _),
+        Kind::Tiff => return tiff::open(file),
         Kind::Gif => GifDecoder::new(file).map(|decoder| Box::new(decoder) as _),
         Kind::Bmp => BmpDecoder::new(file).map(|decoder| Box::new(decoder) as _),
         Kind::Pnm => PnmDecoder::new(file).map(|decoder| Box::new(decoder) as _),

@@ -3,11 +3,17 @@
 
 use super::mark::MAX_MARK_BYTES;
 use super::metadata::Metadata;
-use crate::work::exif;
+use super::probe::{damaged, damaged_words};
+use crate::error::JobError;
+use crate::work::exif::{self, Piece};
 use crate::work::pixels::Pixels;
 use contract::pixels::Picture;
+use image::codecs::tiff::TiffDecoder;
+use image::error::{DecodingError, ImageFormatHint, LimitError, LimitErrorKind};
+use image::metadata::Orientation;
+use image::{ColorType as Colour, ImageDecoder, ImageError, ImageFormat, ImageResult};
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom, Write};
-use tiff::decoder::Decoder;
+use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::encoder::colortype::{ColorType, Gray8, Gray16, RGB8, RGB16};
 use tiff::encoder::compression::DeflateLevel;
 use tiff::encoder::{Compression, Predictor, TiffEncoder, TiffValue};
@@ -16,10 +22,6 @@ use tiff::{TiffError, TiffResult};
 
 /// The tag that carries the mark, of those that are free for private use.
 const MARK: Tag = Tag::Unknown(65_201);
-const ICC: Tag = Tag::IccProfile;
-const IPTC: Tag = Tag::Unknown(33_723);
-/// XMP Specification, part 3.
-const XMP: Tag = Tag::Unknown(700);
 
 /// Writes a TIFF. The packed file is in memory as a whole, since its encoder goes back and forth.
 ///
@@ -28,25 +30,22 @@ const XMP: Tag = Tag::Unknown(700);
 pub fn write(pixels: &Pixels, mark: &str, metadata: &Metadata, mut writer: impl Write) -> io::Result<()> {
     let mut file = Cursor::new(Vec::new());
     let written = match (pixels, pixels.channels() < 3) {
-        (Pixels::Eight(picture), true) => put::<Gray8>(picture, mark, metadata, &mut file),
-        (Pixels::Eight(picture), false) => put::<RGB8>(picture, mark, metadata, &mut file),
-        (Pixels::Sixteen(picture), true) => put::<Gray16>(picture, mark, metadata, &mut file),
-        (Pixels::Sixteen(picture), false) => put::<RGB16>(picture, mark, metadata, &mut file),
+        (Pixels::Eight(picture), true) => put::<Gray8>(picture, &mut file),
+        (Pixels::Eight(picture), false) => put::<RGB8>(picture, &mut file),
+        (Pixels::Sixteen(picture), true) => put::<Gray16>(picture, &mut file),
+        (Pixels::Sixteen(picture), false) => put::<RGB16>(picture, &mut file),
     };
     written.map_err(io::Error::other)?;
-    let file = file.into_inner();
-    match &metadata.exif {
-        Some(said) => writer.write_all(&exif::joined(file, said)),
-        None => writer.write_all(&file),
-    }
+    // As bytes: texts of a TIFF are ASCII, and names are not.
+    let mut pieces = vec![Piece::bytes(MARK.to_u16(), mark.as_bytes())];
+    pieces.extend(metadata.icc.as_ref().map(|icc| Piece::opaque(exif::ICC, icc)));
+    pieces.extend(metadata.xmp.as_ref().map(|xmp| Piece::bytes(exif::XMP, xmp.as_bytes())));
+    pieces.extend(metadata.iptc.as_ref().map(|records| Piece::opaque(exif::IPTC, records)));
+    pieces.extend(metadata.density.into_iter().flat_map(exif::of_density));
+    writer.write_all(&exif::joined(file.into_inner(), metadata.exif.as_deref(), pieces))
 }
 
-fn put<C: ColorType>(
-    picture: &Picture<C::Inner>,
-    mark: &str,
-    metadata: &Metadata,
-    file: &mut (impl Write + Seek),
-) -> TiffResult<()>
+fn put<C: ColorType>(picture: &Picture<C::Inner>, file: &mut (impl Write + Seek)) -> TiffResult<()>
 where
     [C::Inner]: TiffValue,
 {
@@ -59,18 +58,6 @@ where
     let mut image = encoder.new_image::<C>(side(picture.size.width)?, side(picture.size.height)?)?;
     if has_alpha {
         image.extra_samples(&[ExtraSamples::UnassociatedAlpha])?;
-    }
-    let tags = image.encoder();
-    // As bytes: texts of a TIFF are ASCII, and names are not.
-    tags.write_tag(MARK, mark.as_bytes())?;
-    if let Some(icc) = &metadata.icc {
-        tags.write_tag(ICC, &icc[..])?;
-    }
-    if let Some(xmp) = &metadata.xmp {
-        tags.write_tag(XMP, xmp.as_bytes())?;
-    }
-    if let Some(records) = &metadata.iptc {
-        tags.write_tag(IPTC, &records[..])?;
     }
     image.write_data(&picture.samples)
 }
@@ -95,4 +82,83 @@ pub fn read_whole(file: impl BufRead + Seek) -> io::Result<()> {
     let mut decoder = Decoder::new(file).map_err(io::Error::other)?;
     let strips = decoder.strip_count().map_err(io::Error::other)?;
     (0..strips).try_for_each(|strip| decoder.read_chunk(strip).map(drop).map_err(io::Error::other))
+}
+
+/// Opens the decoder of a TIFF: `image`'s, or ours of grey with alpha, which that one does not read.
+///
+/// # Errors
+/// [`JobError::Damaged`], [`JobError::Unsupported`].
+pub fn open<'a>(mut file: impl BufRead + Seek + 'a) -> Result<Box<dyn ImageDecoder + 'a>, JobError> {
+    let mut grey = Decoder::new(&mut file).map_err(damaged_words)?;
+    let has_alpha =
+        matches!(grey.colortype(), Ok(tiff::ColorType::Multiband { bit_depth: 8 | 16, num_samples: 2 }));
+    file.seek(SeekFrom::Start(0)).map_err(damaged_words)?;
+    if has_alpha {
+        return Ok(Box::new(GreyAlpha::new(file).map_err(failed).map_err(damaged)?));
+    }
+    Ok(Box::new(TiffDecoder::new(file).map_err(damaged)?))
+}
+
+/// Grey with alpha, side by side.
+struct GreyAlpha<R: BufRead + Seek> {
+    decoder: Decoder<R>,
+    size: (u32, u32),
+    colour: Colour,
+    orientation: Orientation,
+}
+
+impl<R: BufRead + Seek> GreyAlpha<R> {
+    fn new(file: R) -> TiffResult<GreyAlpha<R>> {
+        let mut decoder = Decoder::new(file)?;
+        let size = decoder.dimensions()?;
+        let is_deep = matches!(decoder.colortype()?, tiff::ColorType::Multiband { bit_depth: 16, .. });
+        let turned = decoder.find_tag(Tag::Orientation)?.and_then(|value| value.into_u16().ok());
+        let orientation = turned.and_then(|turned| Orientation::from_exif(u8::try_from(turned).ok()?));
+        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+        // The size is within limits by now, or will be refused for it before anything is decoded.
+        let bytes = (size.0 as usize).saturating_mul(size.1 as usize).saturating_mul(4);
+        let mut limits = Limits::default();
+        (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (bytes, bytes);
+        let decoder = decoder.with_limits(limits);
+        Ok(GreyAlpha { decoder, size, colour: if is_deep { Colour::La16 } else { Colour::La8 }, orientation })
+    }
+}
+
+impl<R: BufRead + Seek> ImageDecoder for GreyAlpha<R> {
+    fn dimensions(&self) -> (u32, u32) {
+        self.size
+    }
+
+    fn color_type(&self) -> Colour {
+        self.colour
+    }
+
+    fn orientation(&mut self) -> ImageResult<Orientation> {
+        Ok(self.orientation)
+    }
+
+    fn read_image(mut self, into: &mut [u8]) -> ImageResult<()> {
+        let samples = match self.decoder.read_image().map_err(failed)? {
+            DecodingResult::U8(samples) => samples,
+            DecodingResult::U16(samples) => samples.into_iter().flat_map(u16::to_ne_bytes).collect(),
+            _ => Vec::new(),
+        };
+        if samples.len() != into.len() {
+            return Err(ImageError::Limits(LimitError::from_kind(LimitErrorKind::InsufficientMemory)));
+        }
+        into.copy_from_slice(&samples);
+        Ok(())
+    }
+
+    fn read_image_boxed(self: Box<Self>, into: &mut [u8]) -> ImageResult<()> {
+        (*self).read_image(into)
+    }
+}
+
+/// As `image` says it of the TIFFs that it reads.
+fn failed(error: TiffError) -> ImageError {
+    match error {
+        TiffError::IoError(error) => ImageError::IoError(error),
+        other => ImageError::Decoding(DecodingError::new(ImageFormatHint::Exact(ImageFormat::Tiff), other)),
+    }
 }

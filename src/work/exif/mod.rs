@@ -6,7 +6,9 @@
 mod of_tiff;
 mod tree;
 
-pub use of_tiff::{gathered, joined, ownership, records};
+pub use of_tiff::{
+    ICC, IPTC, Piece, XMP, density, gathered, is_premultiplied, joined, of_density, ownership, piece, records,
+};
 
 use std::ops::Range;
 use tree::{ENTRY_BYTES, EXIF_DIRECTORY, GPS_DIRECTORY};

@@ -12,9 +12,18 @@ const OF_THE_PICTURE: [u16; 13] =
 const WINDOWS: std::ops::RangeInclusive<u16> = 0x9C9B..=0x9C9F;
 /// Who made it, whose it is.
 const OWNERSHIP: [u16; 2] = [0x013B, 0x8298];
-/// Records of news agencies, and Photoshop's resources, where they may be, too.
-const IPTC: u16 = 33_723;
+/// XMP (XMP Specification, part 3).
+pub const XMP: u16 = 700;
+/// Records of news agencies.
+pub const IPTC: u16 = 33_723;
+/// A profile of its colours (ICC.1:2022, B.4).
+pub const ICC: u16 = 34_675;
+/// Photoshop's resources, where such records may be, too.
 const PHOTOSHOP: u16 = 34_377;
+/// Pixels along a unit, across and down, and which unit.
+const DENSITY: [u16; 3] = [0x011A, 0x011B, 0x0128];
+const SHORT: u16 = 3;
+const RATIONAL: u16 = 5;
 const HEAD_BYTES: usize = 8;
 
 fn is_of_the_picture(tag: u16) -> bool {
@@ -36,10 +45,67 @@ pub fn ownership(exif: &[u8]) -> Option<Vec<u8>> {
 /// The records of news agencies in a TIFF file ([`crate::work::iptc`]); `None` where it has none, or is no
 /// classic TIFF.
 pub fn records(file: &[u8]) -> Option<Vec<u8>> {
+    let records = piece(file, IPTC).filter(|records| !records.is_empty());
+    records.or_else(|| iptc::in_resources(&piece(file, PHOTOSHOP)?).map(<[u8]>::to_vec))
+}
+
+/// What stands behind a tag of a TIFF file's first directory, as it is; `None` where there is nothing, or it
+/// is no classic TIFF.
+pub fn piece(file: &[u8], tag: u16) -> Option<Vec<u8>> {
     let bytes = Bytes::new(file)?;
-    let piece = |tag: u16| bytes.first(&|other| other == tag)?.0.remove(&tag)?.raw(bytes.is_big);
-    let records = piece(IPTC).filter(|records| !records.is_empty());
-    records.or_else(|| iptc::in_resources(&piece(PHOTOSHOP)?).map(<[u8]>::to_vec))
+    bytes.first(&|other| other == tag)?.0.remove(&tag)?.raw(bytes.is_big)
+}
+
+/// Whether the colours of a TIFF file are multiplied with its alpha (TIFF 6.0, ExtraSamples).
+pub fn is_premultiplied(file: &[u8]) -> bool {
+    const EXTRA_SAMPLES: u16 = 338;
+    let bytes = Bytes::new(file);
+    let told = bytes.and_then(|bytes| bytes.first(&|tag| tag == EXTRA_SAMPLES));
+    told.and_then(|told| told.0.get(&EXTRA_SAMPLES)?.number(0)) == Some(1)
+}
+
+/// Pixels an inch, across and down, where Exif, or a TIFF file, says so.
+pub fn density(exif: &[u8]) -> Option<(f64, f64)> {
+    let exif = exif.strip_prefix(super::PREFIX).unwrap_or(exif);
+    let told = Bytes::new(exif)?.first(&|tag| DENSITY.contains(&tag))?;
+    let number = |tag: u16, at: usize| told.0.get(&tag)?.number(at).map(f64::from);
+    let inches = match number(DENSITY[2], 0) {
+        None | Some(2.0) => 1.0,
+        Some(3.0) => 2.54,
+        _ => return None,
+    };
+    let along = |tag| Some(number(tag, 0)? / number(tag, 1)? * inches).filter(|dots| dots.is_normal());
+    Some((along(DENSITY[0])?, along(DENSITY[1])?))
+}
+
+/// The tags that say so in a TIFF.
+pub fn of_density((across, down): (f64, f64)) -> [Piece; 3] {
+    let along = |tag, dots: f64| {
+        let parts = [(dots * 1e4).round() as u32, 10_000];
+        Piece { tag, kind: RATIONAL, bytes: parts.map(u32::to_le_bytes).concat() }
+    };
+    let inches = Piece { tag: DENSITY[2], kind: SHORT, bytes: 2u16.to_le_bytes().to_vec() };
+    [along(DENSITY[0], across), along(DENSITY[1], down), inches]
+}
+
+/// What a TIFF says besides, behind one tag: numbers as Intel has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    tag: u16,
+    kind: u16,
+    bytes: Vec<u8>,
+}
+
+impl Piece {
+    /// Bytes.
+    pub fn bytes(tag: u16, bytes: &[u8]) -> Piece {
+        Piece { tag, kind: 1, bytes: bytes.to_vec() }
+    }
+
+    /// Bytes that are something of their own.
+    pub fn opaque(tag: u16, bytes: &[u8]) -> Piece {
+        Piece { tag, kind: 7, bytes: bytes.to_vec() }
+    }
 }
 
 fn alone(directory: Directory) -> Option<Vec<u8>> {
@@ -50,10 +116,11 @@ fn alone(directory: Directory) -> Option<Vec<u8>> {
     Some([head, directory.written(HEAD_BYTES, false, &BTreeMap::new())?].concat())
 }
 
-/// A TIFF file that says of its picture what `exif` says, too. Its first directory is written anew at its
-/// end, with the entries that it had: nothing that they point at moves. As it was where that cannot be done.
-pub fn joined(mut file: Vec<u8>, exif: &[u8]) -> Vec<u8> {
-    if let Some((place, directory)) = with_exif(&file, exif) {
+/// A TIFF file that says of its picture what `exif` and the pieces say, too; Exif first. Its first directory
+/// is written anew at its end, with the entries that it had: nothing that they point at moves. As it was
+/// where that cannot be done.
+pub fn joined(mut file: Vec<u8>, exif: Option<&[u8]>, pieces: Vec<Piece>) -> Vec<u8> {
+    if let Some((place, directory)) = with(&file, exif, pieces) {
         file.resize(file.len().next_multiple_of(2), 0);
         file.extend(directory);
         file[4..HEAD_BYTES].copy_from_slice(&place);
@@ -61,9 +128,14 @@ pub fn joined(mut file: Vec<u8>, exif: &[u8]) -> Vec<u8> {
     file
 }
 
-fn with_exif(file: &[u8], exif: &[u8]) -> Option<([u8; 4], Vec<u8>)> {
-    let exif = exif.strip_prefix(super::PREFIX).unwrap_or(exif);
-    let Directory(said) = Bytes::new(exif)?.first(&is_of_the_picture)?;
+fn with(file: &[u8], exif: Option<&[u8]>, pieces: Vec<Piece>) -> Option<([u8; 4], Vec<u8>)> {
+    let exif = exif.map(|exif| exif.strip_prefix(super::PREFIX).unwrap_or(exif));
+    let said = exif.and_then(|exif| Bytes::new(exif)?.first(&is_of_the_picture));
+    let mut said = said.unwrap_or_default();
+    said.0.retain(|_, value| *value != Value::Directory(Directory::default()));
+    for Piece { tag, kind, bytes } in pieces {
+        said.0.entry(tag).or_insert(Value::Plain { kind, bytes });
+    }
     let bytes = Bytes::new(file)?;
     let first = bytes.long(4)? as usize;
     let mut own = BTreeMap::new();
@@ -71,9 +143,8 @@ fn with_exif(file: &[u8], exif: &[u8]) -> Option<([u8; 4], Vec<u8>)> {
         let at = first + 2 + index * ENTRY_BYTES;
         own.insert(bytes.short(at)?, file.get(at..at + ENTRY_BYTES)?.try_into().ok()?);
     }
-    let said = said.into_iter().filter(|(_, value)| *value != Value::Directory(Directory::default()));
     let base = file.len().next_multiple_of(2);
-    let directory = Directory(said.collect()).written(base, bytes.is_big, &own)?;
+    let directory = said.written(base, bytes.is_big, &own)?;
     let place = u32::try_from(base).ok()?;
     Some((if bytes.is_big { place.to_be_bytes() } else { place.to_le_bytes() }, directory))
 }
@@ -116,21 +187,25 @@ mod tests {
             told.0.keys().copied().collect::<Vec<_>>(),
             [0x010F, 0x011A, EXIF_DIRECTORY, GPS_DIRECTORY]
         );
-        let density = [72u32.to_le_bytes(), 1u32.to_le_bytes()].concat();
-        assert_eq!(told.0[&0x011A], Value::Plain { kind: 5, bytes: density });
+        let across = [72u32.to_le_bytes(), 1u32.to_le_bytes()].concat();
+        assert_eq!(told.0[&0x011A], Value::Plain { kind: 5, bytes: across });
         let Value::Directory(inside) = &told.0[&EXIF_DIRECTORY] else { panic!("a directory") };
         assert_eq!(inside.0.keys().copied().collect::<Vec<_>>(), [0xA002], "notes stay behind");
         // Into a file that has a width and an older density.
         let entry = |tag: u16| [&tag.to_le_bytes()[..], &[3, 0, 1, 0, 0, 0, 7, 0, 0, 0]].concat();
         let plain = [&b"II*\0\x09\0\0\0p\x02\0"[..], &entry(0x0100), &entry(0x011A), &[0; 4]].concat();
-        let both = joined(plain.clone(), &exif);
+        let both = joined(plain.clone(), Some(&exif), vec![Piece::opaque(ICC, b"odd")]);
         assert_eq!(&both[8..plain.len()], &plain[8..], "nothing moved");
         let now = Bytes::new(&both).and_then(|bytes| bytes.first(&|_| true)).expect("a TIFF");
         assert_eq!(now.0[&0x0100], Value::Plain { kind: 3, bytes: vec![7, 0] });
         for (tag, value) in told.0 {
             assert_eq!(now.0[&tag], value, "{tag:x}");
         }
-        assert_eq!(joined(plain.clone(), b"nothing"), plain);
+        assert_eq!(piece(&both, ICC).as_deref(), Some(&b"odd"[..]));
+        assert_eq!(density(&both), None, "down is not said");
+        let told = joined(plain, None, of_density((300.0, 150.5)).to_vec());
+        assert_eq!(density(&told), Some((300.0, 150.5)));
+        assert_eq!(joined(b"nothing".to_vec(), None, Vec::new()), b"nothing");
     }
 
     #[test]
@@ -154,7 +229,9 @@ mod tests {
                 bad[at] = byte;
                 gathered(&bad);
                 records(&bad);
-                joined(bad, &whole);
+                density(&bad);
+                is_premultiplied(&bad);
+                joined(bad, Some(&whole), Vec::new());
             }
             gathered(&whole[..at]);
         }

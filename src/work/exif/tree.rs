@@ -115,6 +115,21 @@ impl<'a> Bytes<'a> {
 }
 
 impl Value {
+    /// The number at a place among its shorts and longs, of which a fraction is two.
+    pub(super) fn number(&self, at: usize) -> Option<u32> {
+        match self {
+            Value::Plain { kind: 3, bytes } => {
+                let two = bytes.get(2 * at..2 * at + 2)?.try_into().ok()?;
+                Some(u16::from_le_bytes(two).into())
+            }
+            Value::Plain { kind: 4 | 5, bytes } => {
+                let four = bytes.get(4 * at..4 * at + 4)?.try_into().ok()?;
+                Some(u32::from_le_bytes(four))
+            }
+            _ => None,
+        }
+    }
+
     /// As its file has it; `None` of a directory.
     pub(super) fn raw(&self, is_big: bool) -> Option<Vec<u8>> {
         match self {

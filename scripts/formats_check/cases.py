@@ -115,7 +115,7 @@ def jpegs(folder):
     for name, profile in (("with", profiles.inks()), ("without", None)):
         more = {"icc_profile": profile} if profile else {}
         row = f"CMYK and YCCK {name} a profile"
-        only = {"only": "ICC of CMYK" if profile else None, "colours_are_open": True}
+        only = {"only": "ICC of CMYK" if profile else None}
         put(f"jpeg-cmyk-{name}.jpg", row, save(cmyk(), **more), **only)
         put(f"jpeg-ycck-{name}.jpg", row, ycck(more), **only)
     return found
@@ -228,9 +228,9 @@ def tiffs(folder):
             put(f"tiff-{name}-alpha-{bits}.tif", f"{CHANNELS[name]} of {bits} bits with alpha", data, shown=deep)
     multiplied = eight(numpy.concatenate([colour * soft[:, :, None], soft[:, :, None]], axis=2))
     put("tiff-premultiplied.tif", "RGB with alpha multiplied in", tiff(multiplied, extrasamples=["assocalpha"]))
-    put("tiff-cmyk.tif", "CMYK without a profile", saved(cmyk(), "TIFF"), colours_are_open=True)
+    put("tiff-cmyk.tif", "CMYK without a profile", saved(cmyk(), "TIFF"))
     put("tiff-cmyk-with.tif", "CMYK with a profile", saved(cmyk(), "TIFF", icc_profile=profiles.inks()),
-        colours_are_open=True, only="ICC of CMYK")
+        only="ICC of CMYK")
     turned = rgb().transpose(STORED[6])
     source = folder / "jpeg-all.jpg"
     copied = ["-TagsFromFile", str(source), "-exif:all", "-gps:all", "-makernotes", "-iptc:all", "-xmp:all"]
@@ -271,7 +271,7 @@ def others(folder):
 def refused(folder):
     """AVIF is a whole one. Nobody at hand writes the others: these are their first bytes."""
     found = []
-    writer(folder, "AVIF", found)("avif.avif", "", saved(rgb(), "AVIF"), colours_are_open=True)
+    writer(folder, "AVIF", found)("avif.avif", "", saved(rgb(), "AVIF"))
     head = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
     writer(folder, "HEIC", found)("heic.heic", "", head, shown=eight(pictures.colours()))
     writer(folder, "JPEG XL", found)("jxl.jxl", "", b"\xff\x0a" + bytes(40), shown=eight(pictures.colours()))

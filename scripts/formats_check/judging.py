@@ -33,7 +33,8 @@ MEANT = (
 )
 # What may be left of a picture that was stripped.
 MADE = ("XMPToolkit", "DigitalSourceType")
-BARE = {"File", "System", "ExifTool", "Composite", "JFIF", "RIFF", "PNG", "PNG-pHYs", "GIF", "Adobe"}
+BARE = {
+    "File", "System", "ExifTool", "Composite", "JFIF", "RIFF", "PNG", "PNG-cICP", "PNG-pHYs", "GIF", "Adobe"}
 
 
 class Seen:
@@ -95,7 +96,9 @@ def broken(case, original, result, column):
     if not case.colours_are_open:
         yield from of_pixels(case, result)
     said, says = (reading.profile_of(seen.path) for seen in (original, result))
-    if says and said != says and not case.colours_are_open:
+    # Of grey that becomes RGB (WebP), and of what a PNG says by gAMA, cHRM or cICP, colours tell whether rightly.
+    is_made = says and (not said or said[16:20] != says[16:20])
+    if says and said != says and not is_made and not case.colours_are_open:
         yield "its ICC profile is another"
     for complaint in sorted(result.complaints - original.complaints):
         if not any(fnmatch.fnmatchcase(complaint, meant) for meant in MEANT):

@@ -11,6 +11,8 @@ import png
 import tifffile
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from . import profiles
+
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 ORIENTATION = 0x0112
 # How a picture that was stored so is turned upright.
@@ -62,7 +64,7 @@ def opened(path):
         with Image.open(path) as file:
             turn = TURNS.get(file.getexif().get(ORIENTATION))
             file.load()
-            image, profile = file, file.info.get("icc_profile")
+            image, profile = file, file.info.get("icc_profile") or said_otherwise(path, file.info)
             if image.mode in ("P", "PA", "1") or "transparency" in image.info:
                 clear = image.mode == "PA" or "transparency" in image.info
                 image = image.convert("RGBA" if clear else "L" if image.mode == "1" else "RGB")
@@ -73,6 +75,17 @@ def opened(path):
             # Of a TIFF Pillow turns the pixels as it loads them.
             turn = None if file.format == "TIFF" else turn
             return (image if turn is None else image.transpose(turn)), profile
+
+
+def said_otherwise(path, info):
+    """A profile of what a PNG says by cICP (if that is Display P3), or by gAMA and cHRM, where it says both."""
+    if b"cICP\x0c\x0d\0\x01" in path.read_bytes()[:4096]:
+        return profiles.display_p3()
+    if "gamma" not in info or "chromaticity" not in info:
+        return None
+    primaries = info["chromaticity"][2:]
+    pairs = tuple(zip(primaries[0::2], primaries[1::2]))
+    return profiles.matrix_profile("gAMA", pairs, profiles.gamma(1 / info["gamma"]))
 
 
 def turned_deep(path, image):

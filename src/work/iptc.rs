@@ -33,6 +33,21 @@ pub fn as_resources(records: &[u8]) -> Vec<u8> {
     [SIGNATURE, &RECORDS.to_be_bytes(), &[0, 0], &length, records, pad].concat()
 }
 
+/// Records without what fills them up; `None` where there are none.
+pub fn without_padding(records: &[u8]) -> Option<&[u8]> {
+    let end = records.iter().rposition(|byte| *byte != 0)? + 1;
+    // A last dataset may end with zeros of its own.
+    let mut at = 0;
+    while let Some([MARKER, _, _, high, low]) = records.get(at..at + 5) {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        if high & 0x80 != 0 || records.len() < at + 5 + length {
+            return Some(records);
+        }
+        at += 5 + length;
+    }
+    Some(if at >= end { &records[..at] } else { records })
+}
+
 /// Who made a picture and whose it is, and nothing else of its records; `None` where they do not say.
 pub fn ownership(mut records: &[u8]) -> Option<Vec<u8>> {
     let (mut kept, mut says) = (Vec::new(), false);
@@ -66,6 +81,16 @@ mod tests {
         let whole = all.len() - records.len() % 2;
         assert!((0..whole).all(|length| in_resources(&all[..length]).is_none()));
         assert_eq!(in_resources(&as_resources(&[])), None);
+    }
+
+    #[test]
+    fn padding_goes_and_nothing_else() {
+        let records = [dataset(2, 5, b"title"), dataset(2, 0, &[0, 2, 0, 0])].concat();
+        for zeros in 0..4 {
+            assert_eq!(without_padding(&[&records[..], &[0; 4][..zeros]].concat()), Some(&records[..]));
+        }
+        assert_eq!((without_padding(&[]), without_padding(&[0; 4])), (None, None));
+        assert_eq!(without_padding(&records[..9]), Some(&records[..9]), "what is torn stays as it is");
     }
 
     #[test]

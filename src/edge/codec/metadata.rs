@@ -88,6 +88,7 @@ impl Metadata {
                 icc = exif::piece(bytes, exif::ICC).or(icc);
                 let xmp = exif::piece(bytes, exif::XMP).and_then(|xmp| String::from_utf8(xmp).ok());
                 metadata.xmp = xmp.or(metadata.xmp);
+                metadata.density = exif::density(bytes);
             }
             Kind::Png => {
                 let reader = png::Decoder::new(Cursor::new(bytes)).read_info();
@@ -99,7 +100,9 @@ impl Metadata {
             }
             _ => {}
         }
-        metadata.density = metadata.density.or_else(|| exif::density(metadata.exif.as_deref()?));
+        if header.kind != Kind::Tiff {
+            metadata.density = metadata.density.or_else(|| exif::density(metadata.exif.as_deref()?));
+        }
         match icc {
             Some(icc) if space(&icc) == Some(b"CMYK") && header.inks => metadata.inks = Some(icc),
             // An ICC profile is of grey pixels where they are grey, and of RGB where they are not.

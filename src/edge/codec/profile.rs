@@ -29,7 +29,11 @@ pub(super) fn of_png(info: &png::Info<'_>, is_grey: bool) -> Option<Vec<u8>> {
             full_range: points.is_video_full_range_image,
         };
         let mut profile = ColorProfile::new_srgb();
-        return profile.update_rgb_colorimetry_from_cicp(told).then(|| profile.encode().ok())?;
+        // Its answer is always "no"; what came of it is in the profile.
+        profile.cicp = None;
+        profile.update_rgb_colorimetry_from_cicp(told);
+        let has_curve = ToneReprCurve::try_from(told.transfer_characteristics).is_ok();
+        return (profile.cicp.is_some() && has_curve).then(|| profile.encode().ok())?;
     }
     if info.srgb.is_some() {
         return None;
@@ -68,4 +72,59 @@ fn with_curve(mut profile: ColorProfile, curve: ToneReprCurve) -> Option<Vec<u8>
     profile.green_trc = Some(curve.clone());
     profile.blue_trc = Some(curve);
     profile.encode().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use moxcms::{Layout, TransformOptions};
+
+    /// What sRGB makes of a colour by a profile.
+    fn seen(icc: &[u8], colour: [u8; 3]) -> [u8; 3] {
+        let (profile, srgb) = (ColorProfile::new_from_slice(icc).expect("ours"), ColorProfile::new_srgb());
+        let options = TransformOptions::default();
+        let transform = profile.create_transform_8bit(Layout::Rgb, &srgb, Layout::Rgb, options);
+        let mut out = [0; 3];
+        transform.expect("RGB").transform(&colour, &mut out).expect("a pixel");
+        out
+    }
+
+    fn near(found: [u8; 3], wanted: [u8; 3]) {
+        assert!(found.iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= 2), "{found:?} is not {wanted:?}");
+    }
+
+    #[test]
+    fn what_a_png_says_of_its_colours_becomes_a_profile() {
+        let mut info = png::Info::default();
+        assert_eq!(of_png(&info, false), None);
+        // Display P3, whose green is outside of sRGB, and whose dull colours are brighter ones there.
+        info.coding_independent_code_points = Some(png::CodingIndependentCodePoints {
+            color_primaries: 12,
+            transfer_function: 13,
+            matrix_coefficients: 0,
+            is_video_full_range_image: true,
+        });
+        let p3 = of_png(&info, false).expect("it says so");
+        near(seen(&p3, [255; 3]), [255; 3]);
+        near(seen(&p3, [180, 100, 60]), [193, 95, 49]); // as LittleCMS has it
+        info.coding_independent_code_points = None;
+        info.gama_chunk = Some(png::ScaledFloat::new(1.0));
+        let linear = of_png(&info, false).expect("it says so");
+        near(seen(&linear, [55; 3]), [128; 3]);
+        assert!(of_png(&info, true).is_some_and(|icc| &icc[16..20] == b"GRAY"));
+        info.gama_chunk = Some(png::ScaledFloat::new(0.454_55));
+        info.chrm_chunk =
+            Some(png::SourceChromaticities::new((0.3127, 0.329), (0.64, 0.33), (0.3, 0.6), (0.15, 0.06)));
+        assert_eq!(of_png(&info, false), None, "what everybody takes for granted");
+        info.chrm_chunk =
+            Some(png::SourceChromaticities::new((0.3127, 0.329), (0.68, 0.32), (0.265, 0.69), (0.15, 0.06)));
+        near(seen(&of_png(&info, false).expect("it says so"), [180, 100, 60]), [193, 95, 49]);
+    }
+
+    #[test]
+    fn a_grey_curve_becomes_that_of_rgb() {
+        let grey = ColorProfile::new_gray_with_gamma(1.0).encode().expect("a profile");
+        near(seen(&of_grey(&grey).expect("it has a curve"), [55; 3]), [128; 3]);
+        assert_eq!(of_grey(b"no profile"), None);
+    }
 }

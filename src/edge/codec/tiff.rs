@@ -40,7 +40,7 @@ pub fn write(pixels: &Pixels, mark: &str, metadata: &Metadata, mut writer: impl 
     let mut pieces = vec![Piece::bytes(MARK.to_u16(), mark.as_bytes())];
     pieces.extend(metadata.icc.as_ref().map(|icc| Piece::opaque(exif::ICC, icc)));
     pieces.extend(metadata.xmp.as_ref().map(|xmp| Piece::bytes(exif::XMP, xmp.as_bytes())));
-    pieces.extend(metadata.iptc.as_ref().map(|records| Piece::opaque(exif::IPTC, records)));
+    pieces.extend(metadata.iptc.as_deref().map(Piece::records));
     pieces.extend(metadata.density.into_iter().flat_map(exif::of_density));
     writer.write_all(&exif::joined(file.into_inner(), metadata.exif.as_deref(), pieces))
 }

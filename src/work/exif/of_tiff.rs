@@ -1,9 +1,8 @@
 //! Exif out of a TIFF file, whose own directories it is part of, and into one. A TIFF says where its pixels
 //! are in the same directory as who made it, so the two are told apart by tag.
 
-use super::tree::{Bytes, Directory, ENTRY_BYTES, EXIF_DIRECTORY, GPS_DIRECTORY, Value};
+use super::tree::{Bytes, Directory, EXIF_DIRECTORY, GPS_DIRECTORY, Value};
 use crate::work::iptc;
-use std::collections::BTreeMap;
 
 /// Description, maker, model, density, software, time, artist, computer, rating, copyright.
 const OF_THE_PICTURE: [u16; 13] =
@@ -15,14 +14,17 @@ const OWNERSHIP: [u16; 2] = [0x013B, 0x8298];
 /// XMP (XMP Specification, part 3).
 pub const XMP: u16 = 700;
 /// Records of news agencies.
-pub const IPTC: u16 = 33_723;
+const IPTC: u16 = 33_723;
 /// A profile of its colours (ICC.1:2022, B.4).
 pub const ICC: u16 = 34_675;
 /// Photoshop's resources, where such records may be, too.
 const PHOTOSHOP: u16 = 34_377;
 /// Pixels along a unit, across and down, and which unit.
 const DENSITY: [u16; 3] = [0x011A, 0x011B, 0x0128];
+/// Where colours of fewer pixels are taken: 1 is the middle.
+const POSITIONING: u16 = 0x0213;
 const SHORT: u16 = 3;
+const LONG: u16 = 4;
 const RATIONAL: u16 = 5;
 const HEAD_BYTES: usize = 8;
 
@@ -33,19 +35,19 @@ fn is_of_the_picture(tag: u16) -> bool {
 /// The Exif of a TIFF file, as a file of its own; `None` where it has none, or is no classic TIFF. Makers'
 /// notes are left out.
 pub fn gathered(file: &[u8]) -> Option<Vec<u8>> {
-    alone(Bytes::new(file)?.first(&is_of_the_picture)?)
+    alone(Bytes::new(file)?.first(&is_of_the_picture)?, false)
 }
 
 /// Who made a picture and whose it is, and nothing else of its Exif; `None` where it does not say.
 pub fn ownership(exif: &[u8]) -> Option<Vec<u8>> {
     let exif = exif.strip_prefix(super::PREFIX).unwrap_or(exif);
-    alone(Bytes::new(exif)?.first(&|tag| OWNERSHIP.contains(&tag))?)
+    alone(Bytes::new(exif)?.first(&|tag| OWNERSHIP.contains(&tag))?, true)
 }
 
 /// The records of news agencies in a TIFF file ([`crate::work::iptc`]); `None` where it has none, or is no
 /// classic TIFF.
 pub fn records(file: &[u8]) -> Option<Vec<u8>> {
-    let records = piece(file, IPTC).filter(|records| !records.is_empty());
+    let records = piece(file, IPTC).and_then(|records| iptc::without_padding(&records).map(<[u8]>::to_vec));
     records.or_else(|| iptc::in_resources(&piece(file, PHOTOSHOP)?).map(<[u8]>::to_vec))
 }
 
@@ -102,22 +104,37 @@ impl Piece {
         Piece { tag, kind: 1, bytes: bytes.to_vec() }
     }
 
+    /// Records of news agencies: long numbers, as Adobe has it, though they are none.
+    pub fn records(bytes: &[u8]) -> Piece {
+        let mut bytes = bytes.to_vec();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        Piece { tag: IPTC, kind: LONG, bytes }
+    }
+
     /// Bytes that are something of their own.
     pub fn opaque(tag: u16, bytes: &[u8]) -> Piece {
         Piece { tag, kind: 7, bytes: bytes.to_vec() }
     }
 }
 
-fn alone(directory: Directory) -> Option<Vec<u8>> {
+/// As a file of its own, with what Exif must say (Exif 3.0, table 8): where colours are taken, and how dense
+/// the pixels are, which stands for "nobody knows".
+fn alone(mut directory: Directory, is_dense: bool) -> Option<Vec<u8>> {
     if directory.0.is_empty() {
         return None;
     }
+    let density = if is_dense { of_density((72.0, 72.0)).to_vec() } else { Vec::new() };
+    for Piece { tag, kind, bytes } in
+        [vec![Piece { tag: POSITIONING, kind: SHORT, bytes: vec![1, 0] }], density].concat()
+    {
+        directory.0.entry(tag).or_insert(Value::Plain { kind, bytes });
+    }
     let head = [&b"II*\0"[..], &(HEAD_BYTES as u32).to_le_bytes()].concat();
-    Some([head, directory.written(HEAD_BYTES, false, &BTreeMap::new())?].concat())
+    Some([head, directory.written(HEAD_BYTES, false)?].concat())
 }
 
 /// A TIFF file that says of its picture what `exif` and the pieces say, too; Exif first. Its first directory
-/// is written anew at its end, with the entries that it had: nothing that they point at moves. As it was
+/// is written anew at its end, with what it said: no pixel moves. As it was
 /// where that cannot be done.
 pub fn joined(mut file: Vec<u8>, exif: Option<&[u8]>, pieces: Vec<Piece>) -> Vec<u8> {
     if let Some((place, directory)) = with(&file, exif, pieces) {
@@ -137,14 +154,10 @@ fn with(file: &[u8], exif: Option<&[u8]>, pieces: Vec<Piece>) -> Option<([u8; 4]
         said.0.entry(tag).or_insert(Value::Plain { kind, bytes });
     }
     let bytes = Bytes::new(file)?;
-    let first = bytes.long(4)? as usize;
-    let mut own = BTreeMap::new();
-    for index in 0..usize::from(bytes.short(first)?) {
-        let at = first + 2 + index * ENTRY_BYTES;
-        own.insert(bytes.short(at)?, file.get(at..at + ENTRY_BYTES)?.try_into().ok()?);
-    }
+    let mut all = bytes.first(&|_| true)?;
+    all.0.extend(said.0);
     let base = file.len().next_multiple_of(2);
-    let directory = said.written(base, bytes.is_big, &own)?;
+    let directory = all.written(base, bytes.is_big)?;
     let place = u32::try_from(base).ok()?;
     Some((if bytes.is_big { place.to_be_bytes() } else { place.to_le_bytes() }, directory))
 }
@@ -185,7 +198,7 @@ mod tests {
         let told = Bytes::new(&exif).and_then(|bytes| bytes.first(&|_| true)).expect("Exif");
         assert_eq!(
             told.0.keys().copied().collect::<Vec<_>>(),
-            [0x010F, 0x011A, EXIF_DIRECTORY, GPS_DIRECTORY]
+            [0x010F, 0x011A, POSITIONING, EXIF_DIRECTORY, GPS_DIRECTORY]
         );
         let across = [72u32.to_le_bytes(), 1u32.to_le_bytes()].concat();
         assert_eq!(told.0[&0x011A], Value::Plain { kind: 5, bytes: across });
@@ -198,7 +211,7 @@ mod tests {
         assert_eq!(&both[8..plain.len()], &plain[8..], "nothing moved");
         let now = Bytes::new(&both).and_then(|bytes| bytes.first(&|_| true)).expect("a TIFF");
         assert_eq!(now.0[&0x0100], Value::Plain { kind: 3, bytes: vec![7, 0] });
-        for (tag, value) in told.0 {
+        for (tag, value) in told.0.into_iter().filter(|(tag, _)| *tag != POSITIONING) {
             assert_eq!(now.0[&tag], value, "{tag:x}");
         }
         assert_eq!(piece(&both, ICC).as_deref(), Some(&b"odd"[..]));
@@ -216,7 +229,10 @@ mod tests {
             let entries: Vec<u8> = tags.iter().flat_map(|tag| entry(*tag)).collect();
             [&b"II*\0\x08\0\0\0"[..], &(tags.len() as u16).to_le_bytes(), &entries, &[0; 4]].concat()
         };
-        assert_eq!(ownership(&exif(&[0x010F, 0x8298])), Some(exif(&[0x8298])));
+        let owner = ownership(&exif(&[0x010F, 0x8298])).expect("it says so");
+        let told = Bytes::new(&owner).and_then(|bytes| bytes.first(&|_| true)).expect("Exif");
+        assert_eq!(told.0.keys().copied().collect::<Vec<_>>(), [0x011A, 0x011B, 0x0128, POSITIONING, 0x8298]);
+        assert_eq!(density(&owner), Some((72.0, 72.0)), "as Exif has it where nobody knows");
         assert_eq!(ownership(&exif(&[0x010F])), None);
     }
 

@@ -148,24 +148,18 @@ impl Value {
 
 impl Directory {
     /// The directory as bytes that will lie at `base`, and behind it its values and what is below it. `None`
-    /// where offsets would pass 32 bits. Entries that lie elsewhere already, as they are, may join it.
-    pub(super) fn written(
-        &self,
-        base: usize,
-        is_big: bool,
-        others: &BTreeMap<u16, [u8; ENTRY_BYTES]>,
-    ) -> Option<Vec<u8>> {
+    /// where offsets would pass 32 bits.
+    pub(super) fn written(&self, base: usize, is_big: bool) -> Option<Vec<u8>> {
         let short = |value: u16| if is_big { value.to_be_bytes() } else { value.to_le_bytes() };
         let long = |value: u32| if is_big { value.to_be_bytes() } else { value.to_le_bytes() };
-        let mut records = others.clone();
-        let tags = self.0.keys().chain(others.keys()).collect::<std::collections::BTreeSet<_>>();
-        let head = 2 + tags.len() * ENTRY_BYTES + 4;
+        let mut records = Vec::with_capacity(self.0.len());
+        let head = 2 + self.0.len() * ENTRY_BYTES + 4;
         let mut behind: Vec<u8> = Vec::new();
         for (&tag, value) in &self.0 {
             let place = u32::try_from(base + head + behind.len()).ok()?;
             let (kind, count, field) = match value {
                 Value::Directory(inside) => {
-                    behind.extend(inside.written(place as usize, is_big, &BTreeMap::new())?);
+                    behind.extend(inside.written(place as usize, is_big)?);
                     (LONG, 1, long(place))
                 }
                 Value::Plain { kind, bytes } => {
@@ -183,11 +177,10 @@ impl Directory {
             };
             // Values begin at even places.
             behind.resize(behind.len().next_multiple_of(2), 0);
-            let record = [&short(tag)[..], &short(kind), &long(count), &field].concat();
-            records.insert(tag, record.try_into().ok()?);
+            records.push([&short(tag)[..], &short(kind), &long(count), &field].concat());
         }
         let count = short(u16::try_from(records.len()).ok()?);
-        let records = records.into_values().flatten();
+        let records = records.into_iter().flatten();
         Some(count.into_iter().chain(records).chain([0; 4]).chain(behind).collect())
     }
 }

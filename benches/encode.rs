@@ -1,5 +1,5 @@
-//! What writing a result costs, for each format: CPU-seconds for 2048×2048 pixels of photographs, and how large
-//! the file becomes. `cargo bench --bench encode`
+//! What writing a result costs, for each format: CPU-seconds for 2048×2048 pixels of photographs, and how
+//! large the file becomes. `cargo bench --bench encode`
 
 #[path = "support/mod.rs"]
 #[allow(dead_code, reason = "each benchmark uses its part")]
@@ -30,7 +30,7 @@ fn main() {
     let samples = eight.samples.iter().map(|sample| u16::from(*sample) * 257).collect();
     let sixteen = Pixels::Sixteen(Picture { size, channels: 3, samples });
     let eight = Pixels::Eight(eight);
-    for format in Format::all(92) {
+    for format in Format::of_same(92) {
         time(&eight, format, &format!("{format}"));
     }
     time(&sixteen, Format::Png, "png of 16 bits");

@@ -70,7 +70,7 @@ pub struct Once {
     /// What results are written as.
     #[arg(long, value_name = "F", value_enum, default_value_t)]
     pub format: FormatName,
-    /// Quality of JPEG, 1 to 100, also with `same`. Default: 92.
+    /// Quality of JPEG, 1 to 100, also with `same`. Default: 92. Or of WebP, where it may lose something.
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
     /// auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N; several GPUs with commas between them. A device that
@@ -181,7 +181,7 @@ pub enum FormatName {
     Png,
     /// Much smaller; where pixels are transparent, white shows through.
     Jpeg,
-    /// Nothing is lost; smaller than PNG.
+    /// Nothing is lost; smaller than PNG. With a quality (feature webp-lossy) much smaller, and something is.
     Webp,
     /// Nothing is lost.
     Tiff,

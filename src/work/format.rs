@@ -22,12 +22,14 @@ pub enum Kind {
     Pnm,
     /// With or without alpha.
     Qoi,
+    /// Where the program was built with the feature `jxl`.
+    Jxl,
 }
 
 impl Kind {
     /// Whether saving in it loses something.
     pub fn is_lossy(self) -> bool {
-        matches!(self, Kind::Jpeg | Kind::WebP)
+        matches!(self, Kind::Jpeg | Kind::WebP | Kind::Jxl)
     }
 }
 
@@ -42,6 +44,8 @@ pub enum Format {
     Jpeg(u8),
     /// Nothing is lost.
     WebP,
+    /// With this quality, 1 to 100.
+    LossyWebP(u8),
     /// Nothing is lost.
     Tiff,
 }
@@ -50,8 +54,8 @@ pub enum Format {
 pub const DEFAULT_QUALITY: u8 = 92;
 
 impl Format {
-    /// All of them; `quality` is that of JPEG.
-    pub fn all(quality: u8) -> [Format; 4] {
+    /// Those that results may be that are each as their picture; `quality` is that of JPEG.
+    pub fn of_same(quality: u8) -> [Format; 4] {
         [Format::Png, Format::Jpeg(quality), Format::WebP, Format::Tiff]
     }
 
@@ -60,7 +64,7 @@ impl Format {
         match self {
             Format::Png => "png",
             Format::Jpeg(_) => "jpg",
-            Format::WebP => "webp",
+            Format::WebP | Format::LossyWebP(_) => "webp",
             Format::Tiff => "tif",
         }
     }
@@ -70,7 +74,7 @@ impl Format {
         match self {
             Format::Png | Format::Tiff => i32::MAX as usize,
             Format::Jpeg(_) => 65_535,
-            Format::WebP => 16_384,
+            Format::WebP | Format::LossyWebP(_) => 16_383,
         }
     }
 
@@ -81,7 +85,12 @@ impl Format {
 
     /// Whether its encoder holds the written file in memory.
     pub fn is_buffered(self) -> bool {
-        matches!(self, Format::WebP | Format::Tiff)
+        matches!(self, Format::WebP | Format::LossyWebP(_) | Format::Tiff)
+    }
+
+    /// Whether it is a WebP, whose pixels are never grey and which has no place for some of what is said.
+    pub fn is_webp(self) -> bool {
+        matches!(self, Format::WebP | Format::LossyWebP(_))
     }
 
     /// Whether it is the usual one.
@@ -96,6 +105,7 @@ impl fmt::Display for Format {
             Format::Png => f.write_str("png"),
             Format::Jpeg(quality) => write!(f, "jpeg {quality}"),
             Format::WebP => f.write_str("webp"),
+            Format::LossyWebP(quality) => write!(f, "webp {quality}"),
             Format::Tiff => f.write_str("tiff"),
         }
     }
@@ -116,6 +126,10 @@ impl Default for Writing {
     }
 }
 
+const NO_AVIF: &str = "avif is not written, since its encoders have no room for a colour profile: one of same, png, jpeg, webp, tiff";
+const LOSSLESS_WEBP: &str =
+    "webp loses nothing in this build: for a quality build onestep with --features webp-lossy";
+
 impl Writing {
     /// From the user's words.
     ///
@@ -129,11 +143,15 @@ impl Writing {
             "png" => Format::Png,
             "webp" => Format::WebP,
             "tiff" => Format::Tiff,
-            "avif" => return Err("avif is not written: one of same, png, jpeg, webp, tiff".into()),
+            "avif" => return Err(NO_AVIF.into()),
             _ => return Err(format!("{word:?} is not one of same, png, jpeg, webp, tiff")),
         };
         match quality {
             None => Ok(Writing::As(format)),
+            Some(quality) if format == Format::WebP && cfg!(feature = "webp-lossy") => {
+                Ok(Writing::As(Format::LossyWebP(quality)))
+            }
+            Some(_) if format == Format::WebP => Err(LOSSLESS_WEBP.into()),
             Some(_) => Err(format!("{word} loses nothing: quality is for jpeg and same")),
         }
     }
@@ -150,7 +168,7 @@ impl Writing {
             (Writing::Same(quality), Kind::Jpeg) => Format::Jpeg(quality),
             (Writing::Same(_), Kind::WebP) => Format::WebP,
             (Writing::Same(_), Kind::Tiff) => Format::Tiff,
-            (Writing::Same(_), Kind::Png | Kind::Gif | Kind::Bmp | Kind::Pnm | Kind::Qoi) => Format::Png,
+            (Writing::Same(_), _) => Format::Png,
         }
     }
 
@@ -158,7 +176,7 @@ impl Writing {
     pub fn accepts(self, format: Format) -> bool {
         match self {
             Writing::As(wanted) => wanted == format,
-            Writing::Same(quality) => Format::all(quality).contains(&format),
+            Writing::Same(quality) => Format::of_same(quality).contains(&format),
         }
     }
 
@@ -186,7 +204,13 @@ mod tests {
         );
         assert_eq!(Writing::new("same", Some(80)), Ok(Writing::Same(80)));
         assert!(Writing::new("png", Some(80)).is_err() && Writing::new("gif", None).is_err());
-        assert!(Writing::new("webp", Some(80)).is_err() && Writing::new("avif", None).is_err());
+        let lossy = Writing::new("webp", Some(80));
+        let is_built = cfg!(feature = "webp-lossy");
+        assert_eq!(
+            lossy,
+            if is_built { Ok(Writing::As(Format::LossyWebP(80))) } else { Err(LOSSLESS_WEBP.into()) }
+        );
+        assert!(Writing::new("avif", None).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod config;
 mod crash;
 mod device;
 mod doctor;
+mod features;
 mod ground;
 mod holes;
 mod home;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each dependency, and the one file or folder that may name it.
-const DOORS: [(&str, &str); 29] = [
+const DOORS: [(&str, &str); 31] = [
     ("clap", "src/cli/"),
     ("env_logger", "src/edge/logging.rs"),
     ("image", "src/edge/codec/"),
@@ -16,6 +16,7 @@ const DOORS: [(&str, &str); 29] = [
     ("globset", "src/work/ignore.rs"),
     ("jiff", "src/edge/clock.rs"),
     ("jpeg_encoder", "src/edge/codec/jpeg.rs"),
+    ("jxl_oxide", "src/edge/codec/"),
     ("libc", "src/edge/crash.rs"),
     ("libloading", "src/edge/shared_library.rs"),
     ("md5", "src/edge/digest.rs"),
@@ -35,6 +36,7 @@ const DOORS: [(&str, &str); 29] = [
     ("tiff", "src/edge/codec/"),
     ("toml", "src/config/raw.rs"),
     ("trash", "src/edge/originals.rs"),
+    ("webp", "src/edge/codec/"),
     ("zune_core", "src/edge/codec/cmyk.rs"),
     ("zune_jpeg", "src/edge/codec/cmyk.rs"),
 ];

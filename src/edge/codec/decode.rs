@@ -133,7 +133,11 @@ fn upright(
         return Err(JobError::Changed);
     }
     // Metadata that cannot be read never spoils a picture that can.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let orientation = match header.kind {
+        // Its decoder turns it itself, and what Exif says besides does not count (ISO 18181-2).
+        Kind::Jxl => Orientation::NoTransforms,
+        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    };
     let mut colour = decoder.color_type();
     let channels = usize::from(colour.channel_count());
     let mut metadata = Metadata::of(&mut decoder, header, bytes);

@@ -26,7 +26,8 @@ pub fn encode(
     match format {
         Format::Png => write_png(pixels, mark, metadata, writer),
         Format::Jpeg(quality) => jpeg::write(&pixels.to_eight(), mark, metadata, quality, writer),
-        Format::WebP => webp::write(&pixels.to_eight(), mark, metadata, writer),
+        Format::WebP => webp::write(&pixels.to_eight(), None, mark, metadata, writer),
+        Format::LossyWebP(quality) => webp::write(&pixels.to_eight(), Some(quality), mark, metadata, writer),
         Format::Tiff => tiff::write(pixels, mark, metadata, writer),
     }
 }

@@ -191,7 +191,7 @@ impl Metadata {
         if had && self.xmp.is_none() {
             self.notes.push("left out: XMP that makes no sense");
         }
-        if self.iptc.is_some() && format == Format::WebP {
+        if self.iptc.is_some() && format.is_webp() {
             self.iptc = None;
             self.notes.push("left out: IPTC, for which WebP has no place");
         }
@@ -204,7 +204,7 @@ impl Metadata {
         match format {
             Format::Png => own,
             // Its pixels are never grey.
-            Format::WebP if self.is_grey => {
+            _ if format.is_webp() && self.is_grey => {
                 let grey = own.or_else(|| profile::of_png(self.png.as_deref()?, true));
                 grey.and_then(|icc| profile::of_grey(&icc))
             }

@@ -31,6 +31,11 @@ pub struct Header {
     pub decoder_bytes: usize,
 }
 
+/// What is known and not read, and what to do.
+const AVIF: &str = "AVIF is not read: convert it first, to PNG for example";
+const HEIC: &str = "HEIC and its relatives are not read: convert it first, to PNG or JPEG for example";
+#[cfg(not(feature = "jxl"))]
+const JXL: &str = "JPEG XL is not read by this build: build onestep with --features jxl";
 const PNG_SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 /// Metadata segments before the frame header of a JPEG: a real file has tens, a hostile one must end
 /// somewhere.
@@ -58,15 +63,11 @@ pub fn probe(file: &mut (impl BufRead + Seek)) -> Result<Header, JobError> {
         Ok(ImageFormat::Bmp) => Kind::Bmp,
         Ok(ImageFormat::Pnm) => Kind::Pnm,
         Ok(ImageFormat::Qoi) => Kind::Qoi,
-        Ok(ImageFormat::Avif) => return Err(JobError::Unsupported("AVIF is not read".into())),
+        Ok(ImageFormat::Avif) => return Err(JobError::Unsupported(AVIF.into())),
         // BigTIFF, which it does not know.
         _ if matches!(&start[..4], b"II+\0" | b"MM\0+") => Kind::Tiff,
-        _ if start[4..8] == *b"ftyp" => {
-            return Err(JobError::Unsupported("HEIC and its relatives are not read".into()));
-        }
-        _ if start[..length.min(2)] == [0xFF, 0x0A] || start[4..8] == *b"JXL " => {
-            return Err(JobError::Unsupported("JPEG XL is not read".into()));
-        }
+        _ if start[4..8] == *b"ftyp" => return Err(JobError::Unsupported(HEIC.into())),
+        _ if start[..length.min(2)] == [0xFF, 0x0A] || start[4..8] == *b"JXL " => Kind::Jxl,
         _ => return Err(JobError::NotAPicture),
     };
     file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
@@ -76,7 +77,13 @@ pub fn probe(file: &mut (impl BufRead + Seek)) -> Result<Header, JobError> {
 /// The header as the format's own decoder reads it, which allocates nothing for pixels yet.
 fn other_header(kind: Kind, file: &mut (impl BufRead + Seek)) -> Result<Header, JobError> {
     // What the decoder keeps beside the pixels: planes before they become RGB, a screen, whole strips.
-    let (decoder, decoder_bytes) = (open(kind, file)?, if kind == Kind::Tiff { 8 } else { 5 });
+    let decoder_bytes = match kind {
+        Kind::Tiff => 8,
+        // Planes of 32 bits, before and after each of its filters.
+        Kind::Jxl => 48,
+        _ => 5,
+    };
+    let decoder = open(kind, file)?;
     let (width, height) = decoder.dimensions();
     let colour = decoder.color_type();
     let inks = matches!(decoder.original_color_type(), ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16);
@@ -104,6 +111,13 @@ pub(super) fn open<'a>(
         Kind::Bmp => BmpDecoder::new(file).map(|decoder| Box::new(decoder) as _),
         Kind::Pnm => PnmDecoder::new(file).map(|decoder| Box::new(decoder) as _),
         Kind::Qoi => QoiDecoder::new(file).map(|decoder| Box::new(decoder) as _),
+        #[cfg(feature = "jxl")]
+        Kind::Jxl => {
+            jxl_oxide::integration::JxlDecoder::with_thread_pool(file, jxl_oxide::JxlThreadPool::none())
+                .map(|decoder| Box::new(decoder) as _)
+        }
+        #[cfg(not(feature = "jxl"))]
+        Kind::Jxl => return Err(JobError::Unsupported(JXL.into())),
         Kind::Jpeg | Kind::Png => return Err(JobError::Unsupported("has a reader of its own".into())),
     };
     decoder.map_err(damaged)

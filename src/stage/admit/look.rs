@@ -109,8 +109,9 @@ impl<'a> Admitting<'a> {
         let known = self.doors.ledger.known(&root, &relative).map_err(|error| self.ledger_error(error))?;
         let known = known.filter(|known| known.state != State::Failed && known.stamp == errand.stamp);
         let target = |format: &Format| text_of(&line.target(&errand.relative, *format));
-        let was = known
-            .and_then(|known| Format::all(quality).into_iter().find(|format| target(format) == known.target));
+        let was = known.and_then(|known| {
+            Format::of_same(quality).into_iter().find(|format| target(format) == known.target)
+        });
         // What cannot be read now is told when it is measured.
         let is = || open(errand).ok().and_then(|file| probe(&mut BufReader::new(file)).ok());
         Ok(was.or_else(|| is().map(|header| line.wanted.format.of(header.kind))))

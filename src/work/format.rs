@@ -126,7 +126,8 @@ impl Default for Writing {
     }
 }
 
-const NO_AVIF: &str = "avif is not written, since its encoders have no room for a colour profile: one of same, png, jpeg, webp, tiff";
+const NO_AVIF: &str =
+    "avif is not written, its encoders leave colour profiles out: one of same, png, jpeg, webp, tiff";
 const LOSSLESS_WEBP: &str =
     "webp loses nothing in this build: for a quality build onestep with --features webp-lossy";
 

@@ -1,8 +1,9 @@
 //! What writing a result costs, for each format: CPU-seconds for 2048×2048 pixels of photographs, and how
 //! large the file becomes. `cargo bench --bench encode`
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark's own files need not be durable")]
+
 #[path = "support/mod.rs"]
-#[allow(dead_code, reason = "each benchmark uses its part")]
 mod support;
 
 use contract::geometry::Size;

@@ -8,7 +8,7 @@ mod support;
 
 use contract::noise;
 use contract::pixels::cut_window;
-use onestep::edge::codec::{Metadata, decode, encode, probe};
+use onestep::edge::codec::{Effort, Metadata, decode, encode, probe};
 use onestep::edge::model::{BatchInput, Model};
 use onestep::work::canvas::{Canvas, Depth, Patch};
 use onestep::work::format::Format;
@@ -111,7 +111,7 @@ fn work(model: &mut dyn Model, path: &Path, tiling: &Tiling, strength: f32) -> f
     let bytes = std::fs::read(path).expect("readable");
     let header = probe(&mut Cursor::new(&bytes)).expect("a picture");
     let begin = thread_seconds();
-    let Pixels::Eight(picture) = decode(&bytes, &header, false).expect("a picture").pixels else {
+    let Pixels::Eight(picture) = decode(&bytes, &header, Effort { deep: false, limit_s: 60 }).expect("a picture").pixels else {
         panic!("8 bits were asked for")
     };
     spent += thread_seconds() - begin;

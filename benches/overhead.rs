@@ -111,7 +111,9 @@ fn work(model: &mut dyn Model, path: &Path, tiling: &Tiling, strength: f32) -> f
     let bytes = std::fs::read(path).expect("readable");
     let header = probe(&mut Cursor::new(&bytes)).expect("a picture");
     let begin = thread_seconds();
-    let Pixels::Eight(picture) = decode(&bytes, &header, Effort { deep: false, limit_s: 60 }).expect("a picture").pixels else {
+    let Pixels::Eight(picture) =
+        decode(&bytes, &header, Effort { deep: false, limit_s: 60 }).expect("a picture").pixels
+    else {
         panic!("8 bits were asked for")
     };
     spent += thread_seconds() - begin;

@@ -16,7 +16,7 @@ const DOORS: [(&str, &str); 31] = [
     ("globset", "src/work/ignore.rs"),
     ("jiff", "src/edge/clock.rs"),
     ("jpeg_encoder", "src/edge/codec/jpeg.rs"),
-    ("jxl_oxide", "src/edge/codec/"),
+    ("jxl_oxide", "src/edge/codec/jxl.rs"),
     ("libc", "src/edge/crash.rs"),
     ("libloading", "src/edge/shared_library.rs"),
     ("md5", "src/edge/digest.rs"),

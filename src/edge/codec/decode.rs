@@ -98,6 +98,8 @@ fn decode_until(
     match header.kind {
         Kind::Jpeg if !jpeg::is_whole(bytes) => Err(ends_early(EARLY.into())),
         Kind::WebP if !webp::is_whole(bytes) => Err(ends_early(EARLY.into())),
+        #[cfg(feature = "jxl")]
+        Kind::Jxl if !super::jxl::is_whole(bytes) => Err(ends_early(EARLY.into())),
         Kind::Jpeg => {
             let mut decoder = JpegDecoder::new(file()).map_err(damaged)?;
             decoder.set_limits(limits).map_err(damaged)?;

@@ -7,6 +7,8 @@ mod decode;
 mod encode;
 mod in_time;
 mod jpeg;
+#[cfg(feature = "jxl")]
+mod jxl;
 mod mark;
 mod metadata;
 mod probe;

@@ -112,10 +112,7 @@ pub(super) fn open<'a>(
         Kind::Pnm => PnmDecoder::new(file).map(|decoder| Box::new(decoder) as _),
         Kind::Qoi => QoiDecoder::new(file).map(|decoder| Box::new(decoder) as _),
         #[cfg(feature = "jxl")]
-        Kind::Jxl => {
-            jxl_oxide::integration::JxlDecoder::with_thread_pool(file, jxl_oxide::JxlThreadPool::none())
-                .map(|decoder| Box::new(decoder) as _)
-        }
+        Kind::Jxl => super::jxl::open(file),
         #[cfg(not(feature = "jxl"))]
         Kind::Jxl => return Err(JobError::Unsupported(JXL.into())),
         Kind::Jpeg | Kind::Png => return Err(JobError::Unsupported("has a reader of its own".into())),

@@ -15,6 +15,8 @@ use std::io::Cursor;
 
 /// Larger pieces are left out: real ones have some hundred kilobytes.
 const MOST_BYTES: usize = 8 << 20;
+/// What a segment of a JPEG has room for, beside what tells what it is.
+const MOST_IN_JPEG: usize = 65_500;
 /// An inch in metres.
 const METRES: f64 = 0.0254;
 /// Texts that are ours, or that are carried another way.
@@ -194,6 +196,17 @@ impl Metadata {
         if self.iptc.is_some() && format.is_webp() {
             self.iptc = None;
             self.notes.push("left out: IPTC, for which WebP has no place");
+        }
+        if matches!(format, Format::Jpeg(_)) {
+            for (piece, note) in [
+                (&mut self.exif, "left out: Exif of more than 64 KB, for which JPEG has no place"),
+                (&mut self.iptc, "left out: IPTC of more than 64 KB, for which JPEG has no place"),
+            ] {
+                if piece.as_ref().is_some_and(|piece| piece.len() > MOST_IN_JPEG) {
+                    *piece = None;
+                    self.notes.push(note);
+                }
+            }
         }
         self
     }

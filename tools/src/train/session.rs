@@ -1,5 +1,5 @@
-//! A super-resolution session: the networks, their weights and moments (`parts`), and the place in the recipe.
-//! The loop that moves it on is in `walk`.
+//! A super-resolution session: the networks, their weights and moments (`parts`), and the place in the
+//! recipe. The loop that moves it on is in `walk`.
 
 use super::checkpoint::Saved;
 use super::course::{Course, Standing};

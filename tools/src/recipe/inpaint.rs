@@ -145,7 +145,8 @@ fn stage_plan(stage: Stage, limit: Limit, bf16: bool) -> StagePlan {
         Stage::Mean => (adam(8e-4, 0.999, 0.5, 0.999), 200),
         Stage::Scale => (adam(1e-3, 0.999, 1.0, 0.99), 20),
         Stage::Diffusion => (adam(1e-3, 0.99, 1.0, 0.999), 200),
-        Stage::Consistency | Stage::Energy => (adam(2e-4, 0.99, 1.0, 0.999), 300),
+        // Twice this rate began to blow up after some 700 steps.
+        Stage::Consistency | Stage::Energy => (adam(1e-4, 0.99, 1.0, 0.9995), 500),
     };
     StagePlan { stage, limit, adam, warmup, bf16 }
 }

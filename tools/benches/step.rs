@@ -25,7 +25,7 @@ fn main() {
     let (mut session, batch) = session();
     let plan = session.run().stages[0];
     println!("S mean net, batch 16 of 32×32, {threads} threads, bf16 bodies: {}", plan.bf16);
-    println!("{} parameters", session.parameters()[0]);
+    println!("{} parameters", session.parts.parameters()[0]);
     let mut ratios = Vec::new();
     for round in 0..rounds {
         let ours = median(ours(&mut session, plan, &batch, steps));
@@ -39,7 +39,7 @@ fn main() {
         let output = command.output().expect("STEP_PYTHON can be started");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(said["parameters"].as_i64(), Some(session.parameters()[0]), "the same net");
+        assert_eq!(said["parameters"].as_i64(), Some(session.parts.parameters()[0]), "the same net");
         let theirs =
             median(said["seconds"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect());
         println!("round {round}: {ours:.3} s, PyTorch ({}) {theirs:.3} s", said["precision"]);

@@ -28,6 +28,9 @@ pub enum EvaluateError {
     /// A mean alone has no samples.
     #[error("{}: gives the mean alone: it has no samples to tell uncertainty by", .0.display())]
     NoSamples(PathBuf),
+    /// Uncertainty is told of enlarged pictures.
+    #[error("{}: repairs holes; uncertainty is measured of models that enlarge", .0.display())]
+    Repairs(PathBuf),
     /// There is nothing to measure on.
     #[error("no folder with pictures (PNG, JPEG) in {}", .0.display())]
     NoSets(PathBuf),
@@ -79,6 +82,9 @@ pub fn uncertainty_of(
     samples: u16,
 ) -> Result<Uncertainty, EvaluateError> {
     let (told, files) = files_of(file)?;
+    if told.task == Task::Inpainting {
+        return Err(EvaluateError::Repairs(file.to_owned()));
+    }
     if told.role == Role::Mean {
         return Err(EvaluateError::NoSamples(file.to_owned()));
     }
@@ -101,8 +107,8 @@ fn files_of(file: &Path) -> Result<(ModelCard, ModelFiles), EvaluateError> {
 
 /// Evaluates a model file, with its companion for strength 0 where it names one, on every folder of pictures
 /// below `sets`. Clean pictures: at several strengths; a mean file at 0 alone. Damaged ones: at strength 0,
-/// told in turn all that the model can be told. A model that repairs: on the holes of every kind of mask,
-/// beside what `others` made of them.
+/// told in turn all that the model can be told. A model that repairs: at several strengths on the holes of
+/// every kind of mask, beside what `others` made of them.
 ///
 /// # Errors
 /// See [`EvaluateError`].
@@ -114,7 +120,7 @@ pub fn evaluate_file(
 ) -> Result<Evaluation, EvaluateError> {
     let (told, files) = files_of(file)?;
     if told.task == Task::Inpainting {
-        let rows = evaluate_holes(file, &told, sets, others)?;
+        let rows = evaluate_holes(&files, &told, sets, others)?;
         if rows.is_empty() {
             return Err(EvaluateError::NoHoles(sets.to_owned()));
         }

@@ -192,8 +192,10 @@ fn train(arguments: TrainExport) -> ExitCode {
             Err(failure) => failed(&failure),
         },
         Training::Repair(start, export) => match train_inpaint(&start, &export, &stop_on_signals()) {
-            Ok(Repairing::Exported(file)) => {
-                log::info!("model: {}", file.display());
+            Ok(Repairing::Exported(files)) => {
+                for file in [files.sample, files.mean].iter().filter(|file| file.is_file()) {
+                    log::info!("model: {}", file.display());
+                }
                 ExitCode::SUCCESS
             }
             Ok(Repairing::Interrupted(run)) => interrupted(&run),

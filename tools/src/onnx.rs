@@ -157,16 +157,42 @@ impl OnnxModel {
     }
 
     /// Repairs `image`, whose holes are filled, as `mask` tells (H×W values, see [`contract::mask`]): 3×H×W,
-    /// not clipped.
+    /// not clipped. A sample's noise belongs to the place in the crop; `level` counts from the coarsest, as
+    /// in serving.
     ///
     /// # Errors
     /// ONNX Runtime's words.
-    pub fn repair(&mut self, image: &Planes, mask: &[f32]) -> Result<Vec<f32>, OnnxError> {
+    pub fn repair(
+        &mut self,
+        image: &Planes,
+        mask: &[f32],
+        level: u32,
+        asked: Asked,
+    ) -> Result<Vec<f32>, OnnxError> {
+        self.repair_window(image, mask, (level, Rect { x: 0, y: 0, size: image.size }), asked)
+    }
+
+    /// The same with noise of a stream and a place.
+    fn repair_window(
+        &mut self,
+        image: &Planes,
+        mask: &[f32],
+        (stream, place): (u32, Rect),
+        asked: Asked,
+    ) -> Result<Vec<f32>, OnnxError> {
         let Size { width, height } = image.size;
-        let inputs: Vec<(&str, SessionInputValue<'_>)> = vec![
-            ("image", TensorRef::from_array_view(([1, 3, height, width], &image.values[..]))?.into()),
-            ("mask", TensorRef::from_array_view(([1, 1, height, width], mask))?.into()),
+        let shape = |planes: usize| [1, planes, height, width];
+        let (mut drawn, strength) = (Vec::new(), [asked.strength]);
+        let mut inputs: Vec<(&str, SessionInputValue<'_>)> = vec![
+            ("image", TensorRef::from_array_view((shape(3), &image.values[..]))?.into()),
+            ("mask", TensorRef::from_array_view((shape(1), mask))?.into()),
         ];
+        if self.sample {
+            drawn.resize(3 * place.size.area(), 0.0);
+            noise::fill(asked.seed, stream, place, &mut drawn);
+            inputs.push(("noise", TensorRef::from_array_view((shape(3), &drawn[..]))?.into()));
+            inputs.push(("strength", TensorRef::from_array_view(([1, 1, 1, 1], &strength[..]))?.into()));
+        }
         let outputs = self.session.run(inputs)?;
         Ok(outputs["output"].try_extract_tensor::<f32>()?.1.to_vec())
     }
@@ -176,13 +202,14 @@ impl OnnxModel {
     /// # Errors
     /// ONNX Runtime's words.
     pub fn golden(&mut self, golden: &Golden, window: Rect) -> Result<Vec<f32>, OnnxError> {
+        let asked = Asked::clean(golden.seed, 1.0);
         if !self.masked {
-            return self.window(&golden.image, window, Asked::clean(golden.seed, 1.0));
+            return self.window(&golden.image, window, asked);
         }
         let image = Planes { size: window.size, channels: 3, values: golden.input(window) };
         let holes = mask::golden_mask(golden, window).holes;
         let told: Vec<f32> = holes.iter().map(|hole| if *hole { mask::UNKNOWN } else { 0.0 }).collect();
-        self.repair(&image, &told)
+        self.repair_window(&image, &told, (0, window), asked)
     }
 
     /// Enlarges the part `window` of a picture: 3×sH×sW, not clipped.

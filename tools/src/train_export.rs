@@ -130,12 +130,10 @@ pub fn train_export(
     }
     session.finish(&corpus);
     let weights = folder.file("weights.safetensors");
-    session.save_weights(&weights).map_err(|source| Failure::File { path: weights.clone(), source })?;
+    session.parts.save_weights(&weights).map_err(|source| Failure::File { path: weights.clone(), source })?;
 
     if choices.slow_average {
-        for trainee in [&mut session.mean, &mut session.scale, &mut session.sampler.trainee] {
-            trainee.choose_slow_average();
-        }
+        session.parts.choose_slow_averages();
     }
 
     let report = publish(&session, &corpus.facts, &judged, choices, &folder)?;
@@ -215,7 +213,7 @@ fn publish(
         model: session.recipe.preset.name().into(),
         minutes: session.total_seconds() / 60.0,
         device: device_name(&session.recipe.run.device, choices.threads),
-        parameters: session.parameters(),
+        parameters: session.parts.parameters(),
         parity,
         rows,
         training_seed: session.recipe.run.seed,
@@ -245,7 +243,7 @@ fn judge(session: &Session, judged: &[Pair], facts: &CorpusFacts) -> Samples {
     let frozen = session.frozen(false).expect("the mean net is finished");
     let seeds: Vec<u64> = (1..=JUDGED.1 as u64).collect();
     let context = session.recipe.sample_radius();
-    let average = &session.sampler.trainee.average;
+    let average = &session.parts.sampler.trainee.average;
     let set: Vec<(Estimate, Planes)> = judged
         .iter()
         .map(|pair| {

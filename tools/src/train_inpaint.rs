@@ -1,10 +1,10 @@
-//! `tools train-export inpaint`: from a folder of pictures to a model that repairs holes. Reads as the list
+//! `tools train-export inpaint`: from a folder of pictures to models that repair holes. Reads as the list
 //! of its steps.
 
 use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, hex};
-use crate::export::ExportError;
 use crate::export::inpaint::export_repair;
 use crate::export::read::{repair_weights, start_weights};
+use crate::export::{ExportError, ExportOptions, ModelFiles};
 use crate::plot::plot_losses;
 use crate::progress::Progress;
 use crate::recipe::{InpaintChoices, InpaintRecipe, RunRecipe};
@@ -21,6 +21,8 @@ use std::sync::atomic::AtomicBool;
 pub struct InpaintExport {
     /// Where the model goes.
     pub out: PathBuf,
+    /// The card's strength.
+    pub default_strength: f32,
     /// The card's licence.
     pub licence: String,
     /// Threads for training.
@@ -32,8 +34,8 @@ pub struct InpaintExport {
 /// How the command ended.
 #[derive(Debug, Clone)]
 pub enum Repairing {
-    /// The model's file.
-    Exported(PathBuf),
+    /// The models' files; of a mean alone only that one is there.
+    Exported(ModelFiles),
     /// Stopped on request; resume from this run folder.
     Interrupted(PathBuf),
 }
@@ -89,7 +91,7 @@ pub fn train_inpaint(
     let held_out = read_held_out(recipe.held_out.as_deref())?;
     let corpus = Corpus::load(&corpus_options(&recipe, &held_out))?;
     let mut session = InpaintSession::new(recipe, device);
-    log::info!("{}; {} parameters ({})", corpus.facts, session.parameters(), folder.path().display());
+    log::info!("{}; {:?} parameters ({})", corpus.facts, session.parts.parameters(), folder.path().display());
     let checkpoint = folder.file("checkpoint.safetensors");
     if start.is_resumed() && checkpoint.is_file() {
         train::resume(&mut session, &checkpoint)?;
@@ -108,21 +110,25 @@ pub fn train_inpaint(
         move |source| InpaintError::File { path, source }
     };
     let weights = folder.file("weights.safetensors");
-    session.save_weights(&weights).map_err(failed(&weights))?;
+    session.parts.save_weights(&weights).map_err(failed(&weights))?;
     if export.slow_average {
-        session.mean.choose_slow_average();
+        session.parts.choose_slow_averages();
     }
     std::fs::create_dir_all(&export.out).map_err(failed(&export.out))?;
-    let path = export.out.join(format!("{}-mean.onnx", session.recipe.name()));
-    let facts = card_facts(&session, &corpus.facts);
-    let difference = export_repair(&session, &path, &corpus.pairs[0].large, &export.licence, facts)?;
-    log::info!("ONNX Runtime differs from the network by at most {difference:.1e}");
+    let options = ExportOptions {
+        default_strength: export.default_strength,
+        licence: export.licence.clone(),
+        facts: card_facts(&session, &corpus.facts),
+        pictures: std::slice::from_ref(&corpus.pairs[0].large),
+    };
+    let (files, difference) = export_repair(&session, &export.out, &options)?;
+    log::info!("ONNX Runtime differs from the networks by at most {difference:.1e}");
     let losses = folder.file("loss.svg");
-    // The model is out by now: a picture that cannot be drawn takes nothing from it.
+    // The models are out by now: a picture that cannot be drawn takes nothing from them.
     if let Err(error) = plot_losses(&folder.file("log.jsonl"), &losses) {
         log::warn!("losses not drawn: {error}: {}", losses.display());
     }
-    Ok(Repairing::Exported(path))
+    Ok(Repairing::Exported(files))
 }
 
 fn corpus_options(recipe: &InpaintRecipe, held_out: &BTreeSet<String>) -> CorpusOptions {

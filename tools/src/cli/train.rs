@@ -30,12 +30,13 @@ pub struct TrainExport {
     /// Training time, e.g. 90m or 1h30m; export and evaluation come on top.
     #[arg(long, default_value = "60m", value_parser = parse_budget)]
     budget: Duration,
-    /// Stages of super-resolution that run, sharing the budget (default: all but energy). `mean` alone makes
-    /// only the mean's file; the others continue from --init-from.
+    /// Stages of super-resolution and repair that run, sharing the budget (default: all but energy). `mean`
+    /// alone makes only the mean's file; the others continue from --init-from.
     #[arg(long, value_enum, value_delimiter = ',', num_args = 1, conflicts_with = "steps")]
     stages: Option<Vec<Stage>>,
     /// Steps of the stages instead of a time: exactly repeatable; 0 leaves one out. Super-resolution has five
-    /// (mean, scale, diffusion, consistency, energy), inpaint one, cifar10 two (diffusion, consistency).
+    /// (mean, scale, diffusion, consistency, energy), inpaint the first four of them, cifar10 two (diffusion,
+    /// consistency).
     #[arg(long, value_delimiter = ',', num_args = 1, conflicts_with = "budget")]
     steps: Option<Vec<u64>>,
     /// Where to train.
@@ -88,7 +89,8 @@ pub struct TrainExport {
     /// Which of the two running averages of the weights is exported.
     #[arg(long, value_enum, default_value = "normal")]
     average: AverageName,
-    /// Strength that the model's card recommends, 0 to 1.2: choose it by looking at the strip (default 0.25).
+    /// Strength that the model's card recommends, 0 to 1.2: choose it by looking at the strip (default 0.25,
+    /// inpaint 0.5).
     #[arg(long, value_parser = strength)]
     default_strength: Option<f32>,
     /// Licence of the weights, as the card states it.
@@ -144,7 +146,7 @@ impl TrainExport {
         let mut problems = self.method.problems();
         let (wanted, example) = match self.preset {
             PresetName::SrX4 | PresetName::SrX2 => (5, "five numbers, e.g. 4000,200,1500,5000,0"),
-            PresetName::Inpaint => (1, "one number, e.g. 20000"),
+            PresetName::Inpaint => (4, "four numbers, e.g. 6000,200,1500,4000"),
             PresetName::Cifar10 => (2, "two numbers, e.g. 6000,4000"),
         };
         if self.steps.as_ref().is_some_and(|steps| steps.len() != wanted) {
@@ -164,24 +166,26 @@ impl TrainExport {
 
     /// Options that were given and mean nothing to the preset.
     fn strange(&self) -> Vec<&'static str> {
+        let stages = [("--stages", self.stages.is_some())];
+        let energy = self.stages.iter().flatten().any(|stage| *stage == Stage::Energy);
+        let unknown = [("--stages energy", energy)];
         let networks = [
-            ("--stages", self.stages.is_some()),
             ("--body", self.body.is_some()),
             ("--channels", self.channels.is_some()),
             ("--blocks", self.blocks.is_some()),
             ("--mix", self.mix.is_some()),
-            ("--default-strength", self.default_strength.is_some()),
             ("--eval", self.eval.is_some()),
         ];
         let photographs = [
             ("--held-out", self.held_out.is_some()),
             ("--size", self.size.is_some()),
             ("--licence", self.licence.is_some()),
+            ("--default-strength", self.default_strength.is_some()),
         ];
         let options: Vec<(&str, bool)> = match self.preset {
             PresetName::SrX4 | PresetName::SrX2 => Vec::new(),
-            PresetName::Inpaint => networks.to_vec(),
-            PresetName::Cifar10 => [&networks[..], &photographs[..]].concat(),
+            PresetName::Inpaint => [&unknown[..], &networks[..]].concat(),
+            PresetName::Cifar10 => [&stages[..], &networks[..], &photographs[..]].concat(),
         };
         options.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
@@ -189,6 +193,7 @@ impl TrainExport {
     fn repair(self) -> Training {
         let export = InpaintExport {
             out: self.out,
+            default_strength: self.default_strength.unwrap_or(0.5),
             licence: self.licence.unwrap_or_else(|| "not stated".into()),
             threads: threads(self.threads),
             slow_average: self.average == AverageName::Slow,
@@ -196,17 +201,18 @@ impl TrainExport {
         if let Some(run) = self.resume {
             return Training::Repair(Start::Resume(run), export);
         }
-        let choices = InpaintChoices {
-            data: self.data.expect("clap requires --data without --resume"),
-            size: self.size.unwrap_or(ModelSize::S),
-            held_out: self.held_out,
-            init_from: self.init_from,
-            device: self.device.word(),
-            budget: self.budget,
-            steps: self.steps.map(|steps| steps[0]),
-            micro_batches: self.micro_batches,
-            seed: self.seed,
-        };
+        let data = self.data.expect("clap requires --data without --resume");
+        let mut choices = InpaintChoices::new(data);
+        choices.size = self.size.unwrap_or(choices.size);
+        choices.held_out = self.held_out;
+        choices.init_from = self.init_from;
+        choices.device = self.device.word();
+        choices.method = self.method.resolve();
+        choices.stages = self.stages.unwrap_or(choices.stages);
+        choices.budget = self.budget;
+        choices.steps = self.steps.and_then(|steps| steps.try_into().ok());
+        choices.micro_batches = self.micro_batches;
+        choices.seed = self.seed;
         Training::Repair(Start::New(self.runs, Box::new(choices)), export)
     }
 

@@ -7,6 +7,7 @@ pub mod inpaint;
 pub(crate) mod proto;
 pub mod read;
 pub(crate) mod rounding;
+mod sampling;
 mod super_resolution;
 
 use crate::measure::estimate;
@@ -151,7 +152,7 @@ fn card(
         f16: None,
         companion: sample.then(|| format!("{base}-mean.onnx")),
         default_strength: if sample { options.default_strength } else { 0.0 },
-        residual_rms: session.calibration.as_ref().map_or(0.0, |c| c.opponent.residual_rms()) as f32,
+        residual_rms: session.parts.calibration.as_ref().map_or(0.0, |c| c.opponent.residual_rms()) as f32,
         sigma_max: LEVELS.sigma_max as f32,
         licence: options.licence.clone(),
         facts: options.facts.clone(),
@@ -168,7 +169,7 @@ fn parity(
     path: &Path,
 ) -> Result<f32, ExportError> {
     let frozen = session.frozen(false).expect("the mean net is finished");
-    let sampler: &Params = &session.sampler.trainee.average;
+    let sampler: &Params = &session.parts.sampler.trainee.average;
     // The source between the others: both terms of what it adds take part.
     let (seed, strength, source) = (5, 1.0, Source::Photo);
     let expected = estimate(&frozen, sampler, picture, source, 8, &[seed], session.device);

@@ -2,16 +2,14 @@
 //! serving folded together is taken apart again where that is possible.
 
 use super::proto::{Constant, Model};
-use crate::method::precondition::coefficients;
+use super::sampling::{Weights, coefficients_at_max, scale_columns};
 use crate::net::Weight;
+use crate::net::repair::FOLD;
 use crate::recipe::LEVELS;
 use crate::train::{GeneratorSession, Saved, Session, TrainError};
 use prost::Message;
-use std::collections::BTreeMap;
 use std::path::Path;
 use tch::Tensor;
-
-type Weights = BTreeMap<String, Weight>;
 
 /// Reads `path`: an ONNX file through `take_apart`, anything else as safetensors.
 ///
@@ -58,32 +56,53 @@ fn below(all: &Weights, prefix: &str) -> Weights {
 /// If the file is not one of ours or of other sizes.
 pub fn super_resolution_weights(path: &Path, session: &Session) -> Result<Saved, String> {
     let all = constants(path)?;
-    let plane = |weight: &Weight| Tensor::from_slice(&weight.values).view(&weight.shape[..]);
-    let under = |prefix: &str, weights: &Weights| -> Vec<(String, Tensor)> {
-        weights.iter().map(|(name, weight)| (format!("{prefix}.{name}"), plane(weight))).collect()
-    };
     let mut mean = below(&all, "mean.");
     mean.extend(told(&all));
     unfold(&mut mean);
     let mut tensors = under("mean", &mean);
     let Some(colour) = all.get("residual.colour.weight") else { return Ok(Saved::new(tensors)) };
-    tensors.extend(under("scale", &below(&all, "scale.")));
-    tensors.extend(under("sampler", &unfolded(&below(&all, "sampler."), session)));
-    tensors.push(("opponent".into(), Tensor::from_slice(&opponent_rms(colour, session.recipe.scale))));
+    tensors.extend(sampling(&all, colour, session.recipe.scale));
     let of = |name: &str| all.get(name).ok_or_else(|| format!("it lacks {name}"));
     tensors.push(("feature_mean".into(), plane(of("features.mean")?)));
     tensors.push(("feature_std".into(), plane(of("features.inverse_std")?).reciprocal()));
     Ok(Saved::new(tensors))
 }
 
-/// What a repair file holds of its net: the mean's weights, exactly.
+/// Scale head, consistency net and colours of a file that samples, at this scale.
+fn sampling(all: &Weights, colour: &Weight, scale: usize) -> Vec<(String, Tensor)> {
+    let mut tensors = under("scale", &below(all, "scale."));
+    tensors.extend(under("sampler", &unfolded(&below(all, "sampler."), 3 * scale * scale)));
+    tensors.push(("opponent".into(), Tensor::from_slice(&opponent_rms(colour, scale))));
+    tensors
+}
+
+fn plane(weight: &Weight) -> Tensor {
+    Tensor::from_slice(&weight.values).view(&weight.shape[..])
+}
+
+fn under(prefix: &str, weights: &Weights) -> Vec<(String, Tensor)> {
+    weights.iter().map(|(name, weight)| (format!("{prefix}.{name}"), plane(weight))).collect()
+}
+
+/// What a repair file holds of its networks, as [`super_resolution_weights`] has it: a mean file gives the
+/// mean net alone.
 ///
 /// # Errors
 /// If the file is not one of ours.
 pub fn repair_weights(path: &Path) -> Result<Saved, String> {
-    let mean = below(&constants(path)?, "mean.");
-    let tensor = |weight: &Weight| Tensor::from_slice(&weight.values).view(&weight.shape[..]);
-    Ok(Saved::new(mean.iter().map(|(name, weight)| (format!("mean.{name}"), tensor(weight))).collect()))
+    let all = constants(path)?;
+    let mut tensors = under("mean", &below(&all, "mean."));
+    if let Some(colour) = all.get("residual.colour.weight") {
+        tensors.extend(sampling(&all, colour, FOLD as usize));
+        let joined = |what: &str| {
+            let parts = (0..3).map(|index| all.get(&format!("features{index}.{what}")).map(plane));
+            let parts: Option<Vec<Tensor>> = parts.collect();
+            parts.map(|parts| Tensor::cat(&parts, 1)).ok_or_else(|| format!("it lacks features of {what}"))
+        };
+        tensors.push(("feature_mean".into(), joined("mean")?));
+        tensors.push(("feature_std".into(), joined("inverse_std")?.reciprocal()));
+    }
+    Ok(Saved::new(tensors))
 }
 
 /// A folded kernel W as the branches that train: plain = W − identity, and nothing composed yet.
@@ -119,20 +138,13 @@ fn told(all: &Weights) -> Weights {
     ])
 }
 
-/// The consistency net's layers without the preconditioning that serving folded into the first and the last.
-fn unfolded(sampler: &Weights, session: &Session) -> Weights {
+/// The consistency net's layers without the preconditioning that serving folded into the first and the last,
+/// for residuals of so many folded planes.
+fn unfolded(sampler: &Weights, planes: usize) -> Weights {
     let mut weights = sampler.clone();
-    let [out, input] = {
-        let c = coefficients(&Tensor::from(LEVELS.sigma_max), LEVELS.sigma_data);
-        [c.out, c.input].map(|t| t.double_value(&[]) as f32)
-    };
-    let planes = 3 * session.recipe.scale.pow(2);
+    let [_, out, input] = coefficients_at_max();
     if let Some(first) = weights.get_mut("input.weight") {
-        let kernel = (first.shape[2] * first.shape[3]) as usize;
-        let row = first.shape[1] as usize * kernel;
-        for filter in first.values.chunks_exact_mut(row) {
-            filter[..planes * kernel].iter_mut().for_each(|w| *w /= input * LEVELS.sigma_max as f32);
-        }
+        scale_columns(first, planes, 1.0 / (input * LEVELS.sigma_max as f32));
     }
     for name in ["output.weight", "output.bias"] {
         if let Some(last) = weights.get_mut(name) {

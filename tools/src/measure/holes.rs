@@ -2,20 +2,25 @@
 //! plain fill it starts from, and beside what other programs made of the same holes.
 
 use super::figures::{luma_inside, ssim_map_y};
+use super::sets::SETS_SEED;
 use super::spectrum::spectrum_error;
 use crate::data::{crop, read_rgb};
-use crate::onnx::{OnnxError, OnnxModel};
-use contract::card::ModelCard;
+use crate::export::ModelFiles;
+use crate::onnx::{Asked, OnnxError, OnnxModel};
+use contract::card::{ModelCard, Role};
 use contract::geometry::Size;
 use contract::mask::{self, Mask};
 use contract::pixels::{Picture, Planes};
 use contract::repair::{Repair, levels};
 use serde::Serialize;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Pictures of each set under each mask.
 const PER_MASK: usize = 4;
+/// Strengths of a sample that are measured beside its mean.
+const HOLE_STRENGTHS: [f32; 2] = [0.5, 1.0];
 /// The spectrum counts above 1/(2·this) cycles per pixel: below, what is known decides.
 const SPECTRUM_SCALE: usize = 4;
 /// Sides of what is repaired are multiples of this: those of the file at every level that a mask needs.
@@ -66,19 +71,23 @@ struct Case {
 /// What repairs a case; `None` where it has nothing for it.
 type Method<'a> = Box<dyn FnMut(&Case) -> Result<Option<Picture>, OnnxError> + 'a>;
 
-/// Measures a file on every folder of pictures below `sets`, under the masks in its folder `masks…` (files
-/// KIND_NUMBER.png, white is hole), in the middle of each picture. `others` holds results of other programs:
-/// METHOD/SET/PICTURE-MASK.png.
+/// Measures a model, at strength 0 by its mean, on every folder of pictures below `sets`, under the masks in
+/// its folder `masks…` (files KIND_NUMBER.png, white is hole), in the middle of each picture. `others` holds
+/// results of other programs: METHOD/SET/PICTURE-MASK.png.
 ///
 /// # Errors
 /// ONNX Runtime's words.
 pub fn evaluate_holes(
-    file: &Path,
+    files: &ModelFiles,
     card: &ModelCard,
     sets: &Path,
     others: Option<&Path>,
 ) -> Result<Vec<HoleRow>, OnnxError> {
-    let mut model = OnnxModel::open(file, 1, 2)?;
+    let mut mean = OnnxModel::open(&files.mean, 1, 2)?;
+    let sample = match card.role {
+        Role::Mean => None,
+        Role::Sample => Some(RefCell::new(OnnxModel::open(&files.sample, 1, 2)?)),
+    };
     let folders = below(sets);
     let is_masks = |folder: &&PathBuf| name_of(folder).starts_with("masks");
     let masks: Vec<PathBuf> = folders.iter().filter(is_masks).flat_map(|folder| below(folder)).collect();
@@ -92,8 +101,16 @@ pub fn evaluate_holes(
         };
         let mut methods: Vec<(String, Method<'_>)> = vec![
             ("push-pull fill".into(), Box::new(filled)),
-            ("strength 0".into(), Box::new(|case| repaired(&mut model, card.hole_px, case).map(Some))),
+            ("strength 0".into(), Box::new(|case| repaired(&mut mean, card.hole_px, 0.0, case).map(Some))),
         ];
+        if let Some(sample) = &sample {
+            for strength in HOLE_STRENGTHS {
+                let repair = move |case: &Case| {
+                    repaired(&mut sample.borrow_mut(), card.hole_px, strength, case).map(Some)
+                };
+                methods.push((format!("strength {strength}"), Box::new(repair)));
+            }
+        }
         for other in others.map(below).unwrap_or_default() {
             let results = other.join(name_of(folder));
             let read = move |case: &Case| Ok(read_rgb(&results.join(format!("{}.png", case.name))).ok());
@@ -139,13 +156,16 @@ fn row(cases: &[Case], repair: &mut Method<'_>) -> Result<Option<[f64; 4]>, Onnx
 }
 
 /// The whole case as one crop, as the daemon repairs crops.
-fn repaired(model: &mut OnnxModel, hole_px: usize, case: &Case) -> Result<Picture, OnnxError> {
+fn repaired(model: &mut OnnxModel, hole_px: usize, strength: f32, case: &Case) -> Result<Picture, OnnxError> {
     let levels = levels(case.mask.depth(), hole_px);
     let mut repair = Repair::new(Planes::from_picture(&case.truth), case.mask.clone(), levels);
+    let mut level = 0;
     while let Some(size) = repair.size() {
         let (mut image, mut told) = (Vec::new(), Vec::new());
         repair.input(&mut image, &mut told);
-        repair.take(&model.repair(&Planes { size, channels: 3, values: image }, &told)?);
+        let image = Planes { size, channels: 3, values: image };
+        repair.take(&model.repair(&image, &told, level, Asked::clean(SETS_SEED, strength))?);
+        level += 1;
     }
     Ok(repair.finish().to_picture())
 }

@@ -7,19 +7,23 @@
 
 mod body;
 mod colour;
+pub mod film;
 mod mean;
 mod params;
 pub mod repair;
+mod repair_sampler;
 mod sampler;
 mod scale;
 pub mod unet;
 
 pub use body::{BodyKind, LEAK};
 pub use colour::{Opponent, fold_matrix};
+pub use film::{FREQUENCIES, sigma_features};
 pub use mean::{MeanConfig, MeanNet};
 pub use params::{Conv, GROUP_NORM_EPSILON, Layout, Linear, Norm, Params, Weight};
 pub use repair::{RepairConfig, RepairNet};
-pub use sampler::{FREQUENCIES, SamplerConfig, SamplerNet, sigma_features};
+pub use repair_sampler::{RepairCondition, RepairSampler, RepairSamplerConfig};
+pub use sampler::{SamplerConfig, SamplerNet};
 pub use scale::{LOG_LIMIT, RADIUS as SCALE_RADIUS, ScaleHead};
 pub use unet::{UNet, UNetConfig};
 

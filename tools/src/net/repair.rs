@@ -93,11 +93,11 @@ impl RepairNet {
         (RepairNet { config, down, middle, up, output }, layout)
     }
 
-    /// The repaired picture N×3×H×W f32, not clipped, of `image` N×3×H×W in [0, 1] with its holes filled and
-    /// `mask` N×1×H×W ([`contract::mask`]). Sides are multiples of [`MULTIPLE`].
-    pub fn forward(&self, params: &Params, image: &Tensor, mask: &Tensor, bf16: bool) -> Tensor {
-        let seen = Tensor::cat(&[&(image - 0.5), mask], 1).pixel_unshuffle(FOLD);
-        let mut h = seen.to_kind(body_kind(bf16));
+    /// What the net makes of `image` N×3×H×W in [0, 1] with its holes filled and `mask` N×1×H×W
+    /// ([`contract::mask`]): features at an eighth, a quarter and a half of the resolution, in the body's
+    /// kind. Sides are multiples of [`MULTIPLE`].
+    pub fn features(&self, params: &Params, image: &Tensor, mask: &Tensor, bf16: bool) -> Vec<Tensor> {
+        let mut h = folded(image, mask).to_kind(body_kind(bf16));
         let mut remembered = Vec::new();
         for (index, level) in self.down.iter().enumerate() {
             if index > 0 {
@@ -108,14 +108,32 @@ impl RepairNet {
         }
         h = self.middle.iter().fold(h, |h, block| block.forward(params, &h));
         remembered.pop(); // The lowest resolution went through the middle.
+        let mut features = vec![h.shallow_clone()];
         for level in &self.up {
             let before = remembered.pop().expect("as many ways up as down");
             let (height, width) = (before.size()[2], before.size()[3]);
             let doubled = h.upsample_nearest2d([height, width], None::<f64>, None::<f64>);
             h = level.forward(params, &Tensor::cat(&[doubled, before], 1));
+            features.push(h.shallow_clone());
         }
-        image + params.conv(self.output, &h).to_kind(Kind::Float).pixel_shuffle(FOLD)
+        features
     }
+
+    /// The repaired picture N×3×H×W f32, not clipped, of `image` and its features.
+    pub fn repaired(&self, params: &Params, image: &Tensor, features: &[Tensor]) -> Tensor {
+        let finest = features.last().expect("there are three resolutions");
+        image + params.conv(self.output, finest).to_kind(Kind::Float).pixel_shuffle(FOLD)
+    }
+
+    /// Both in one.
+    pub fn forward(&self, params: &Params, image: &Tensor, mask: &Tensor, bf16: bool) -> Tensor {
+        self.repaired(params, image, &self.features(params, image, mask, bf16))
+    }
+}
+
+/// A picture, centred, and its mask, folded: N×16×H/2×W/2.
+pub fn folded(image: &Tensor, mask: &Tensor) -> Tensor {
+    Tensor::cat(&[&(image - 0.5), mask], 1).pixel_unshuffle(FOLD)
 }
 
 impl RepairLevel {

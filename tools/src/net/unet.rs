@@ -4,8 +4,8 @@
 //! statistics span the picture, so it must not be tiled.
 
 use super::body_kind;
+use super::film::{EMBEDDING_INPUTS, sigma_features};
 use super::params::{Conv, Layout, Linear, Norm, Params};
-use super::sampler::{EMBEDDING_INPUTS, sigma_features};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 

@@ -171,7 +171,7 @@ fn parity_of(
         for (model, sum) in models.iter_mut().zip(&mut parity.psnr) {
             let (values, psnr) = match told.task {
                 Task::SuperResolution => enlarged(model, told, pair, strength)?,
-                Task::Inpainting => repaired(model, told, pair, index)?,
+                Task::Inpainting => repaired(model, told, pair, index, strength)?,
             };
             *sum += psnr / judges.len() as f64;
             made.push(values);
@@ -206,6 +206,7 @@ fn repaired(
     told: &ModelCard,
     pair: &Pair,
     index: usize,
+    strength: f32,
 ) -> Result<(Vec<f32>, f64), OnnxError> {
     let side = pair.large.size.width.min(pair.large.size.height) / told.multiple * told.multiple;
     let truth = Planes::from_picture(&crop(&pair.large, 0, 0, Size::new(side, side)));
@@ -213,7 +214,7 @@ fn repaired(
     let mut image = truth.clone();
     mask::fill(&mut image, &holes);
     let marks: Vec<f32> = holes.holes.iter().map(|hole| if *hole { mask::UNKNOWN } else { 0.0 }).collect();
-    let output = model.repair(&image, &marks)?;
+    let output = model.repair(&image, &marks, 0, Asked::clean(SEED, strength))?;
     let inside = |values: &[f32]| -> Vec<f32> {
         let marked = values.iter().zip(holes.holes.iter().cycle());
         marked.filter(|(_, hole)| **hole).map(|(value, _)| *value).collect()

@@ -8,6 +8,9 @@ use crate::net::repair::MULTIPLE;
 
 /// Pairs nearer than this say nothing but rounding in f32.
 const FINEST: f64 = 1024.0;
+/// What later stages lack.
+const NEEDS_START: &str =
+    "the later stages need a mean net and a local scale: train them too, or give --init-from";
 
 /// Every problem of what all runs have.
 fn of_run(run: &RunPlan) -> Vec<String> {
@@ -89,10 +92,7 @@ impl Recipe {
         let trains = |stage| self.run.stages.iter().any(|plan| plan.stage == stage);
         let lacks_start = self.run.init_from.is_none() && !self.mean_only();
         if lacks_start && !(trains(Stage::Mean) && trains(Stage::Scale)) {
-            problems.push(
-                "the later stages need a mean net and a local scale: train them too, or give --init-from"
-                    .into(),
-            );
+            problems.push(NEEDS_START.into());
         }
         problems
     }
@@ -104,6 +104,11 @@ impl InpaintRecipe {
         let mut problems = of_run(&self.run);
         if self.patch == 0 || !self.patch.is_multiple_of(MULTIPLE) {
             problems.push(format!("patches of {} pixels are no multiple of {MULTIPLE}", self.patch));
+        }
+        let trains = |stage| self.run.stages.iter().any(|plan| plan.stage == stage);
+        let later = !self.mean_only() && self.run.init_from.is_none();
+        if later && !(trains(Stage::Mean) && trains(Stage::Scale)) {
+            problems.push(NEEDS_START.into());
         }
         problems
     }

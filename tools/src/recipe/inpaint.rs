@@ -1,9 +1,10 @@
-//! The recipe of repair: a mean net that sees the picture with its holes filled, and the mask.
+//! The recipe of repair: a mean net that sees the picture with its holes filled, and the mask; then local
+//! scale, diffusion and consistency on what it misses in holes.
 
 use super::{LEVELS, Limit, METHOD, ModelSize, RunPlan, RunRecipe, Stage, StagePlan, limits};
 use crate::device::bf16_pays;
-use crate::method::Distance;
-use crate::net::RepairConfig;
+use crate::method::{Distance, Method};
+use crate::net::{RepairConfig, RepairSamplerConfig};
 use crate::train::AdamOptions;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -20,8 +21,10 @@ pub struct InpaintRecipe {
     pub run: RunPlan,
     /// The list of files that must not be trained on.
     pub held_out: Option<PathBuf>,
-    /// Size of the net.
+    /// Size of the mean net.
     pub net: RepairConfig,
+    /// Size of the consistency net.
+    pub sampler: RepairSamplerConfig,
     /// Side of a patch in pixels.
     pub patch: usize,
 }
@@ -31,7 +34,7 @@ pub struct InpaintRecipe {
 pub struct InpaintChoices {
     /// The folder of pictures.
     pub data: PathBuf,
-    /// Size of the net.
+    /// Size of the networks.
     pub size: ModelSize,
     /// The held-out list.
     pub held_out: Option<PathBuf>,
@@ -39,36 +42,72 @@ pub struct InpaintChoices {
     pub init_from: Option<PathBuf>,
     /// `cpu` or `cuda`.
     pub device: String,
-    /// Training time.
+    /// How the consistency function is trained.
+    pub method: Method,
+    /// Which stages run.
+    pub stages: Vec<Stage>,
+    /// Time for all stages together.
     pub budget: Duration,
-    /// Steps instead of a time.
-    pub steps: Option<u64>,
+    /// Steps of the four stages instead of a time; 0 leaves one out.
+    pub steps: Option<[u64; 4]>,
     /// Batches whose gradients are averaged before a step.
     pub micro_batches: usize,
     /// Seed of everything random.
     pub seed: u64,
 }
 
+/// The stages and their shares of the time, as far as they are chosen.
+const SHARES: [(Stage, f64); 4] =
+    [(Stage::Mean, 0.5), (Stage::Scale, 0.03), (Stage::Diffusion, 0.17), (Stage::Consistency, 0.3)];
+
+impl InpaintChoices {
+    /// What is trained when nothing else is asked for: an hour of all stages, size S, on the CPU.
+    pub fn new(data: PathBuf) -> InpaintChoices {
+        InpaintChoices {
+            data,
+            size: ModelSize::S,
+            held_out: None,
+            init_from: None,
+            device: "cpu".into(),
+            method: METHOD,
+            stages: SHARES.map(|(stage, _)| stage).to_vec(),
+            budget: Duration::from_secs(3600),
+            steps: None,
+            micro_batches: 1,
+            seed: 1,
+        }
+    }
+
+    /// The chosen stages with their limits.
+    fn limits(&self) -> Vec<(Stage, Limit)> {
+        let chosen = SHARES.map(|(stage, share)| if self.stages.contains(&stage) { share } else { 0.0 });
+        let total: f64 = chosen.iter().sum();
+        let limits = limits(self.budget, self.steps, chosen.map(|share| share / total));
+        let all = SHARES.iter().map(|(stage, _)| *stage).zip(limits);
+        // Steps name every stage themselves.
+        let chosen = |stage: &Stage| self.steps.is_some() || self.stages.contains(stage);
+        all.filter(|(stage, limit)| chosen(stage) && *limit != Limit::Steps(0)).collect()
+    }
+}
+
 impl InpaintRecipe {
     /// Fills in every number.
     pub fn resolve(choices: &InpaintChoices) -> InpaintRecipe {
         let gpu = choices.device != "cpu";
-        let net = match choices.size {
-            ModelSize::S => RepairConfig { widths: [32, 64, 96], dilations: vec![1, 2, 4, 8, 2, 1] },
-            ModelSize::M => RepairConfig { widths: [48, 96, 128], dilations: vec![1, 2, 4, 8, 2, 1] },
+        let (net, sampler) = match choices.size {
+            ModelSize::S => ([32, 64, 96], [32, 48, 64]),
+            ModelSize::M => ([48, 96, 128], [48, 80, 112]),
         };
-        let [limit] = limits(choices.budget, choices.steps.map(|steps| [steps]), [1.0]);
-        let mean = StagePlan {
-            stage: Stage::Mean,
-            limit,
-            adam: AdamOptions::adam(8e-4, 0.999, 0.5, 0.999),
-            warmup: 200,
-            bf16: bf16_pays(if gpu { Device::Cuda(0) } else { Device::Cpu }),
-        };
+        let bf16 = bf16_pays(if gpu { Device::Cuda(0) } else { Device::Cpu });
+        let stages = choices.limits().into_iter().map(|(stage, limit)| {
+            let rounds = stage == Stage::Consistency && !choices.method.bears_bf16();
+            stage_plan(stage, limit, bf16 && !rounds)
+        });
         InpaintRecipe {
             name: "inpaint".into(),
             held_out: choices.held_out.clone(),
-            net,
+            net: RepairConfig { widths: net, dilations: vec![1, 2, 4, 8, 2, 1] },
+            sampler: RepairSamplerConfig { widths: sampler, dilations: vec![1, 2, 4, 1] },
             // Holes reach half of this, and the middle's dilations want some room around them.
             patch: if gpu { 256 } else { 128 },
             run: RunPlan {
@@ -79,14 +118,37 @@ impl InpaintRecipe {
                 batch: if gpu { 64 } else { 8 },
                 micro_batches: choices.micro_batches,
                 log_every: 50,
-                stages: if limit == Limit::Steps(0) { vec![] } else { vec![mean] },
+                stages: stages.collect(),
                 diffusion: LEVELS,
                 consistency: LEVELS,
-                method: METHOD,
+                method: choices.method,
                 distance: Distance::BlockHuber,
             },
         }
     }
+
+    /// Whether the mean net is all that is trained: then only its file is made.
+    pub fn mean_only(&self) -> bool {
+        self.run.stages.iter().all(|plan| plan.stage == Stage::Mean)
+    }
+
+    /// Radius in pixels of everything the sample depends on: the consistency net on top of the features.
+    pub fn sample_radius(&self) -> usize {
+        // The local scale looks no further than the consistency net, at half the resolution.
+        self.net.receptive_field() + self.sampler.radius()
+    }
+}
+
+fn stage_plan(stage: Stage, limit: Limit, bf16: bool) -> StagePlan {
+    let adam = AdamOptions::adam;
+    let (adam, warmup) = match stage {
+        Stage::Mean => (adam(8e-4, 0.999, 0.5, 0.999), 200),
+        Stage::Scale => (adam(1e-3, 0.999, 1.0, 0.99), 20),
+        Stage::Diffusion => (adam(1e-3, 0.99, 1.0, 0.999), 200),
+        // Twice this rate began to blow up after some 700 steps.
+        Stage::Consistency | Stage::Energy => (adam(1e-4, 0.99, 1.0, 0.9995), 500),
+    };
+    StagePlan { stage, limit, adam, warmup, bf16 }
 }
 
 impl RunRecipe for InpaintRecipe {
@@ -109,21 +171,17 @@ mod tests {
 
     #[test]
     fn a_recipe_survives_its_file_and_nothing_to_train_is_a_problem() {
-        let mut choices = InpaintChoices {
-            data: "data".into(),
-            size: ModelSize::S,
-            held_out: None,
-            init_from: None,
-            device: "cpu".into(),
-            budget: Duration::from_secs(60),
-            steps: None,
-            micro_batches: 1,
-            seed: 1,
-        };
+        let mut choices = InpaintChoices::new("data".into());
         let recipe = InpaintRecipe::resolve(&choices);
         assert_eq!(serde_json::from_str::<InpaintRecipe>(&recipe.to_text()).unwrap(), recipe);
         assert_eq!(recipe.problems(), Vec::<String>::new());
-        choices.steps = Some(0);
+        assert!(!recipe.mean_only() && recipe.run.stages.len() == 4);
+        choices.steps = Some([0; 4]);
         assert!(InpaintRecipe::resolve(&choices).problems()[0].contains("nothing would be trained"));
+        choices.steps = Some([0, 1, 1, 1]);
+        assert!(InpaintRecipe::resolve(&choices).problems()[0].contains("need a mean net"));
+        (choices.steps, choices.stages) = (None, vec![Stage::Mean]);
+        let recipe = InpaintRecipe::resolve(&choices);
+        assert!(recipe.mean_only() && recipe.run.stages[0].limit == Limit::Seconds(3600.0));
     }
 }

@@ -1,23 +1,30 @@
-//! A session of repair: the mean net and everything that changes while it trains. The loop that moves it on
-//! is in `walk`.
+//! A session of repair: the networks, their weights and moments (`parts`), and the place in the recipe. The
+//! loop that moves it on is in `walk`, what is computed from a batch in `repairing`.
 
-use super::checkpoint::{Saved, save};
+use super::checkpoint::Saved;
 use super::course::{Course, Standing};
+use super::loss;
 use super::optimiser::Trainee;
+use super::parts::{Calibration, Parts};
+use super::repairing::{RepairFrozen, RepairNetworks, holes};
+use super::scene::{Region, Scene};
 use super::walk::TrainError;
 use crate::data::{Corpus, HoleBatch, HolePlan, Holed, Random, make_hole_batch};
-use crate::net::RepairNet;
+use crate::net::repair::FOLD;
+use crate::net::{Opponent, Params, RepairNet, RepairSampler, ScaleHead};
 use crate::recipe::{InpaintRecipe, RunPlan, Stage, StagePlan};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-/// Known pixels around a hole that count in the loss, in pixels, and how much one counts beside one of the
-/// hole: what the net makes of them shows how it meets the border.
+/// Known pixels around a hole that count in the mean's loss, in pixels, and how much one counts beside one of
+/// the hole: what the net makes of them shows how it meets the border.
 const RING: (i64, f64) = (4, 0.1);
-/// A start that shares less than this of the weights is another network's.
-const LEAST_START: f64 = 0.5;
+/// Batches over which the mean net's residuals and features are measured.
+const CALIBRATION_BATCHES: u64 = 48;
+/// Calibration draws its own patches.
+const CALIBRATION_STAGE: u64 = 1000;
 
-/// The network and everything that changes while it trains.
+/// The networks and everything that changes while they train.
 #[derive(Debug)]
 pub struct InpaintSession {
     /// What is to be done.
@@ -25,23 +32,27 @@ pub struct InpaintSession {
     /// Where tensors live.
     pub device: Device,
     /// The layers.
-    pub net: RepairNet,
-    /// The weights.
-    pub mean: Trainee,
+    pub nets: RepairNetworks,
+    /// Their weights.
+    pub parts: Parts,
     standing: Standing,
 }
 
 impl InpaintSession {
     /// Fresh weights for a recipe.
     pub fn new(recipe: InpaintRecipe, device: Device) -> InpaintSession {
-        let (net, layout) = RepairNet::new(recipe.net.clone());
-        let mean = Trainee::new(layout.init(recipe.run.seed, device));
-        InpaintSession { recipe, device, net, mean, standing: Standing::default() }
-    }
-
-    /// Number of parameters.
-    pub fn parameters(&self) -> i64 {
-        self.mean.params.flat().numel() as i64
+        let widths = recipe.net.widths;
+        let (mean, mean_layout) = RepairNet::new(recipe.net.clone());
+        let (scale, scale_layout) = ScaleHead::new(widths[0]);
+        let (sampler, sampler_layout) = RepairSampler::new(recipe.sampler.clone(), widths);
+        let layouts = [&mean_layout, &scale_layout, &sampler_layout];
+        InpaintSession {
+            parts: Parts::new(layouts, recipe.run.seed, device),
+            nets: RepairNetworks { mean, scale, sampler },
+            recipe,
+            device,
+            standing: Standing::default(),
+        }
     }
 
     /// Seconds of training so far.
@@ -49,32 +60,57 @@ impl InpaintSession {
         self.standing.place.total_seconds
     }
 
-    /// Starts from the averaged weights of another run (its weights.safetensors, or an ONNX file's), with
-    /// fresh moments.
-    ///
-    /// # Errors
-    /// If the net finds less than half of its weights.
-    pub fn init_from(&mut self, saved: &Saved, path: &Path) -> Result<(), TrainError> {
-        let _guard = tch::no_grad_guard();
-        let named = saved.below("mean");
-        let share = self.mean.params.adopt(&named);
-        for params in [&self.mean.average, &self.mean.slow_average] {
-            params.adopt(&named);
-        }
-        let told = format!("{}: {:.0} % of mean", path.display(), 100.0 * share);
-        if share < LEAST_START {
-            return Err(TrainError::Checkpoint(format!("{told}: belongs to another network")));
-        }
-        log::info!("starting from {told}");
-        Ok(())
+    /// The finished parts, for repairing pictures; `None` before the mean net is finished.
+    pub fn frozen(&self, bf16: bool) -> Option<RepairFrozen<'_>> {
+        let calibration = self.parts.calibration.as_ref()?;
+        Some(RepairFrozen {
+            nets: &self.nets,
+            mean: &self.parts.mean.average,
+            scale: &self.parts.scale.average,
+            calibration,
+            bf16,
+        })
     }
 
-    /// The averaged weights, as one small file to ship or to start from.
+    /// Starts from shipped weights, see [`Parts::init_from`].
     ///
     /// # Errors
-    /// If the disk is full or gone.
-    pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
-        save(path, &self.mean.average.tensors("mean"))
+    /// If the mean net finds less than half of its weights.
+    pub fn init_from(&mut self, saved: &Saved, path: &Path) -> Result<(), TrainError> {
+        self.parts.init_from(saved, path)
+    }
+
+    /// Measures residual colours in holes, and feature statistics, on training batches, with the averaged
+    /// mean net.
+    fn calibrate(&mut self, corpus: &Corpus) {
+        let _guard = tch::no_grad_guard();
+        let (mut energy, mut pixels) = ([0.0; 3], 0.0);
+        let (mut means, mut squares) = (Vec::new(), Vec::new());
+        let unit = Opponent { rms: [1.0; 3] };
+        for step in 0..CALIBRATION_BATCHES {
+            let batch = make_hole_batch(corpus, self.batch_plan(CALIBRATION_STAGE), step);
+            let Holed { truth, image, mask } = batch.tensors(self.device);
+            let features = self.nets.mean.features(&self.parts.mean.average, &image, &mask, false);
+            let mean = self.nets.mean.repaired(&self.parts.mean.average, &image, &features);
+            let holes = holes(&mask);
+            let residual = ((truth - mean) * &holes).pixel_unshuffle(FOLD);
+            let planes = loss::plane_energy(&unit.normalise(&residual, FOLD)) * (FOLD * FOLD) as f64;
+            for (plane, total) in energy.iter_mut().enumerate() {
+                *total += planes.select(1, plane as i64).sum(Kind::Double).double_value(&[]);
+            }
+            pixels += holes.sum(Kind::Double).double_value(&[]);
+            let over_pixels = |x: &Tensor| x.mean_dim(&[0i64, 2, 3][..], true, Kind::Float);
+            let joined = |of: &dyn Fn(&Tensor) -> Tensor| {
+                Tensor::cat(&features.iter().map(|x| over_pixels(&of(x))).collect::<Vec<_>>(), 1)
+            };
+            means.push(joined(&Tensor::shallow_clone));
+            squares.push(joined(&Tensor::square));
+        }
+        let average = |all: &[Tensor]| Tensor::cat(all, 0).mean_dim(&[0i64][..], true, Kind::Float);
+        let feature_mean = average(&means);
+        let feature_std = (average(&squares) - feature_mean.square()).clamp_min(1e-8).sqrt();
+        let opponent = Opponent { rms: energy.map(|e| (e / pixels).sqrt()) };
+        self.parts.calibration = Some(Calibration { opponent, feature_mean, feature_std });
     }
 }
 
@@ -84,7 +120,7 @@ impl InpaintSession {
 fn repair_loss(output: &Tensor, holed: &Holed) -> Tensor {
     let square = (output - &holed.truth).square() + 1e-6;
     let distance = square.sqrt().mean_dim(&[1i64][..], true, Kind::Float);
-    let hole = holed.mask.gt(0.0).to_kind(Kind::Float);
+    let hole = holes(&holed.mask);
     let side = 2 * RING.0 + 1;
     let grown = hole.max_pool2d([side, side], [1, 1], [RING.0, RING.0], [1, 1], false);
     let weight = &hole + (grown - &hole) * RING.1;
@@ -114,25 +150,55 @@ impl Course for InpaintSession {
         make_hole_batch(data, plan, step)
     }
 
-    fn begin(&mut self, _data: &Corpus, _stage: Stage) {}
+    fn begin(&mut self, data: &Corpus, stage: Stage) {
+        let lacks = self.parts.calibration.is_none();
+        if stage == Stage::Scale || (lacks && stage != Stage::Mean) {
+            self.calibrate(data);
+        }
+        if matches!(stage, Stage::Diffusion | Stage::Consistency) {
+            self.parts.sampler.begin_stage();
+        }
+    }
 
-    fn loss(&self, plan: StagePlan, _progress: f64, batch: &HoleBatch, _random: &mut Random) -> Tensor {
+    fn loss(&self, plan: StagePlan, progress: f64, batch: &HoleBatch, random: &mut Random) -> Tensor {
         let holed = batch.tensors(self.device);
-        repair_loss(&self.net.forward(&self.mean.params, &holed.image, &holed.mask, plan.bf16), &holed)
+        let parts = &self.parts;
+        if plan.stage == Stage::Mean {
+            let net = &self.nets.mean;
+            return repair_loss(
+                &net.forward(&parts.mean.params, &holed.image, &holed.mask, plan.bf16),
+                &holed,
+            );
+        }
+        let frozen = self.frozen(plan.bf16).expect("the mean net was calibrated when its stage ended");
+        if plan.stage == Stage::Scale {
+            return frozen.scale_loss(&parts.scale.params, &holed);
+        }
+        let understood = frozen.understand(&holed.image, &holed.mask);
+        let e = frozen.residual(&holed.truth, &understood);
+        let network =
+            |params: &Params, x: &Tensor, sigma: &Tensor| frozen.network(params, x, sigma, &understood);
+        let scene = Scene { e: &e, region: Region::Holes(&understood.holes), network: &network };
+        match plan.stage {
+            Stage::Consistency => scene.consistency_loss(&self.recipe.run, &parts.sampler, progress, random),
+            _ => scene.diffusion_loss(&self.recipe.run, &parts.sampler.trainee.params, random),
+        }
     }
 
-    fn trainee(&mut self, _stage: Stage) -> &mut Trainee {
-        &mut self.mean
+    fn trainee(&mut self, stage: Stage) -> &mut Trainee {
+        self.parts.trainee(stage)
     }
 
-    fn after_step(&mut self, _stage: Stage, _progress: f64) {}
+    fn after_step(&mut self, stage: Stage, progress: f64) {
+        self.parts.after_step(&self.recipe.run, stage, progress);
+    }
 
     fn state(&self) -> Vec<(String, Tensor)> {
-        self.mean.state("mean")
+        self.parts.state()
     }
 
     fn restore(&mut self, find: &dyn Fn(&str) -> Option<Tensor>) -> Result<(), String> {
-        self.mean.restore("mean", find)
+        self.parts.restore(find)
     }
 }
 

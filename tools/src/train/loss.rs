@@ -1,5 +1,5 @@
-//! The losses of the mean net and the scale head, which take folded tensors (N×3s²×H×W) and ignore the outer
-//! `border` LR pixels, where a patch lacks its context; and the energy score of samples.
+//! The losses of the mean net and the scale head on folded tensors (N×3s²×H×W), without the outer `border` LR
+//! pixels, where a patch lacks its context; and the energy score of samples.
 
 use tch::{Kind, Tensor};
 
@@ -14,13 +14,12 @@ pub fn charbonnier(mean: &Tensor, truth: &Tensor, border: i64) -> Tensor {
     (inner(&(mean - truth), border).square() + 1e-6).sqrt().mean(Kind::Float)
 }
 
-/// Gaussian negative log-likelihood of the normalised residual e under the local scale, per plane k:
-/// log s_k + mean(e_k²) / (2 s_k²), the mean over the s² pixels that share an LR pixel.
-pub fn scale_likelihood(log_scale: &Tensor, residual: &Tensor, border: i64) -> Tensor {
-    let energy = plane_energy(residual);
-    let log_scale = inner(log_scale, border);
-    let inverse_variance = (&log_scale * -2.0).exp();
-    (log_scale + inner(&energy, border) * inverse_variance * 0.5).mean(Kind::Float)
+/// Gaussian negative log-likelihood of the normalised residual e under the local scale, of each plane k at
+/// each LR pixel: log s_k + E / (2 s_k²), `energy` E the mean of e_k² over the pixels that share it
+/// ([`plane_energy`]). All N×3×H×W.
+pub fn scale_likelihood(log_scale: &Tensor, energy: &Tensor) -> Tensor {
+    let inverse_variance = (log_scale * -2.0).exp();
+    log_scale + energy * inverse_variance * 0.5
 }
 
 /// Mean square of each of the three planes over the pixels of an LR pixel: N×3s²×H×W → N×3×H×W.
@@ -116,7 +115,7 @@ mod tests {
         let residual = Tensor::randn([2, 48, 12, 12], (Kind::Float, Device::Cpu)) * 0.5;
         let at = |s: f64| {
             let log_scale = Tensor::zeros([2, 3, 12, 12], (Kind::Float, Device::Cpu)) + s.ln();
-            scale_likelihood(&log_scale, &residual, 2).double_value(&[])
+            scale_likelihood(&log_scale, &plane_energy(&residual)).mean(Kind::Float).double_value(&[])
         };
         assert!(at(0.5) < at(0.47) && at(0.5) < at(0.53));
     }

@@ -1,24 +1,22 @@
-//! A super-resolution session: the networks, their weights and moments, and the place in the recipe; how it
-//! is saved, resumed and started from shipped weights. The loop that moves it on is in `walk`.
+//! A super-resolution session: the networks, their weights and moments (`parts`), and the place in the
+//! recipe. The loop that moves it on is in `walk`.
 
-use super::checkpoint::{Saved, save};
+use super::checkpoint::Saved;
 use super::course::{Course, Standing};
 use super::loss;
 use super::optimiser::Trainee;
-use super::stages::{self, Calibration, Frozen, Networks};
-use super::student::Student;
+use super::parts::{Calibration, Parts};
+use super::scene::{Region, Scene};
+use super::stages::{self, Frozen, Networks};
 use super::walk::TrainError;
 use crate::data::{Batch, BatchPlan, Corpus, Random, make_batch};
-use crate::net::{Given, Layout, MeanNet, Opponent, SamplerNet, ScaleHead};
+use crate::net::{Given, MeanNet, Opponent, Params, SamplerNet, ScaleHead};
 use crate::recipe::{Recipe, RunPlan, Stage, StagePlan};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 /// Batches over which the mean net's residuals and features are measured.
 const CALIBRATION_BATCHES: u64 = 48;
-
-/// A start that gives the mean net less than this share of its weights is another network's.
-const LEAST_START: f64 = 0.5;
 
 /// The networks and everything that changes while they train.
 #[derive(Debug)]
@@ -29,14 +27,8 @@ pub struct Session {
     pub device: Device,
     /// The layers.
     pub nets: Networks,
-    /// The mean net's weights.
-    pub mean: Trainee,
-    /// The scale head's weights.
-    pub scale: Trainee,
-    /// The consistency net's weights.
-    pub sampler: Student,
-    /// Measured once the mean net is finished.
-    pub calibration: Option<Calibration>,
+    /// Their weights.
+    pub parts: Parts,
     standing: Standing,
 }
 
@@ -47,16 +39,12 @@ impl Session {
         let (mean, mean_layout) = MeanNet::new(recipe.mean, factor);
         let (scale, scale_layout) = ScaleHead::new(recipe.mean.channels);
         let (sampler, sampler_layout) = SamplerNet::new(recipe.sampler, recipe.mean.channels, factor);
-        let seed = recipe.run.seed;
-        let trainee = |layout: &Layout, salt| Trainee::new(layout.init(seed + salt, device));
+        let layouts = [&mean_layout, &scale_layout, &sampler_layout];
         Session {
-            mean: trainee(&mean_layout, 0),
-            scale: trainee(&scale_layout, 1),
-            sampler: Student::new(&sampler_layout, seed + 2, device),
+            parts: Parts::new(layouts, recipe.run.seed, device),
             nets: Networks { mean, scale, sampler, factor },
             recipe,
             device,
-            calibration: None,
             standing: Standing::default(),
         }
     }
@@ -66,92 +54,29 @@ impl Session {
         self.standing.place.total_seconds
     }
 
-    /// Number of parameters: mean net, scale head, consistency net.
-    pub fn parameters(&self) -> [i64; 3] {
-        [&self.mean, &self.scale, &self.sampler.trainee].map(|t| t.params.flat().numel() as i64)
-    }
-
     /// The finished parts, for estimating pictures; `None` before the mean net is finished.
     pub fn frozen(&self, bf16: bool) -> Option<Frozen<'_>> {
-        let calibration = self.calibration.as_ref()?;
+        let calibration = self.parts.calibration.as_ref()?;
         Some(Frozen {
             nets: &self.nets,
-            mean: &self.mean.average,
-            scale: &self.scale.average,
+            mean: &self.parts.mean.average,
+            scale: &self.parts.scale.average,
             calibration,
             bf16,
         })
     }
 
-    /// Starts from shipped weights (a weights.safetensors, or what was read out of an ONNX file) instead of
-    /// fresh ones, with fresh moments. What belongs to another scale or is missing stays fresh, and the log
-    /// says so.
+    /// Starts from shipped weights, see [`Parts::init_from`].
     ///
     /// # Errors
     /// If the mean net finds less than half of its weights.
     pub fn init_from(&mut self, saved: &Saved, path: &Path) -> Result<(), TrainError> {
-        let _guard = tch::no_grad_guard();
-        let mut shares = Vec::new();
-        for (name, trainee) in self.trainees() {
-            let named = saved.below(name);
-            let share = trainee.params.adopt(&named);
-            for params in [&trainee.average, &trainee.slow_average] {
-                params.adopt(&named);
-            }
-            shares.push((name, share));
-        }
-        let told: Vec<String> =
-            shares.iter().map(|(name, share)| format!("{:.0} % of {name}", 100.0 * share)).collect();
-        if shares[0].1 < LEAST_START {
-            let problem =
-                format!("{}: belongs to other networks: it has {}", path.display(), told.join(", "));
-            return Err(TrainError::Checkpoint(problem));
-        }
-        log::info!("starting from {}: {}", path.display(), told.join(", "));
-        self.calibration = self.read_calibration(&|name| saved.find(name));
-        Ok(())
-    }
-
-    /// The averaged weights and the calibration, as one small file to ship or to start from.
-    ///
-    /// # Errors
-    /// If the disk is full or gone.
-    pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
-        let mut tensors: Vec<(String, Tensor)> =
-            self.trainees().iter().flat_map(|(name, trainee)| trainee.average.tensors(name)).collect();
-        tensors.extend(self.calibration_tensors());
-        save(path, &tensors)
-    }
-
-    /// What is trained, by the names it has in files.
-    fn trainees(&self) -> [(&'static str, &Trainee); 3] {
-        [("mean", &self.mean), ("scale", &self.scale), ("sampler", &self.sampler.trainee)]
-    }
-
-    fn calibration_tensors(&self) -> Vec<(String, Tensor)> {
-        self.calibration
-            .iter()
-            .flat_map(|c| {
-                [
-                    ("opponent".to_owned(), Tensor::from_slice(&c.opponent.rms)),
-                    ("feature_mean".to_owned(), c.feature_mean.shallow_clone()),
-                    ("feature_std".to_owned(), c.feature_std.shallow_clone()),
-                ]
-            })
-            .collect()
-    }
-
-    fn read_calibration(&self, find: &dyn Fn(&str) -> Option<Tensor>) -> Option<Calibration> {
-        let rms = Vec::<f64>::try_from(find("opponent")?.to_kind(Kind::Double)).ok()?;
-        let rms = <[f64; 3]>::try_from(rms).ok()?;
-        let feature_mean = find("feature_mean")?.to_device(self.device);
-        let feature_std = find("feature_std")?.to_device(self.device);
-        Some(Calibration { opponent: Opponent { rms }, feature_mean, feature_std })
+        self.parts.init_from(saved, path)
     }
 
     /// What a run of the mean net alone leaves undone: the numbers that every later use needs.
     pub fn finish(&mut self, corpus: &Corpus) {
-        if self.calibration.is_none() {
+        if self.parts.calibration.is_none() {
             self.calibrate(corpus);
         }
     }
@@ -170,8 +95,8 @@ impl Session {
             let batch = make_batch(corpus, self.batch_plan(CALIBRATION_STAGE), step);
             let (y, source, x) = batch.tensors(self.device);
             let given = Given { y, source };
-            let features = self.nets.mean.features(&self.mean.average, &given, false);
-            let mean = self.nets.mean.mean(&self.mean.average, &given.y, &features);
+            let features = self.nets.mean.features(&self.parts.mean.average, &given, false);
+            let mean = self.nets.mean.mean(&self.parts.mean.average, &given.y, &features);
             let residual = unit.normalise(&(x - mean), self.nets.factor);
             let inner = loss::inner(&loss::plane_energy(&residual), self.recipe.border as i64);
             for (plane, total) in energy.iter_mut().enumerate() {
@@ -184,7 +109,7 @@ impl Session {
         let count = CALIBRATION_BATCHES as f64;
         let mean = sum / count;
         let std = (squares / count - mean.square()).clamp_min(1e-8).sqrt();
-        self.calibration = Some(Calibration {
+        self.parts.calibration = Some(Calibration {
             opponent: Opponent { rms: energy.map(|e| (e / count).sqrt()) },
             feature_mean: mean.view([1, width, 1, 1]),
             feature_std: std.view([1, width, 1, 1]),
@@ -218,7 +143,7 @@ impl Course for Session {
         match stage {
             Stage::Mean => {}
             Stage::Scale => self.calibrate(data),
-            Stage::Diffusion | Stage::Consistency | Stage::Energy => self.sampler.begin_stage(),
+            Stage::Diffusion | Stage::Consistency | Stage::Energy => self.parts.sampler.begin_stage(),
         }
     }
 
@@ -226,51 +151,45 @@ impl Course for Session {
         let (y, source, x) = batch.tensors(self.device);
         let given = Given { y, source };
         let border = self.recipe.border as i64;
+        let parts = &self.parts;
         if plan.stage == Stage::Mean {
-            return stages::mean_loss(&self.nets.mean, &self.mean.params, &given, &x, border, plan.bf16);
+            return stages::mean_loss(&self.nets.mean, &parts.mean.params, &given, &x, border, plan.bf16);
         }
         let frozen = self.frozen(plan.bf16).expect("the mean net was calibrated when its stage ended");
         if plan.stage == Stage::Scale {
-            return stages::scale_loss(&frozen, &self.scale.params, &given, &x, border);
+            return stages::scale_loss(&frozen, &parts.scale.params, &given, &x, border);
         }
         let conditioned = frozen.condition(&given);
         let e = frozen.residual(&x, &conditioned);
-        let scene = stages::Scene { frozen: &frozen, conditioned: &conditioned, e: &e, border };
+        let network = |params: &Params, x: &Tensor, sigma: &Tensor| {
+            self.nets.sampler.forward(params, x, sigma, &conditioned.condition, plan.bf16)
+        };
+        let scene = Scene { e: &e, region: Region::Inside(border), network: &network };
+        let (run, params) = (&self.recipe.run, &parts.sampler.trainee.params);
         match plan.stage {
-            Stage::Consistency => scene.consistency_loss(&self.recipe.run, &self.sampler, progress, random),
-            Stage::Energy => scene.energy_loss(&self.recipe.run, &self.sampler.trainee.params, random),
-            _ => scene.diffusion_loss(&self.recipe.run, &self.sampler.trainee.params, random),
+            Stage::Consistency => scene.consistency_loss(run, &parts.sampler, progress, random),
+            Stage::Energy => {
+                let (scale, levels) = (&conditioned.scale, &run.consistency);
+                stages::energy_loss(&scene, &frozen, scale, border, levels, params, random)
+            }
+            _ => scene.diffusion_loss(run, params, random),
         }
     }
 
     fn trainee(&mut self, stage: Stage) -> &mut Trainee {
-        match stage {
-            Stage::Mean => &mut self.mean,
-            Stage::Scale => &mut self.scale,
-            Stage::Diffusion | Stage::Consistency | Stage::Energy => &mut self.sampler.trainee,
-        }
+        self.parts.trainee(stage)
     }
 
     fn after_step(&mut self, stage: Stage, progress: f64) {
-        if stage == Stage::Consistency {
-            self.sampler.follow(&self.recipe.run.method, progress);
-        }
+        self.parts.after_step(&self.recipe.run, stage, progress);
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {
-        let mut tensors = self.mean.state("mean");
-        tensors.extend(self.scale.state("scale"));
-        tensors.extend(self.sampler.state("sampler"));
-        tensors.extend(self.calibration_tensors());
-        tensors
+        self.parts.state()
     }
 
     fn restore(&mut self, find: &dyn Fn(&str) -> Option<Tensor>) -> Result<(), String> {
-        self.mean.restore("mean", find)?;
-        self.scale.restore("scale", find)?;
-        self.sampler.restore("sampler", find)?;
-        self.calibration = self.read_calibration(find);
-        Ok(())
+        self.parts.restore(find)
     }
 }
 

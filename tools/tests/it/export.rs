@@ -123,13 +123,13 @@ fn an_exported_file_is_a_start() {
     let saved = super_resolution_weights(&files.sample, &next).unwrap();
     next.init_from(&saved, &files.sample).unwrap();
     let flat = |params: &tools::net::Params| Vec::<f32>::try_from(params.flat()).unwrap();
-    assert_eq!(flat(&next.mean.params), flat(&session.mean.average));
-    assert_eq!(flat(&next.scale.params), flat(&session.scale.average));
+    assert_eq!(flat(&next.parts.mean.params), flat(&session.parts.mean.average));
+    assert_eq!(flat(&next.parts.scale.params), flat(&session.parts.scale.average));
     let drawn = |session: &Session| {
         let frozen = session.frozen(false).unwrap();
         let estimate = estimate(
             &frozen,
-            &session.sampler.trainee.average,
+            &session.parts.sampler.trainee.average,
             &picture,
             Source::Clean,
             8,
@@ -175,8 +175,8 @@ fn every_body_is_exported_and_a_mean_alone_is_too() {
             continue; // Its first convolutions serve as two.
         }
         let serving = |session: &Session, params| session.nets.mean.serving(params);
-        let before = serving(&session, &session.mean.average);
-        for (name, weight) in serving(&next, &next.mean.params) {
+        let before = serving(&session, &session.parts.mean.average);
+        for (name, weight) in serving(&next, &next.parts.mean.params) {
             let pairs = weight.values.iter().zip(&before[&name].values);
             let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(apart < 1e-6, "{body:?} {name}: {apart}");

@@ -59,7 +59,8 @@ fn a_resumed_run_continues_the_loss_sequence() {
     };
     assert!(interruptions >= 2, "{interruptions}");
     assert_eq!(losses(&folder), losses(&whole_folder));
-    let weights = |session: &Session| Vec::<f32>::try_from(session.sampler.trainee.average.flat()).unwrap();
+    let weights =
+        |session: &Session| Vec::<f32>::try_from(session.parts.sampler.trainee.average.flat()).unwrap();
     assert_eq!(weights(&resumed), weights(&whole));
 }
 
@@ -68,11 +69,11 @@ fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
     let runs = tempfile::tempdir().unwrap();
     let (session, folder) = trained(&recipe(2), runs.path());
     let path = folder.file("weights.safetensors");
-    session.save_weights(&path).unwrap();
+    session.parts.save_weights(&path).unwrap();
 
     let mut next = Session::new(recipe(1), Device::Cpu);
     next.init_from(&Saved::load(&path).unwrap(), &path).unwrap();
-    let flat = |session: &Session| Vec::<f32>::try_from(session.mean.average.flat()).unwrap();
+    let flat = |session: &Session| Vec::<f32>::try_from(session.parts.mean.average.flat()).unwrap();
     assert_eq!(flat(&next), flat(&session));
     let mut folder = RunFolder::create(runs.path(), &next.recipe).unwrap();
     go_on(&mut next, &mut folder);
@@ -87,13 +88,13 @@ fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
     let mut half = recipe(1);
     (half.preset, half.scale) = (Preset::SrX2, 2);
     let mut next = Session::new(half, Device::Cpu);
-    let ends = |session: &Session| session.mean.params.named()["output.weight"].values.clone();
-    let body = |session: &Session| session.mean.params.named()["block1.second.weight"].values.clone();
+    let ends = |session: &Session| session.parts.mean.params.named()["output.weight"].values.clone();
+    let body = |session: &Session| session.parts.mean.params.named()["block1.second.weight"].values.clone();
     let fresh = ends(&next);
     next.init_from(&saved, &path).unwrap();
     assert_eq!(
         (ends(&next), body(&next)),
-        (fresh, session.mean.average.named()["block1.second.weight"].values.clone())
+        (fresh, session.parts.mean.average.named()["block1.second.weight"].values.clone())
     );
 }
 
@@ -110,7 +111,8 @@ fn every_method_trains_the_conditional_net() {
         let mut recipe = recipe(2);
         recipe.run.method = method;
         let (whole, folder) = trained(&recipe, runs.path());
-        let flat = |session: &Session| Vec::<f32>::try_from(session.sampler.trainee.average.flat()).unwrap();
+        let flat =
+            |session: &Session| Vec::<f32>::try_from(session.parts.sampler.trainee.average.flat()).unwrap();
         assert!(losses(&folder).iter().all(|(_, _, loss)| loss.is_finite()), "{method:?}");
         let (again, _) = trained(&recipe, runs.path());
         assert_eq!(flat(&again), flat(&whole), "{method:?}");

@@ -1,0 +1,185 @@
+//! The three sets of weights behind a one-step sample (mean net, local scale, consistency net) and what was
+//! measured between them: how they are saved, resumed and started from shipped ones. Knows no layers.
+
+use super::checkpoint::{Saved, save};
+use super::optimiser::Trainee;
+use super::student::Student;
+use super::walk::TrainError;
+use crate::net::{Layout, Opponent};
+use crate::recipe::{RunPlan, Stage};
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+
+/// A start that gives the mean net less than this share of its weights is another network's.
+const LEAST_START: f64 = 0.5;
+
+/// Numbers measured once on the finished mean net, that normalise what the later stages see.
+#[derive(Debug)]
+pub struct Calibration {
+    /// Colour basis and its RMS.
+    pub opponent: Opponent,
+    /// Mean of each feature channel, 1×C×1×1.
+    pub feature_mean: Tensor,
+    /// Standard deviation of each feature channel, 1×C×1×1.
+    pub feature_std: Tensor,
+}
+
+impl Calibration {
+    /// (features − mean) / std, f32.
+    pub fn standardise(&self, features: &Tensor) -> Tensor {
+        (features.to_kind(Kind::Float) - &self.feature_mean) / &self.feature_std
+    }
+
+    /// The same for `count` of the channels alone.
+    pub fn channels(&self, begin: i64, count: i64) -> Calibration {
+        Calibration {
+            opponent: self.opponent,
+            feature_mean: self.feature_mean.narrow(1, begin, count),
+            feature_std: self.feature_std.narrow(1, begin, count),
+        }
+    }
+}
+
+/// Everything that changes while a conditional model trains.
+#[derive(Debug)]
+pub struct Parts {
+    /// The mean net's weights.
+    pub mean: Trainee,
+    /// The scale head's weights.
+    pub scale: Trainee,
+    /// The consistency net's weights.
+    pub sampler: Student,
+    /// Measured once the mean net is finished.
+    pub calibration: Option<Calibration>,
+    device: Device,
+}
+
+impl Parts {
+    /// Fresh weights for a mean net, a scale head and a consistency net.
+    pub fn new(layouts: [&Layout; 3], seed: u64, device: Device) -> Parts {
+        let [mean, scale, sampler] = layouts;
+        let trainee = |layout: &Layout, salt| Trainee::new(layout.init(seed + salt, device));
+        Parts {
+            mean: trainee(mean, 0),
+            scale: trainee(scale, 1),
+            sampler: Student::new(sampler, seed + 2, device),
+            calibration: None,
+            device,
+        }
+    }
+
+    /// Number of parameters: mean net, scale head, consistency net.
+    pub fn parameters(&self) -> [i64; 3] {
+        self.trainees().map(|(_, trainee)| trainee.params.flat().numel() as i64)
+    }
+
+    /// Starts from shipped weights (a weights.safetensors, or what was read out of an ONNX file) instead of
+    /// fresh ones, with fresh moments. What belongs to another scale or is missing stays fresh, and the log
+    /// says so.
+    ///
+    /// # Errors
+    /// If the mean net finds less than half of its weights.
+    pub fn init_from(&mut self, saved: &Saved, path: &Path) -> Result<(), TrainError> {
+        let _guard = tch::no_grad_guard();
+        let mut shares = Vec::new();
+        for (name, trainee) in self.trainees() {
+            let named = saved.below(name);
+            let share = trainee.params.adopt(&named);
+            for params in [&trainee.average, &trainee.slow_average] {
+                params.adopt(&named);
+            }
+            shares.push((name, share));
+        }
+        let told: Vec<String> =
+            shares.iter().map(|(name, share)| format!("{:.0} % of {name}", 100.0 * share)).collect();
+        if shares[0].1 < LEAST_START {
+            let problem =
+                format!("{}: belongs to other networks: it has {}", path.display(), told.join(", "));
+            return Err(TrainError::Checkpoint(problem));
+        }
+        log::info!("starting from {}: {}", path.display(), told.join(", "));
+        self.calibration = self.read_calibration(&|name| saved.find(name));
+        Ok(())
+    }
+
+    /// The averaged weights and the calibration, as one small file to ship or to start from.
+    ///
+    /// # Errors
+    /// If the disk is full or gone.
+    pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
+        let mut tensors: Vec<(String, Tensor)> =
+            self.trainees().iter().flat_map(|(name, trainee)| trainee.average.tensors(name)).collect();
+        tensors.extend(self.calibration_tensors());
+        save(path, &tensors)
+    }
+
+    /// Makes the slower averages those that are evaluated and exported.
+    pub fn choose_slow_averages(&mut self) {
+        for trainee in [&mut self.mean, &mut self.scale, &mut self.sampler.trainee] {
+            trainee.choose_slow_average();
+        }
+    }
+
+    /// What a stage trains.
+    pub fn trainee(&mut self, stage: Stage) -> &mut Trainee {
+        match stage {
+            Stage::Mean => &mut self.mean,
+            Stage::Scale => &mut self.scale,
+            Stage::Diffusion | Stage::Consistency | Stage::Energy => &mut self.sampler.trainee,
+        }
+    }
+
+    /// After a step of the optimiser: a target's own average follows here.
+    pub fn after_step(&mut self, run: &RunPlan, stage: Stage, progress: f64) {
+        if stage == Stage::Consistency {
+            self.sampler.follow(&run.method, progress);
+        }
+    }
+
+    /// Everything needed to go on, by name.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let mut tensors = self.mean.state("mean");
+        tensors.extend(self.scale.state("scale"));
+        tensors.extend(self.sampler.state("sampler"));
+        tensors.extend(self.calibration_tensors());
+        tensors
+    }
+
+    /// Takes back what [`Parts::state`] gave.
+    ///
+    /// # Errors
+    /// Names the tensor that is missing or belongs to another network.
+    pub fn restore(&mut self, find: &dyn Fn(&str) -> Option<Tensor>) -> Result<(), String> {
+        self.mean.restore("mean", find)?;
+        self.scale.restore("scale", find)?;
+        self.sampler.restore("sampler", find)?;
+        self.calibration = self.read_calibration(find);
+        Ok(())
+    }
+
+    /// What is trained, by the names it has in files.
+    fn trainees(&self) -> [(&'static str, &Trainee); 3] {
+        [("mean", &self.mean), ("scale", &self.scale), ("sampler", &self.sampler.trainee)]
+    }
+
+    fn calibration_tensors(&self) -> Vec<(String, Tensor)> {
+        self.calibration
+            .iter()
+            .flat_map(|c| {
+                [
+                    ("opponent".to_owned(), Tensor::from_slice(&c.opponent.rms)),
+                    ("feature_mean".to_owned(), c.feature_mean.shallow_clone()),
+                    ("feature_std".to_owned(), c.feature_std.shallow_clone()),
+                ]
+            })
+            .collect()
+    }
+
+    fn read_calibration(&self, find: &dyn Fn(&str) -> Option<Tensor>) -> Option<Calibration> {
+        let rms = Vec::<f64>::try_from(find("opponent")?.to_kind(Kind::Double)).ok()?;
+        let rms = <[f64; 3]>::try_from(rms).ok()?;
+        let feature_mean = find("feature_mean")?.to_device(self.device);
+        let feature_std = find("feature_std")?.to_device(self.device);
+        Some(Calibration { opponent: Opponent { rms }, feature_mean, feature_std })
+    }
+}

@@ -1,11 +1,10 @@
 //! What onestep reads and writes where it was built with more: JPEG XL in, WebP with losses out.
 
+use crate::support::World;
 #[cfg(any(feature = "jxl", feature = "webp-lossy"))]
 use crate::support::pictures::open;
 use crate::support::pictures::{pattern, png};
-use crate::support::process::{onestep, said};
-use crate::support::{World, onnx};
-use std::ffi::OsStr;
+use crate::support::process::once;
 
 /// Three stripes of four columns, the last one half transparent, 12×8 pixels: `cjxl -d 0` of libjxl 0.7.
 const JXL: [u8; 57] = [
@@ -15,22 +14,6 @@ const JXL: [u8; 57] = [
     0x44, 0x92, 0x50, 0x80, 0xBE, 0x00,
 ];
 const STRIPES: [[u8; 4]; 3] = [[200, 30, 40, 255], [20, 160, 90, 255], [30, 60, 220, 128]];
-
-fn once(world: &World, words: &[&str]) -> crate::support::process::Said {
-    let model = onnx::tiny(&world.root.path().join("models"));
-    let fixed: [&OsStr; 8] = [
-        "once".as_ref(),
-        world.input.as_ref(),
-        "-o".as_ref(),
-        world.output.as_ref(),
-        "--model".as_ref(),
-        model.as_ref(),
-        "--device=cpu".as_ref(),
-        "--strength=0".as_ref(),
-    ];
-    let words: Vec<&OsStr> = fixed.into_iter().chain(words.iter().map(AsRef::as_ref)).collect();
-    said(&mut onestep(world.root.path(), &words))
-}
 
 #[test]
 #[cfg(feature = "jxl")]

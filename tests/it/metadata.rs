@@ -1,8 +1,8 @@
 //! Every picture comes back whole: formats, colour profiles, Exif, XMP and texts.
 
+use crate::support::World;
 use crate::support::pictures::{nearest, open, pattern, png};
-use crate::support::process::{Said, onestep, said};
-use crate::support::{World, onnx};
+use crate::support::process::{Said, once, onestep, said};
 use contract::pixels::Picture;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat};
@@ -10,22 +10,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
-
-fn once(world: &World, words: &[&str]) -> Said {
-    let model = onnx::tiny(&world.root.path().join("models"));
-    let fixed: [&OsStr; 8] = [
-        "once".as_ref(),
-        world.input.as_ref(),
-        "-o".as_ref(),
-        world.output.as_ref(),
-        "--model".as_ref(),
-        model.as_ref(),
-        "--device=cpu".as_ref(),
-        "--strength=0".as_ref(),
-    ];
-    let words: Vec<&OsStr> = fixed.into_iter().chain(words.iter().map(AsRef::as_ref)).collect();
-    said(&mut onestep(world.root.path(), &words))
-}
 
 /// The least that is one.
 const XMP: &str = "<r:RDF xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#'></r:RDF>";

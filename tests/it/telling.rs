@@ -1,9 +1,9 @@
 //! What pictures say of themselves beyond Exif and profile of a JPEG: through TIFF and back, news agencies'
 //! records, long XMP, whose they are, how results came to be. And pictures of inks.
 
+use crate::support::World;
 use crate::support::pictures::{open, pattern, png};
-use crate::support::process::{Said, onestep, said};
-use crate::support::{World, onnx};
+use crate::support::process::once;
 use contract::geometry::Size;
 use contract::pixels::Picture;
 use image::ImageDecoder;
@@ -12,28 +12,11 @@ use image::codecs::png::PngDecoder;
 use image::codecs::tiff::TiffDecoder;
 use jpeg_encoder::{ColorType, Encoder};
 use onestep::work::{exif, iptc, jpeg};
-use std::ffi::OsStr;
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
 const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
-
-fn once(world: &World, words: &[&str]) -> Said {
-    let model = onnx::tiny(&world.root.path().join("models"));
-    let fixed: [&OsStr; 8] = [
-        "once".as_ref(),
-        world.input.as_ref(),
-        "-o".as_ref(),
-        world.output.as_ref(),
-        "--model".as_ref(),
-        model.as_ref(),
-        "--device=cpu".as_ref(),
-        "--strength=0".as_ref(),
-    ];
-    let words: Vec<&OsStr> = fixed.into_iter().chain(words.iter().map(AsRef::as_ref)).collect();
-    said(&mut onestep(world.root.path(), &words))
-}
 
 /// Little-endian Exif with an artist, an owner, a maker, a width, and a place.
 fn told() -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! The program itself as a child process, with deadlines and an environment of its own.
 
-use super::DEADLINE;
+use super::{DEADLINE, World, onnx};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -28,6 +28,23 @@ pub fn onestep<S: AsRef<OsStr>>(home: &Path, words: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onestep"));
     command.args(words).env_clear().env("HOME", home).env("ORT_DYLIB_PATH", library()).stdin(Stdio::null());
     command
+}
+
+/// `onestep once` with the tiny model at strength 0: each pixel of the input folder becomes four.
+pub fn once(world: &World, words: &[&str]) -> Said {
+    let model = onnx::tiny(&world.root.path().join("models"));
+    let fixed: [&OsStr; 8] = [
+        "once".as_ref(),
+        world.input.as_ref(),
+        "-o".as_ref(),
+        world.output.as_ref(),
+        "--model".as_ref(),
+        model.as_ref(),
+        "--device=cpu".as_ref(),
+        "--strength=0".as_ref(),
+    ];
+    let words: Vec<&OsStr> = fixed.into_iter().chain(words.iter().map(AsRef::as_ref)).collect();
+    said(&mut onestep(world.root.path(), &words))
 }
 
 /// `onestep run` where the kernel gives a process no more than so many folder watches. `None` where there are

@@ -19,6 +19,11 @@ const EXIF: &str = "http://ns.adobe.com/exif/1.0/";
 const PHOTOSHOP: &str = "http://ns.adobe.com/photoshop/1.0/";
 const IPTC: &str = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/";
 const PLUS: &str = "http://ns.useplus.org/ldf/xmp/1.0/";
+/// Phones list here what they append to a picture: a film, a gain map, a depth map, itself once more. Of a
+/// result nothing of that is there.
+const APPENDED: [&str; 2] = ["http://ns.google.com/photos/1.0/", "http://ns.adobe.com/hdr-gain-map/1.0/"];
+/// But this one is about the picture: a panorama.
+const PANORAMA: &str = "http://ns.google.com/photos/1.0/panorama/";
 /// The vocabulary that says how a picture came to be (IPTC NewsCodes).
 const SOURCE_TYPES: &str = "http://cv.iptc.org/newscodes/digitalsourcetype/";
 
@@ -93,6 +98,7 @@ fn fate(space: &str, name: &str, outcome: &Outcome) -> Fate {
         (TIFF, "Orientation") => Fate::Becomes("1".into()),
         (TIFF, "ImageWidth") | (EXIF, "PixelXDimension") => Fate::Becomes(outcome.width.to_string()),
         (TIFF, "ImageLength") | (EXIF, "PixelYDimension") => Fate::Becomes(outcome.height.to_string()),
+        _ if space != PANORAMA && APPENDED.iter().any(|known| space.starts_with(known)) => Fate::Goes,
         // Of the small picture; and of a second packet that has joined the first.
         (XMP, "Thumbnails") | (NOTE, "HasExtendedXMP") => Fate::Goes,
         (IPTC, "DigitalSourceType") if outcome.source_type.is_some() => Fate::Goes,
@@ -305,6 +311,22 @@ mod tests {
         assert_eq!(then.matches("digitalsourcetype/").count(), 1, "{then}");
         assert!(then.contains("compositeWithTrainedAlgorithmicMedia"), "{then}");
         assert_eq!(corrected(None, &ALL), None);
+    }
+
+    #[test]
+    fn what_is_no_longer_appended_is_no_longer_listed() {
+        let google = "http://ns.google.com/photos/1.0/";
+        let gain = "http://ns.adobe.com/hdr-gain-map/1.0/";
+        let phone = format!(
+            "xmlns:c='{google}camera/' xmlns:g='{gain}' xmlns:p='{google}panorama/' c:MotionPhoto='1' \
+             g:Version='1.0' p:UsePano='1'"
+        );
+        let phone = PACKET.replace("t:Orientation='6'", &phone);
+        let now = corrected(Some(&phone), &ALL).expect("well-formed");
+        assert!(
+            !now.contains("MotionPhoto=") && !now.contains("g:Version") && now.contains("p:UsePano"),
+            "{now}"
+        );
     }
 
     #[test]

@@ -9,6 +9,8 @@ use prost::Message;
 
 pub(crate) const FLOAT: i32 = 1;
 pub(crate) const FLOAT16: i32 = 10;
+/// Type of 8-bit weights.
+pub(crate) const INT8: i32 = 3;
 const INT64: i32 = 7;
 const OPSET: i64 = 18;
 const IR_VERSION: i64 = 10;

@@ -1,6 +1,7 @@
 //! Weights back out of the ONNX files this program writes, so that a shipped model is a start too. What
 //! serving folded together is taken apart again where that is possible.
 
+use super::graph::{FLOAT, FLOAT16, INT8};
 use super::proto::{Constant, Model};
 use super::sampling::{Weights, coefficients_at_max, scale_columns};
 use crate::net::Weight;
@@ -32,7 +33,13 @@ fn constants(path: &Path) -> Result<Weights, String> {
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
     let model = Model::decode(&bytes[..]).map_err(|e| format!("is no ONNX file ({e})"))?;
     let graph = model.graph.ok_or("it has no graph")?;
-    let floats = graph.initializer.into_iter().filter(|c| c.data_type == super::graph::FLOAT);
+    let is_other = |constant: &Constant| [FLOAT16, INT8].contains(&constant.data_type);
+    if graph.initializer.iter().any(is_other) {
+        return Err(
+            "it is a version in f16 or int8, whose weights were rounded: start from the f32 file".into()
+        );
+    }
+    let floats = graph.initializer.into_iter().filter(|c| c.data_type == FLOAT);
     let weight = |constant: Constant| {
         let values = constant.raw_data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         (constant.name, Weight { shape: constant.dims, values: values.collect() })
@@ -196,4 +203,20 @@ pub fn generator_weights(path: &Path, session: &GeneratorSession) -> Result<Save
         }
     }
     Ok(Saved::new(vec![("net".into(), session.student.trainee.params.with_named(&all)?.flat())]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those that ship: they have few weights in f32, which would pass for all there are.
+    #[test]
+    fn versions_whose_weights_were_rounded_are_no_start() {
+        let shipped = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name);
+        for name in ["inpaint-mean-f16.onnx", "sr-x4-mean-int8.onnx"] {
+            let refused = start_weights(&shipped(name), &repair_weights).expect_err("a rounded version");
+            assert!(refused.to_string().ends_with("start from the f32 file"), "{refused}");
+        }
+        assert!(start_weights(&shipped("inpaint-mean.onnx"), &repair_weights).is_ok());
+    }
 }

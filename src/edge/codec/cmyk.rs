@@ -2,6 +2,7 @@
 //! only file that names `zune_jpeg`.
 
 use super::probe::{Header, damaged_words};
+use super::tiff::room_for;
 use crate::error::JobError;
 use crate::work::format::Kind;
 use contract::geometry::Size;
@@ -96,7 +97,7 @@ fn of_tiff(file: impl BufRead + Seek) -> Option<(Size, Vec<u8>)> {
     }
     let (width, height) = decoder.dimensions().ok()?;
     let size = Size::new(width as usize, height as usize);
-    match decoder.read_image().ok()? {
+    match decoder.with_limits(room_for((width, height))).read_image().ok()? {
         DecodingResult::U8(inks) if inks.len() == INKS * size.area() => Some((size, inks)),
         _ => None,
     }

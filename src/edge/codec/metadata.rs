@@ -131,21 +131,20 @@ impl Metadata {
     /// With what of a JPEG's XMP stands in segments of its own.
     fn extend(&mut self, bytes: &[u8]) {
         let Some(main) = &self.xmp else { return };
-        let parts = jpeg::segments(bytes).filter_map(|(marker, body)| match marker {
+        let segments = jpeg::segments(bytes).filter_map(|(marker, body)| match marker {
             0xE1 => body.strip_prefix(EXTENDED_XMP).filter(|part| part.len() > EXTENDED_HEAD),
             _ => None,
         });
         // Those that the packet names, by their place in the whole.
         let mut told = 0;
-        let mut parts_by_place = BTreeMap::new();
-        for part in parts {
+        let mut parts = BTreeMap::new();
+        for part in segments {
             let (name, long) = (&part[..32], |at| [part[at], part[at + 1], part[at + 2], part[at + 3]]);
             if str::from_utf8(name).is_ok_and(|name| main.contains(name)) {
                 told = u32::from_be_bytes(long(32));
-                parts_by_place.insert(long(36), &part[EXTENDED_HEAD..]);
+                parts.insert(long(36), &part[EXTENDED_HEAD..]);
             }
         }
-        let parts = parts_by_place;
         if parts.is_empty() {
             return;
         }

@@ -99,6 +99,15 @@ pub fn open<'a>(mut file: impl BufRead + Seek + 'a) -> Result<Box<dyn ImageDecod
     Ok(Box::new(TiffDecoder::new(file).map_err(damaged)?))
 }
 
+/// What decoding a picture of four bytes a pixel takes: by itself the decoder ends at 256 MB. The size is
+/// within limits by now, or will be refused for it before anything is decoded.
+pub fn room_for((width, height): (u32, u32)) -> Limits {
+    let bytes = (width as usize).saturating_mul(height as usize).saturating_mul(4);
+    let mut limits = Limits::default();
+    (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (bytes, bytes);
+    limits
+}
+
 /// Grey with alpha, side by side.
 struct GreyAlpha<R: BufRead + Seek> {
     decoder: Decoder<R>,
@@ -115,11 +124,7 @@ impl<R: BufRead + Seek> GreyAlpha<R> {
         let turned = decoder.find_tag(Tag::Orientation)?.and_then(|value| value.into_u16().ok());
         let orientation = turned.and_then(|turned| Orientation::from_exif(u8::try_from(turned).ok()?));
         let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-        // The size is within limits by now, or will be refused for it before anything is decoded.
-        let bytes = (size.0 as usize).saturating_mul(size.1 as usize).saturating_mul(4);
-        let mut limits = Limits::default();
-        (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (bytes, bytes);
-        let decoder = decoder.with_limits(limits);
+        let decoder = decoder.with_limits(room_for(size));
         Ok(GreyAlpha { decoder, size, colour: if is_deep { Colour::La16 } else { Colour::La8 }, orientation })
     }
 }

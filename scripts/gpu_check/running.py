@@ -129,16 +129,17 @@ def training(around):
     watch = Watch(around.gpu_number)
     time.sleep(1.5 if around.is_cuda else 0)
     idle = list(watch.samples)
-    step, steps, seconds, waited = ours(around)
+    step, steps, seconds, waited, (batch, patch) = ours(around)
     samples = watch.stop()
     around.stretches.append(("training steps", steps, idle, samples[len(idle):]))
-    what = f"Mean net of size S, batch 16 of 32×32. `tools`: {steps} steps in {seconds:.1f} s"
+    what = f"Mean net of size S, batch {batch} of {patch}×{patch}. `tools`: {steps} steps in {seconds:.1f} s"
     report.say("", f"{what}, of which it waited {shown(waited, 1, ' %')} for data, which PyTorch has ready in memory.")
     report.head(["program", "precision", "ms a step", "tools ÷ this"])
     report.row("tools", "bf16 bodies on a GPU" if around.is_cuda else "as it chooses", f"{1000 * step:.3f}", "1")
     script, kind = around.find("tools/benches/step.py"), around.device.partition(":")[0]
     for more in ([], ["--f32"]) if around.is_cuda else ([],):
         words = [script, "--threads", os.cpu_count(), "--steps", 5 if around.quick else 300, "--device", kind, *more]
+        words += ["--batch", batch, "--patch", patch]
         ran = around.run([sys.executable, *words])
         if ran.code != 0:
             raise Failure(f"PyTorch ended with {ran.code}: {ran.last_words()}")
@@ -148,7 +149,7 @@ def training(around):
 
 
 def ours(around):
-    """(seconds a step once it has settled, all steps, their seconds, % of them that it waited for data)."""
+    """Seconds a step once settled, all steps, their seconds, % of them waited for data, (batch, patch)."""
     runs, out = around.folder("runs"), around.folder("trained")
     words = [around.find("target/release/tools"), "train-export", "sr-x4", "--device", around.device.partition(":")[0]]
     words += ["--data", around.find("samples"), "--out", out, "--runs", runs, "--stages", "mean", "--budget", "30m"]
@@ -179,7 +180,9 @@ def ours(around):
     first, last = settled[0], settled[-1]
     rate = (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
     waited = WAITED.search(words)
-    return rate, last["step"], last["seconds"], waited and float(waited.group(1))
+    recipe = json.loads(next(runs.glob("*/recipe.json")).read_text(encoding="utf-8"))
+    sizes = recipe["batch"], recipe["patch"]
+    return rate, last["step"], last["seconds"], waited and float(waited.group(1)), sizes
 
 
 def energy(around):

@@ -1,10 +1,10 @@
 """Training steps of the S mean net in PyTorch, for `cargo bench -p tools --bench step` and `scripts/gpu-check`.
 
-    step.py --threads N --steps K [--f32] [--device cpu|cuda]
+    step.py --threads N --steps K [--f32] [--device cpu|cuda] [--batch N] [--patch SIDE]
 
 The net, sizes and step of the trainer's stage A (`tools/src/net/mean.rs`, `train/`, `recipe/`): batch 16 of
-32×32 pixels, enlarged four times, Charbonnier loss, clipped Adam, EMA; the data lie ready in memory. Written
-for speed in eager PyTorch: channels-last, fused Adam, foreach EMA, on a GPU also cudnn.benchmark. On a GPU, and where
+32×32 pixels unless told otherwise, enlarged four times, Charbonnier loss, clipped Adam, EMA; the data lie ready
+in memory. Written for speed in eager PyTorch: channels-last, fused Adam, foreach EMA, on a GPU also cudnn.benchmark. On a GPU, and where
 the CPU has avx512_bf16, the body is bf16, as in the trainer, unless --f32: by explicit casts or torch.autocast,
 whichever warms up faster; elsewhere bf16 is emulated and slow, so it is f32 (on a GPU without TF32). Prints one line
 of JSON after 5 warm-up steps:
@@ -20,7 +20,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-CHANNELS, BLOCKS, SCALE, BATCH, PATCH, BORDER = 48, 8, 4, 16, 32, 2
+CHANNELS, BLOCKS, SCALE, BORDER = 48, 8, 4, 2
 RATE, CLIP, EMA_DECAY, WARM_UP = 1e-3, 0.5, 0.999, 5
 PRECISIONS = {"f32": torch.float32, "bf16 casts": torch.bfloat16, "bf16 autocast": torch.float32}
 
@@ -106,6 +106,8 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("--threads", "--steps"):
         parser.add_argument(name, type=int, required=True)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--patch", type=int, default=32)
     parser.add_argument("--f32", action="store_true")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
@@ -115,9 +117,10 @@ def main():
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     place = {"device": options.device, "memory_format": torch.channels_last}
     net = MeanNet().to(**place)
-    y = torch.rand(BATCH, 3, PATCH, PATCH).to(**place)
-    x = torch.rand(BATCH, 3 * SCALE * SCALE, PATCH, PATCH).to(**place)
-    step = trainer(net, y, torch.rand(BATCH, 1).to(options.device), x)
+    batch, patch = options.batch, options.patch
+    y = torch.rand(batch, 3, patch, patch).to(**place)
+    x = torch.rand(batch, 3 * SCALE * SCALE, patch, patch).to(**place)
+    step = trainer(net, y, torch.rand(batch, 1).to(options.device), x)
     fast = options.device == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
     bf16 = fast and not options.f32
     warm = {p: statistics.median(step(p) for _ in range(WARM_UP)) for p in PRECISIONS if (p != "f32") == bf16}

@@ -53,7 +53,7 @@ fn main() {
 }
 
 /// The shipped recipe's networks and one batch of the sample pictures.
-fn session() -> (Session, tools::data::Batch) {
+fn session() -> (Session, <Session as Course>::Batch) {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples");
     let choices = Choices::new(Preset::SrX4, samples.clone());
     let recipe = Recipe::resolve(&choices);
@@ -67,12 +67,17 @@ fn session() -> (Session, tools::data::Batch) {
     };
     let corpus = Corpus::load(&options).expect("the samples are pictures");
     let session = Session::new(recipe, tch::Device::Cpu);
-    let batch = Session::make_batch(&corpus, session.batch_plan(0), 0);
+    let batch = Session::make_batch(&corpus, session.batch_plan(0), tch::Device::Cpu, 0);
     (session, batch)
 }
 
 /// Seconds of each step: loss, gradient, Adam, averages.
-fn ours(session: &mut Session, plan: StagePlan, batch: &tools::data::Batch, steps: usize) -> Vec<f64> {
+fn ours(
+    session: &mut Session,
+    plan: StagePlan,
+    batch: &<Session as Course>::Batch,
+    steps: usize,
+) -> Vec<f64> {
     let mut random = Random::new(&[1]);
     let mut seconds = Vec::new();
     for step in 0..WARM_UP + steps as u64 {
@@ -80,7 +85,9 @@ fn ours(session: &mut Session, plan: StagePlan, batch: &tools::data::Batch, step
         let loss = session.loss(plan, 0.0, batch, &mut random);
         assert!(loss.double_value(&[]).is_finite());
         loss.backward();
-        session.trainee(plan.stage).step(&plan.adam, 1e-4, step, 1, true);
+        let trainee = session.trainee(plan.stage);
+        let gradient = trainee.take_gradient(1);
+        trainee.step(&plan.adam, 1e-4, step, gradient, true);
         if step >= WARM_UP {
             seconds.push(started.elapsed().as_secs_f64());
         }

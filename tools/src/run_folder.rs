@@ -7,6 +7,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+/// The averaged weights of a run that has reached its end.
+pub const WEIGHTS: &str = "weights.safetensors";
+/// Where a run stands, with all that it needs to go on.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+
 /// An open run folder.
 #[derive(Debug)]
 pub struct RunFolder {

@@ -3,7 +3,7 @@
 
 use crate::device::{self, DeviceError};
 use crate::recipe::RunRecipe;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{CHECKPOINT, RunFolder, WEIGHTS};
 use std::path::{Path, PathBuf};
 use tch::Device;
 
@@ -63,7 +63,8 @@ impl<C: Chosen> Start<C> {
     /// See [`StartError`].
     pub fn open(&self) -> Result<(RunFolder, C::Recipe, Device), StartError> {
         let recipe = self.recipe()?;
-        let device = device::open(&recipe.run().device)?;
+        // What is only exported again needs no GPU, wherever it was trained.
+        let device = if self.is_finished() { Device::Cpu } else { device::open(&recipe.run().device)? };
         let folder = match self {
             Start::New(runs, _) => RunFolder::create(runs, &recipe).map_err(at(runs))?,
             Start::Resume(path) => RunFolder::open(path).map_err(at(path))?,
@@ -74,6 +75,12 @@ impl<C: Chosen> Start<C> {
     /// Whether it goes on with an old folder.
     pub fn is_resumed(&self) -> bool {
         matches!(self, Start::Resume(_))
+    }
+
+    /// Whether all that the old folder has is what its run came to: enough to export, on any machine.
+    pub fn is_finished(&self) -> bool {
+        let Start::Resume(path) = self else { return false };
+        path.join(WEIGHTS).is_file() && !path.join(CHECKPOINT).is_file()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::onnx::{Asked, OnnxError, OnnxModel, bicubic};
 use crate::plot::plot_losses;
 use crate::progress::Progress;
 use crate::recipe::{Choices, Recipe};
-use crate::run_folder::{self, RunFolder};
+use crate::run_folder::{self, CHECKPOINT, RunFolder, WEIGHTS};
 use crate::start::{Chosen, Start, StartError};
 use crate::train::{self, Interrupted, Session, TrainError};
 use contract::pixels::{Picture, Planes};
@@ -116,8 +116,11 @@ pub fn train_export(
     };
 
     let mut session = Session::new(recipe, device);
-    if start.is_resumed() && folder.file("checkpoint.safetensors").is_file() {
-        train::resume(&mut session, &folder.file("checkpoint.safetensors"))?;
+    let (checkpoint, weights) = (folder.file(CHECKPOINT), folder.file(WEIGHTS));
+    if start.is_resumed() && checkpoint.is_file() {
+        train::resume(&mut session, &checkpoint)?;
+    } else if start.is_finished() {
+        session.take_finished(&weights, choices.slow_average)?;
     } else if let Some(weights) = session.recipe.run.init_from.clone() {
         let saved = start_weights(&weights, &|file| super_resolution_weights(file, &session))?;
         session.init_from(&saved, &weights)?;
@@ -129,8 +132,7 @@ pub fn train_export(
         return Ok(Ended::Interrupted(folder.path().to_owned()));
     }
     session.finish(&corpus);
-    let weights = folder.file("weights.safetensors");
-    session.parts.save_weights(&weights).map_err(|source| Failure::File { path: weights.clone(), source })?;
+    session.save_weights(&weights).map_err(|source| Failure::File { path: weights.clone(), source })?;
 
     if choices.slow_average {
         session.parts.choose_slow_averages();

@@ -11,7 +11,7 @@ use crate::method::precondition::each;
 use crate::plot::plot_losses;
 use crate::progress::Progress;
 use crate::recipe::{GeneratorChoices, GeneratorRecipe, RunRecipe};
-use crate::run_folder::{self, RunFolder};
+use crate::run_folder::{self, CHECKPOINT, RunFolder, WEIGHTS};
 use crate::sample::{SampleChoices, sample};
 use crate::start::{Chosen, Start, StartError};
 use crate::train::{self, GeneratorSession, Interrupted, TrainError};
@@ -95,9 +95,11 @@ pub fn train_generator(
         session.parameters(),
         folder.path().display()
     );
-    let checkpoint = folder.file("checkpoint.safetensors");
+    let (checkpoint, weights) = (folder.file(CHECKPOINT), folder.file(WEIGHTS));
     if start.is_resumed() && checkpoint.is_file() {
         train::resume(&mut session, &checkpoint)?;
+    } else if start.is_finished() {
+        session.take_finished(&weights)?;
     } else if let Some(weights) = session.recipe.run.init_from.clone() {
         let saved = start_weights(&weights, &|file| generator_weights(file, &session))?;
         session.init_from(&saved, &weights)?;
@@ -108,7 +110,6 @@ pub fn train_generator(
     if end? == Interrupted::Yes {
         return Ok(Generated::Interrupted(folder.path().to_owned()));
     }
-    let weights = folder.file("weights.safetensors");
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| GeneratorError::File { path, source }

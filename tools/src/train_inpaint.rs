@@ -8,6 +8,7 @@ use crate::export::{ExportError, ExportOptions, ModelFiles};
 use crate::plot::plot_losses;
 use crate::progress::Progress;
 use crate::recipe::{InpaintChoices, InpaintRecipe, RunRecipe};
+use crate::run_folder::{CHECKPOINT, WEIGHTS};
 use crate::start::{Chosen, Start, StartError};
 use crate::train::{self, InpaintSession, Interrupted, TrainError};
 use crate::train_export::{Failure, read_held_out};
@@ -92,9 +93,11 @@ pub fn train_inpaint(
     let corpus = Corpus::load(&corpus_options(&recipe, &held_out))?;
     let mut session = InpaintSession::new(recipe, device);
     log::info!("{}; {:?} parameters ({})", corpus.facts, session.parts.parameters(), folder.path().display());
-    let checkpoint = folder.file("checkpoint.safetensors");
+    let (checkpoint, weights) = (folder.file(CHECKPOINT), folder.file(WEIGHTS));
     if start.is_resumed() && checkpoint.is_file() {
         train::resume(&mut session, &checkpoint)?;
+    } else if start.is_finished() {
+        session.take_finished(&weights, export.slow_average)?;
     } else if let Some(weights) = session.recipe.run.init_from.clone() {
         let saved = start_weights(&weights, &repair_weights)?;
         session.init_from(&saved, &weights)?;
@@ -109,8 +112,7 @@ pub fn train_inpaint(
         let path = path.to_owned();
         move |source| InpaintError::File { path, source }
     };
-    let weights = folder.file("weights.safetensors");
-    session.parts.save_weights(&weights).map_err(failed(&weights))?;
+    session.save_weights(&weights).map_err(failed(&weights))?;
     if export.slow_average {
         session.parts.choose_slow_averages();
     }

@@ -44,50 +44,58 @@ impl Batch {
     /// y N×3×P×P, its source N×1×1×1 and x folded N×3s²×P×P, f32 in [0, 1], channels last, on `device`.
     pub fn tensors(&self, device: Device) -> (Tensor, Tensor, Tensor) {
         let (n, patch, scale) = self.plan;
-        let upload = |bytes: &[u8], side: usize| {
+        let picture = |bytes: &[u8], side: usize| {
             let shape = [n as i64, side as i64, side as i64, 3];
-            let tensor = Tensor::from_data_size(bytes, &shape, Kind::Uint8).to_device(device);
-            (tensor.to_kind(Kind::Float) / 255.0).permute([0, 3, 1, 2])
+            (upload(bytes, shape, device) / 255.0).permute([0, 3, 1, 2])
         };
-        let large = upload(&self.large, patch * scale);
+        let large = picture(&self.large, patch * scale);
         let values: Vec<f32> = self.sources.iter().map(|source| source.value()).collect();
         let source = Tensor::from_slice(&values).view([n as i64, 1, 1, 1]).to_device(device);
-        (upload(&self.small, patch), source, large.pixel_unshuffle(scale as i64))
+        (picture(&self.small, patch), source, large.pixel_unshuffle(scale as i64))
     }
+}
+
+/// Bytes as f32 on `device`. To a GPU they go through pinned memory, which neither waits for what is computed
+/// there nor makes that wait for long.
+pub(super) fn upload(bytes: &[u8], shape: [i64; 4], device: Device) -> Tensor {
+    let host = Tensor::from_data_size(bytes, &shape, Kind::Uint8);
+    let there = match device {
+        Device::Cuda(_) => host.pin_memory(device).to_device_(device, Kind::Uint8, true, false),
+        _ => host.to_device(device),
+    };
+    there.to_kind(Kind::Float)
 }
 
 /// The batch of one step.
 pub fn make_batch(corpus: &Corpus, plan: BatchPlan, step: u64) -> Batch {
-    let patches: Vec<(Vec<u8>, Vec<u8>, Source)> = (0..plan.batch)
-        .into_par_iter()
-        .map(|index| {
+    let area = 3 * plan.patch * plan.patch;
+    let (mut small, mut large) =
+        (vec![0; plan.batch * area], vec![0; plan.batch * area * plan.scale * plan.scale]);
+    let places = small.par_chunks_mut(area).zip(large.par_chunks_mut(area * plan.scale * plan.scale));
+    let sources = places
+        .enumerate()
+        .map(|(index, (small, large))| {
             let mut random = Random::new(&[plan.seed, plan.stage, step, index as u64]);
             let pair = &corpus.pairs[random.below(corpus.pairs.len())];
-            patch(pair, plan, &mut random)
+            patch(pair, plan, (small, large), &mut random)
         })
         .collect();
-    let sources = patches.iter().map(|(_, _, source)| *source).collect();
-    let (small, large): (Vec<_>, Vec<_>) =
-        patches.into_iter().map(|(small, large, _)| (small, large)).unzip();
-    Batch {
-        small: small.concat(),
-        large: large.concat(),
-        sources,
-        plan: (plan.batch, plan.patch, plan.scale),
-    }
+    Batch { small, large, sources, plan: (plan.batch, plan.patch, plan.scale) }
 }
 
-fn patch(pair: &Pair, plan: BatchPlan, random: &mut Random) -> (Vec<u8>, Vec<u8>, Source) {
+/// Draws one patch into its places and tells where its small picture comes from.
+fn patch(pair: &Pair, plan: BatchPlan, into: (&mut [u8], &mut [u8]), random: &mut Random) -> Source {
     let x = random.below(pair.small.size.width - plan.patch + 1);
     let y = random.below(pair.small.size.height - plan.patch + 1);
     let symmetry = random.below(8);
     let source = plan.mix.draw(random);
     let (s, side) = (plan.scale, plan.patch);
-    let small = match source {
-        Source::Clean => cut(&pair.small, x, y, side, symmetry),
-        _ => cut_damaged(&pair.small, (x, y), side, symmetry, source, random),
-    };
-    (small, cut(&pair.large, x * s, y * s, side * s, symmetry), source)
+    match source {
+        Source::Clean => cut(&pair.small, (x, y), side, symmetry, into.0),
+        _ => cut_damaged(&pair.small, (x, y), side, symmetry, source, random, into.0),
+    }
+    cut(&pair.large, (x * s, y * s), side * s, symmetry, into.1);
+    source
 }
 
 /// A patch out of a damaged surrounding: blur looks beyond the patch, and JPEG's blocks begin anywhere.
@@ -98,7 +106,8 @@ fn cut_damaged(
     symmetry: usize,
     source: Source,
     random: &mut Random,
-) -> Vec<u8> {
+    into: &mut [u8],
+) {
     let mut span = |at: usize, whole: usize| {
         let begin = at.saturating_sub(DAMAGE_RADIUS + random.below(16));
         (begin, (at + side + DAMAGE_RADIUS).min(whole) - begin)
@@ -110,15 +119,14 @@ fn cut_damaged(
         let at = 3 * ((top + row) * picture.size.width + left);
         into.copy_from_slice(&picture.samples[at..at + 3 * width]);
     }
-    cut(&degrade(&around, source, random), x - left, y - top, side, symmetry)
+    cut(&degrade(&around, source, random), (x - left, y - top), side, symmetry, into);
 }
 
 /// A square under one of the eight symmetries: bit 0 flips columns, bit 1 rows, bit 2 transposes. The
-/// shrinking kernel is symmetric, so the pair stays a pair.
-pub(super) fn cut(picture: &Picture, x: usize, y: usize, side: usize, symmetry: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(side * side * 3);
-    for row in 0..side {
-        for column in 0..side {
+/// shrinking kernel is symmetric, so the pair stays a pair. `into` takes its interleaved RGB.
+pub(super) fn cut(picture: &Picture, (x, y): (usize, usize), side: usize, symmetry: usize, into: &mut [u8]) {
+    for (row, pixels) in into.chunks_exact_mut(3 * side).enumerate() {
+        for (column, pixel) in pixels.chunks_exact_mut(3).enumerate() {
             let (mut a, mut b) = if symmetry & 4 == 0 { (column, row) } else { (row, column) };
             if symmetry & 1 != 0 {
                 a = side - 1 - a;
@@ -127,10 +135,9 @@ pub(super) fn cut(picture: &Picture, x: usize, y: usize, side: usize, symmetry: 
                 b = side - 1 - b;
             }
             let at = ((y + b) * picture.size.width + x + a) * 3;
-            out.extend_from_slice(&picture.samples[at..at + 3]);
+            pixel.copy_from_slice(&picture.samples[at..at + 3]);
         }
     }
-    out
 }
 
 /// Runs `body` with a receiver of the batches `make` gives from number `first` on, made ahead by a thread
@@ -194,12 +201,10 @@ mod tests {
     fn pairs_stay_pairs_under_every_symmetry() {
         let corpus = corpus();
         for symmetry in 0..8 {
-            let small = cut(&corpus.pairs[0].small, 4, 3, 8, symmetry);
-            let large = Picture {
-                size: Size::new(32, 32),
-                channels: 3,
-                samples: cut(&corpus.pairs[0].large, 16, 12, 32, symmetry),
-            };
+            let mut small = [0; 3 * 8 * 8];
+            cut(&corpus.pairs[0].small, (4, 3), 8, symmetry, &mut small);
+            let mut large = Picture::new(Size::new(32, 32), 3);
+            cut(&corpus.pairs[0].large, (16, 12), 32, symmetry, &mut large.samples);
             let shrunk = shrink(&Planes::from_picture(&large), 4).to_picture();
             for y in 2..6 {
                 for x in 2..6 {

@@ -10,7 +10,7 @@ use contract::mask::{self, Mask};
 use contract::pixels::{Picture, Planes};
 use contract::resample::{enlarge, shrink};
 use rayon::prelude::*;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Of so many patches one has holes whose coarse content is known, as the finer levels of a deep hole have.
 const COARSE_EVERY: usize = 4;
@@ -53,15 +53,14 @@ impl HoleBatch {
     /// As tensors on `device`.
     pub fn tensors(&self, device: Device) -> Holed {
         let (n, side) = (self.plan.0 as i64, self.plan.1 as i64);
-        let upload = |bytes: &[u8], planes: i64, whole: f64| {
-            let tensor =
-                Tensor::from_data_size(bytes, &[n, side, side, planes], Kind::Uint8).to_device(device);
-            (tensor.to_kind(Kind::Float) / whole).permute([0, 3, 1, 2])
+        let planes = |bytes: &[u8], planes: i64, whole: f64| {
+            let tensor = batches::upload(bytes, [n, side, side, planes], device);
+            (tensor / whole).permute([0, 3, 1, 2])
         };
         Holed {
-            truth: upload(&self.truth, 3, 255.0),
-            image: upload(&self.filled, 3, 255.0),
-            mask: upload(&self.mask, 1, 2.0),
+            truth: planes(&self.truth, 3, 255.0),
+            image: planes(&self.filled, 3, 255.0),
+            mask: planes(&self.mask, 1, 2.0),
         }
     }
 }
@@ -89,8 +88,8 @@ pub fn make_hole_batch(corpus: &Corpus, plan: HolePlan, step: u64) -> HoleBatch 
 fn patch(large: &Picture, side: usize, random: &mut Random) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     let x = random.below(large.size.width - side + 1);
     let y = random.below(large.size.height - side + 1);
-    let samples = batches::cut(large, x, y, side, random.below(8));
-    let truth = Picture { size: Size::new(side, side), channels: 3, samples };
+    let mut truth = Picture::new(Size::new(side, side), 3);
+    batches::cut(large, (x, y), side, random.below(8), &mut truth.samples);
     let holes = draw_holes(side, random);
     let planes = Planes::from_picture(&truth);
     let mut filled = planes.clone();

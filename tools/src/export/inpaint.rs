@@ -7,7 +7,6 @@ use super::sampling::{Served, Weights, local_scale, restored, standardised};
 use super::{ExportError, ExportOptions, ModelFiles, PARITY};
 use crate::net::repair::{FOLD, MULTIPLE, PLANES, RepairBlock, RepairLevel};
 use crate::onnx::{Asked, OnnxModel};
-use crate::recipe::LEVELS;
 use crate::run_folder;
 use crate::train::InpaintSession;
 use contract::card::{ModelCard, Precision, Role, Task};
@@ -133,7 +132,8 @@ fn consistency(
 ) -> Value {
     let net = &session.nets.sampler;
     let planes = (3 * FOLD * FOLD) as usize;
-    let served = Served::new(&session.parts.sampler.trainee.average, &net.embedding, planes);
+    let levels = &session.recipe.run.consistency;
+    let served = Served::new(&session.parts.sampler.trainee.average, &net.embedding, planes, levels);
     let mut h = g.concat("sampler.given", &[noise, seen]);
     let mut remembered = Vec::new();
     for (index, (each, features)) in net.down.iter().zip(features.iter().rev()).enumerate() {
@@ -244,7 +244,7 @@ fn card(session: &InpaintSession, role: Role, golden: Golden, options: &ExportOp
         companion: sample.then(|| format!("{base}-mean.onnx")),
         default_strength: if sample { options.default_strength } else { 0.0 },
         residual_rms: residual_rms as f32,
-        sigma_max: LEVELS.sigma_max as f32,
+        sigma_max: session.recipe.run.consistency.sigma_max as f32,
         licence: options.licence.clone(),
         facts: options.facts.clone(),
         golden,

@@ -149,7 +149,7 @@ fn told(all: &Weights) -> Weights {
 /// for residuals of so many folded planes.
 fn unfolded(sampler: &Weights, planes: usize) -> Weights {
     let mut weights = sampler.clone();
-    let [_, out, input] = coefficients_at_max();
+    let [_, out, input] = coefficients_at_max(&LEVELS);
     if let Some(first) = weights.get_mut("input.weight") {
         scale_columns(first, planes, 1.0 / (input * LEVELS.sigma_max as f32));
     }

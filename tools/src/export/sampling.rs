@@ -3,10 +3,10 @@
 //! preconditioning are folded into weights.
 
 use super::graph::{GraphWriter, Value};
+use crate::method::Levels;
 use crate::method::precondition::coefficients;
 use crate::net::film::{Embedding, FilmBlock};
 use crate::net::{LOG_LIMIT, Params, Weight, bilinear_kernel, fold_matrix};
-use crate::recipe::LEVELS;
 use crate::train::Calibration;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
@@ -60,25 +60,31 @@ pub(super) struct Served<'a> {
 }
 
 impl<'a> Served<'a> {
-    /// The averaged weights at σ_max. The first layer, `input`, multiplies its first `planes` input channels,
+    /// The averaged weights at σ_max of `levels`. The first layer, `input`, multiplies its first `planes` input channels,
     /// the noise, by c_in·σ_max, the last one, `output`, by c_out.
-    pub(super) fn new(params: &'a Params, embedding: &Embedding, planes: usize) -> Served<'a> {
-        let [skip, out, input] = coefficients_at_max();
+    pub(super) fn new(
+        params: &'a Params,
+        embedding: &Embedding,
+        planes: usize,
+        levels: &Levels,
+    ) -> Served<'a> {
+        let [skip, out, input] = coefficients_at_max(levels);
+        let sigma_max = levels.sigma_max as f32;
         let mut weights = params.named();
         if let Some(first) = weights.get_mut("input.weight") {
-            scale_columns(first, planes, input * LEVELS.sigma_max as f32);
+            scale_columns(first, planes, input * sigma_max);
         }
         for name in ["output.weight", "output.bias"] {
             if let Some(last) = weights.get_mut(name) {
                 last.values.iter_mut().for_each(|w| *w *= out);
             }
         }
-        let sigma = Tensor::from_slice(&[LEVELS.sigma_max as f32]).to_device(params.flat().device());
+        let sigma = Tensor::from_slice(&[sigma_max]).to_device(params.flat().device());
         let embedded = {
             let _guard = tch::no_grad_guard();
             embedding.of(params, &sigma)
         };
-        Served { params, weights, embedded, skip: skip * LEVELS.sigma_max as f32 }
+        Served { params, weights, embedded, skip: skip * sigma_max }
     }
 
     /// One of its layers.
@@ -115,8 +121,8 @@ impl<'a> Served<'a> {
 }
 
 /// c_skip, c_out and c_in at σ_max.
-pub(super) fn coefficients_at_max() -> [f32; 3] {
-    let c = coefficients(&Tensor::from(LEVELS.sigma_max), LEVELS.sigma_data);
+pub(super) fn coefficients_at_max(levels: &Levels) -> [f32; 3] {
+    let c = coefficients(&Tensor::from(levels.sigma_max), levels.sigma_data);
     [c.skip, c.out, c.input].map(|t| t.double_value(&[]) as f32)
 }
 

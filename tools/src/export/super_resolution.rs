@@ -119,7 +119,8 @@ fn gated(g: &mut GraphWriter, weights: &Weights, name: &str, h: &str) -> Value {
 fn consistency(g: &mut GraphWriter, session: &Session, noise: &str, features: &str, centred: &str) -> Value {
     let (net, factor) = (&session.nets.sampler, session.nets.factor);
     let planes = (3 * factor * factor) as usize;
-    let served = Served::new(&session.parts.sampler.trainee.average, &net.embedding, planes);
+    let levels = &session.recipe.run.consistency;
+    let served = Served::new(&session.parts.sampler.trainee.average, &net.embedding, planes, levels);
     let folded = g.fold("noise.fold", noise, 3, factor);
     let joined = g.concat("sampler.concat", &[&folded, features, centred]);
     let first = served.layer(g, "input", &joined);

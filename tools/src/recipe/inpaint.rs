@@ -1,9 +1,9 @@
 //! The recipe of repair: a mean net that sees the picture with its holes filled, and the mask; then local
 //! scale, diffusion and consistency on what it misses in holes.
 
-use super::{LEVELS, Limit, METHOD, ModelSize, RunPlan, RunRecipe, Stage, StagePlan, limits};
+use super::{Limit, METHOD, ModelSize, RunPlan, RunRecipe, Stage, StagePlan, limits};
 use crate::device::bf16_pays;
-use crate::method::{Distance, Method};
+use crate::method::{Distance, Levels, Method};
 use crate::net::{RepairConfig, RepairSamplerConfig};
 use crate::train::AdamOptions;
 use serde::{Deserialize, Serialize};
@@ -56,9 +56,21 @@ pub struct InpaintChoices {
     pub seed: u64,
 }
 
+/// Noise levels of repair. What is missed in a hole hangs together over dozens of pixels, over which noise
+/// averages out: at 20 σ_data, where super-resolution begins, the mean of a hole of 40 pixels would still show
+/// through.
+pub const REPAIR_LEVELS: Levels = Levels {
+    sigma_data: 1.0,
+    sigma_min: 0.1,
+    sigma_max: 80.0,
+    log_mean: 0.0,
+    log_std: 1.8,
+    at_max_every: 10,
+};
+
 /// The stages and their shares of the time, as far as they are chosen.
 const SHARES: [(Stage, f64); 4] =
-    [(Stage::Mean, 0.5), (Stage::Scale, 0.03), (Stage::Diffusion, 0.17), (Stage::Consistency, 0.3)];
+    [(Stage::Mean, 0.35), (Stage::Scale, 0.02), (Stage::Diffusion, 0.28), (Stage::Consistency, 0.35)];
 
 impl InpaintChoices {
     /// What is trained when nothing else is asked for: an hour of all stages, size S, on the CPU.
@@ -115,12 +127,12 @@ impl InpaintRecipe {
                 init_from: choices.init_from.clone(),
                 device: choices.device.clone(),
                 seed: choices.seed,
-                batch: if gpu { 64 } else { 8 },
+                batch: if gpu { 32 } else { 8 },
                 micro_batches: choices.micro_batches,
                 log_every: 50,
                 stages: stages.collect(),
-                diffusion: LEVELS,
-                consistency: LEVELS,
+                diffusion: REPAIR_LEVELS,
+                consistency: REPAIR_LEVELS,
                 method: choices.method,
                 distance: Distance::BlockHuber,
             },

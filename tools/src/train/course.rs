@@ -6,7 +6,7 @@ use super::optimiser::Trainee;
 use crate::data::Random;
 use crate::recipe::{RunPlan, Stage, StagePlan};
 use std::collections::VecDeque;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// Where a walk stands.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub trait Course {
     type Data: Sync;
     /// How batches are made.
     type BatchPlan: Copy + Send + Sync;
-    /// One batch, on the host.
+    /// One batch, on the device.
     type Batch: Send;
 
     /// The numbers every run has.
@@ -34,8 +34,11 @@ pub trait Course {
     fn standing(&mut self) -> &mut Standing;
     /// How batches of a stage are made.
     fn batch_plan(&self, stage: u64) -> Self::BatchPlan;
-    /// The batch of one step: depends on plan and step alone, so that resuming is exact.
-    fn make_batch(data: &Self::Data, plan: Self::BatchPlan, step: u64) -> Self::Batch;
+    /// Where batches go.
+    fn device(&self) -> Device;
+    /// The batch of one step, on `device`: depends on plan and step alone, so that resuming is exact. Made and
+    /// sent ahead, beside the training loop.
+    fn make_batch(data: &Self::Data, plan: Self::BatchPlan, device: Device, step: u64) -> Self::Batch;
     /// What has to be ready before a stage's first step.
     fn begin(&mut self, data: &Self::Data, stage: Stage);
     /// The loss of a batch at `progress` 0…1 of the stage.

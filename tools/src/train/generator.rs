@@ -1,9 +1,9 @@
 //! A generation session: one U-Net that is first a denoiser, then a consistency function. The loop that moves
 //! it on is in `walk`.
 
-use super::checkpoint::{Saved, save};
+use super::checkpoint::{Saved, place_tensor, save};
 use super::course::{Course, Standing};
-use super::optimiser::Trainee;
+use super::optimiser::{Trainee, take_back};
 use super::student::Student;
 use super::walk::TrainError;
 use crate::data::{Random, SmallPictures, cifar_tensor};
@@ -86,8 +86,23 @@ impl GeneratorSession {
     /// If the disk is full or gone.
     pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
         let trainee = &self.student.trainee;
-        let tensors = [("net".into(), trainee.average.flat()), ("slow".into(), trainee.slow_average.flat())];
-        save(path, &tensors)
+        let [net, slow] = [&trainee.average, &trainee.slow_average].map(Params::flat);
+        save(path, &[("net".into(), net), ("slow".into(), slow), place_tensor(self.standing.place)])
+    }
+
+    /// Goes on where a finished run stood, from what [`GeneratorSession::save_weights`] wrote.
+    ///
+    /// # Errors
+    /// If it is of another network or an earlier version.
+    pub fn take_finished(&mut self, path: &Path) -> Result<(), TrainError> {
+        let saved = Saved::load(path).map_err(TrainError::Checkpoint)?;
+        self.init_from(&saved, path)?;
+        let average = &self.student.trainee.slow_average;
+        let problem = "it does not say where its run stood, and there is no checkpoint beside it";
+        let lacks = |_: String| TrainError::Checkpoint(format!("{}: {problem}", path.display()));
+        take_back("slow", average.flat(), &|name| saved.find(name)).map_err(lacks)?;
+        self.standing.place = saved.place().ok_or_else(|| lacks(String::new()))?;
+        Ok(())
     }
 
     fn evaluate(&self, params: &Params, x: &Tensor, sigma: &Tensor, bf16: bool) -> Tensor {
@@ -133,7 +148,7 @@ impl GeneratorSession {
 impl Course for GeneratorSession {
     type Data = SmallPictures;
     type BatchPlan = DrawPlan;
-    type Batch = Vec<u8>;
+    type Batch = Tensor;
 
     fn run(&self) -> &RunPlan {
         &self.recipe.run
@@ -147,19 +162,22 @@ impl Course for GeneratorSession {
         DrawPlan { seed: self.recipe.run.seed, stage, batch: self.recipe.run.batch }
     }
 
-    fn make_batch(data: &SmallPictures, plan: DrawPlan, step: u64) -> Vec<u8> {
-        data.draw(plan.batch, &mut Random::new(&[plan.seed, plan.stage, step]))
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn make_batch(data: &SmallPictures, plan: DrawPlan, device: Device, step: u64) -> Tensor {
+        cifar_tensor(&data.draw(plan.batch, &mut Random::new(&[plan.seed, plan.stage, step])), device)
     }
 
     fn begin(&mut self, _data: &SmallPictures, _stage: Stage) {
         self.student.begin_stage();
     }
 
-    fn loss(&self, plan: StagePlan, progress: f64, batch: &Vec<u8>, random: &mut Random) -> Tensor {
-        let clean = cifar_tensor(batch, self.device);
+    fn loss(&self, plan: StagePlan, progress: f64, clean: &Tensor, random: &mut Random) -> Tensor {
         match plan.stage {
-            Stage::Consistency => self.consistency_loss(&clean, plan, progress, random),
-            _ => self.diffusion_loss(&clean, plan.bf16, random),
+            Stage::Consistency => self.consistency_loss(clean, plan, progress, random),
+            _ => self.diffusion_loss(clean, plan.bf16, random),
         }
     }
 

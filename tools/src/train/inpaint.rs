@@ -8,8 +8,9 @@ use super::optimiser::Trainee;
 use super::parts::{Calibration, Parts};
 use super::repairing::{RepairFrozen, RepairNetworks, holes};
 use super::scene::{Region, Scene};
+use super::schedule;
 use super::walk::TrainError;
-use crate::data::{Corpus, HoleBatch, HolePlan, Holed, Random, make_hole_batch};
+use crate::data::{Corpus, HolePlan, Holed, Random, make_hole_batch};
 use crate::net::repair::FOLD;
 use crate::net::{Opponent, Params, RepairNet, RepairSampler, ScaleHead};
 use crate::recipe::{InpaintRecipe, RunPlan, Stage, StagePlan};
@@ -80,6 +81,23 @@ impl InpaintSession {
         self.parts.init_from(saved, path)
     }
 
+    /// Writes what the run comes to, see [`Parts::save_weights`].
+    ///
+    /// # Errors
+    /// If the disk is full or gone.
+    pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
+        self.parts.save_weights(self.standing.place, path)
+    }
+
+    /// Goes on where a finished run stood, from its weights alone.
+    ///
+    /// # Errors
+    /// See [`Parts::take_finished`].
+    pub fn take_finished(&mut self, path: &Path, slow: bool) -> Result<(), TrainError> {
+        self.standing.place = self.parts.take_finished(path, slow)?;
+        Ok(())
+    }
+
     /// Measures residual colours in holes, and feature statistics, on training batches, with the averaged
     /// mean net.
     fn calibrate(&mut self, corpus: &Corpus) {
@@ -114,11 +132,11 @@ impl InpaintSession {
     }
 }
 
-/// Charbonnier distance √(d² + 10⁻⁶) over the holes, and a little over the known ring around them: the mean
+/// Charbonnier distance √(d² + ε²) over the holes, and a little over the known ring around them: the mean
 /// over a patch's own pixels, then over patches. By pixels, large holes, of which little can be known, would
 /// drown what thin ones teach.
-fn repair_loss(output: &Tensor, holed: &Holed) -> Tensor {
-    let square = (output - &holed.truth).square() + 1e-6;
+fn repair_loss(output: &Tensor, holed: &Holed, epsilon: f64) -> Tensor {
+    let square = (output - &holed.truth).square() + epsilon * epsilon;
     let distance = square.sqrt().mean_dim(&[1i64][..], true, Kind::Float);
     let hole = holes(&holed.mask);
     let side = 2 * RING.0 + 1;
@@ -131,7 +149,7 @@ fn repair_loss(output: &Tensor, holed: &Holed) -> Tensor {
 impl Course for InpaintSession {
     type Data = Corpus;
     type BatchPlan = HolePlan;
-    type Batch = HoleBatch;
+    type Batch = Holed;
 
     fn run(&self) -> &RunPlan {
         &self.recipe.run
@@ -146,8 +164,12 @@ impl Course for InpaintSession {
         HolePlan { batch, patch: self.recipe.patch, seed, stage }
     }
 
-    fn make_batch(data: &Corpus, plan: HolePlan, step: u64) -> HoleBatch {
-        make_hole_batch(data, plan, step)
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn make_batch(data: &Corpus, plan: HolePlan, device: Device, step: u64) -> Holed {
+        make_hole_batch(data, plan, step).tensors(device)
     }
 
     fn begin(&mut self, data: &Corpus, stage: Stage) {
@@ -160,19 +182,16 @@ impl Course for InpaintSession {
         }
     }
 
-    fn loss(&self, plan: StagePlan, progress: f64, batch: &HoleBatch, random: &mut Random) -> Tensor {
-        let holed = batch.tensors(self.device);
+    fn loss(&self, plan: StagePlan, progress: f64, holed: &Holed, random: &mut Random) -> Tensor {
         let parts = &self.parts;
         if plan.stage == Stage::Mean {
             let net = &self.nets.mean;
-            return repair_loss(
-                &net.forward(&parts.mean.params, &holed.image, &holed.mask, plan.bf16),
-                &holed,
-            );
+            let output = net.forward(&parts.mean.params, &holed.image, &holed.mask, plan.bf16);
+            return repair_loss(&output, holed, schedule::epsilon(progress));
         }
         let frozen = self.frozen(plan.bf16).expect("the mean net was calibrated when its stage ended");
         if plan.stage == Stage::Scale {
-            return frozen.scale_loss(&parts.scale.params, &holed);
+            return frozen.scale_loss(&parts.scale.params, holed);
         }
         let understood = frozen.understand(&holed.image, &holed.mask);
         let e = frozen.residual(&holed.truth, &understood);
@@ -215,7 +234,7 @@ mod tests {
         let loss = |top: i64| {
             let output = zeros(3);
             drop(output.narrow(2, top, 4).narrow(3, 8, 4).fill_(0.5));
-            repair_loss(&output, &holed).double_value(&[]) - 1e-3
+            repair_loss(&output, &holed, 1e-3).double_value(&[]) - 1e-3
         };
         let (hole, ring, far) = (loss(8), loss(12), loss(24));
         assert!(far.abs() < 1e-6, "{far}");

@@ -9,9 +9,10 @@ pub fn inner(x: &Tensor, border: i64) -> Tensor {
     x.narrow(2, border, size[2] - 2 * border).narrow(3, border, size[3] - 2 * border)
 }
 
-/// Charbonnier distance, mean of √(d² + 10⁻⁶): stage A.
-pub fn charbonnier(mean: &Tensor, truth: &Tensor, border: i64) -> Tensor {
-    (inner(&(mean - truth), border).square() + 1e-6).sqrt().mean(Kind::Float)
+/// Charbonnier distance, mean of √(d² + ε²): stage A. Errors well above ε count as they are, those below as
+/// squares.
+pub fn charbonnier(mean: &Tensor, truth: &Tensor, epsilon: f64, border: i64) -> Tensor {
+    (inner(&(mean - truth), border).square() + epsilon * epsilon).sqrt().mean(Kind::Float)
 }
 
 /// Gaussian negative log-likelihood of the normalised residual e under the local scale, of each plane k at

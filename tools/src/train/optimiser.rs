@@ -66,25 +66,31 @@ impl Trainee {
         Trainee { params, average, slow_average, first, second }
     }
 
-    /// One step of Adam (Kingma & Ba 2015) and of the averages. `step` counts from 0; gradients were summed
-    /// over `batches`; `averaged` says whether the averages take part. Returns the gradient's norm before
-    /// clipping; a gradient that is not finite changes nothing.
-    pub fn step(
-        &mut self,
-        options: &AdamOptions,
-        rate: f64,
-        step: u64,
-        batches: usize,
-        averaged: bool,
-    ) -> f64 {
+    /// The gradient of everything, the mean of the `batches` it was summed over, and its norm, which is waited
+    /// for; the next one begins from nothing.
+    pub fn take_gradient(&mut self, batches: usize) -> (Tensor, f64) {
         let _guard = tch::no_grad_guard();
         let mut gradient = self.params.take_gradient();
         if batches > 1 {
             gradient /= batches as f64;
         }
         let norm = gradient.norm().double_value(&[]);
+        (gradient, norm)
+    }
+
+    /// One step of Adam (Kingma & Ba 2015) and of the averages. `step` counts from 0; `averaged` says whether
+    /// the averages take part. A gradient that is not finite changes nothing.
+    pub fn step(
+        &mut self,
+        options: &AdamOptions,
+        rate: f64,
+        step: u64,
+        (mut gradient, norm): (Tensor, f64),
+        averaged: bool,
+    ) {
+        let _guard = tch::no_grad_guard();
         if !norm.is_finite() {
-            return norm;
+            return;
         }
         if norm > options.clip {
             gradient *= options.clip / norm;
@@ -108,7 +114,6 @@ impl Trainee {
                 drop(average.flat().lerp_(&flat, 1.0 - schedule::ema_decay(step, limit)));
             }
         }
-        norm
     }
 
     /// Makes the slower average the one that is evaluated and exported.
@@ -178,7 +183,8 @@ mod tests {
             for step in 0..600 {
                 let loss = (trainee.params.linear(layer, &x) - 3.0).square().sum(tch::Kind::Float);
                 loss.backward();
-                trainee.step(&options, 0.05, step, 1, true);
+                let gradient = trainee.take_gradient(1);
+                trainee.step(&options, 0.05, step, gradient, true);
             }
             let out = trainee.average.linear(layer, &x).double_value(&[0, 0]);
             assert!((out - 3.0).abs() < 0.02, "rectified {rectified}: {out}");

@@ -8,7 +8,7 @@ use crate::data::Holed;
 use crate::method::precondition::preconditioned;
 use crate::net::repair::{FOLD, folded};
 use crate::net::{Params, RepairCondition, RepairNet, RepairSampler, ScaleHead};
-use crate::recipe::LEVELS;
+use crate::recipe::REPAIR_LEVELS;
 use tch::{Kind, Tensor};
 
 /// The three networks' layers; their weights are kept apart.
@@ -111,10 +111,10 @@ impl RepairFrozen<'_> {
     ) -> Tensor {
         let _guard = tch::no_grad_guard();
         let understood = self.understand(image, mask);
-        let sigma = Tensor::full([image.size()[0]], LEVELS.sigma_max, (Kind::Float, image.device()));
+        let sigma = Tensor::full([image.size()[0]], REPAIR_LEVELS.sigma_max, (Kind::Float, image.device()));
         let network = |x: &Tensor, sigma: &Tensor| self.network(sampler, x, sigma, &understood);
-        let x = noise.pixel_unshuffle(FOLD) * &understood.holes * LEVELS.sigma_max;
-        let f = preconditioned(&network, &x, &sigma, LEVELS.sigma_data) * &understood.scale;
+        let x = noise.pixel_unshuffle(FOLD) * &understood.holes * REPAIR_LEVELS.sigma_max;
+        let f = preconditioned(&network, &x, &sigma, REPAIR_LEVELS.sigma_data) * &understood.scale;
         let residual = self.calibration.opponent.restore(&f, FOLD).pixel_shuffle(FOLD);
         understood.mean + residual * strength
     }

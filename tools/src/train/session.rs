@@ -7,9 +7,10 @@ use super::loss;
 use super::optimiser::Trainee;
 use super::parts::{Calibration, Parts};
 use super::scene::{Region, Scene};
+use super::schedule;
 use super::stages::{self, Frozen, Networks};
 use super::walk::TrainError;
-use crate::data::{Batch, BatchPlan, Corpus, Random, make_batch};
+use crate::data::{BatchPlan, Corpus, Random, make_batch};
 use crate::net::{Given, MeanNet, Opponent, Params, SamplerNet, ScaleHead};
 use crate::recipe::{Recipe, RunPlan, Stage, StagePlan};
 use std::path::Path;
@@ -74,6 +75,23 @@ impl Session {
         self.parts.init_from(saved, path)
     }
 
+    /// Writes what the run comes to, see [`Parts::save_weights`].
+    ///
+    /// # Errors
+    /// If the disk is full or gone.
+    pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
+        self.parts.save_weights(self.standing.place, path)
+    }
+
+    /// Goes on where a finished run stood, from its weights alone.
+    ///
+    /// # Errors
+    /// See [`Parts::take_finished`].
+    pub fn take_finished(&mut self, path: &Path, slow: bool) -> Result<(), TrainError> {
+        self.standing.place = self.parts.take_finished(path, slow)?;
+        Ok(())
+    }
+
     /// What a run of the mean net alone leaves undone: the numbers that every later use needs.
     pub fn finish(&mut self, corpus: &Corpus) {
         if self.parts.calibration.is_none() {
@@ -120,7 +138,7 @@ impl Session {
 impl Course for Session {
     type Data = Corpus;
     type BatchPlan = BatchPlan;
-    type Batch = Batch;
+    type Batch = (Tensor, Tensor, Tensor);
 
     fn run(&self) -> &RunPlan {
         &self.recipe.run
@@ -135,8 +153,12 @@ impl Course for Session {
         BatchPlan { batch, patch, scale, seed, stage, mix }
     }
 
-    fn make_batch(data: &Corpus, plan: BatchPlan, step: u64) -> Batch {
-        make_batch(data, plan, step)
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn make_batch(data: &Corpus, plan: BatchPlan, device: Device, step: u64) -> Self::Batch {
+        make_batch(data, plan, step).tensors(device)
     }
 
     fn begin(&mut self, data: &Corpus, stage: Stage) {
@@ -147,20 +169,22 @@ impl Course for Session {
         }
     }
 
-    fn loss(&self, plan: StagePlan, progress: f64, batch: &Batch, random: &mut Random) -> Tensor {
-        let (y, source, x) = batch.tensors(self.device);
-        let given = Given { y, source };
+    fn loss(&self, plan: StagePlan, progress: f64, batch: &Self::Batch, random: &mut Random) -> Tensor {
+        let (y, source, x) = batch;
+        let given = Given { y: y.shallow_clone(), source: source.shallow_clone() };
         let border = self.recipe.border as i64;
         let parts = &self.parts;
         if plan.stage == Stage::Mean {
-            return stages::mean_loss(&self.nets.mean, &parts.mean.params, &given, &x, border, plan.bf16);
+            let (net, params) = (&self.nets.mean, &parts.mean.params);
+            let mean = net.mean(params, &given.y, &net.features(params, &given, plan.bf16));
+            return loss::charbonnier(&mean, x, schedule::epsilon(progress), border);
         }
         let frozen = self.frozen(plan.bf16).expect("the mean net was calibrated when its stage ended");
         if plan.stage == Stage::Scale {
-            return stages::scale_loss(&frozen, &parts.scale.params, &given, &x, border);
+            return stages::scale_loss(&frozen, &parts.scale.params, &given, x, border);
         }
         let conditioned = frozen.condition(&given);
-        let e = frozen.residual(&x, &conditioned);
+        let e = frozen.residual(x, &conditioned);
         let network = |params: &Params, x: &Tensor, sigma: &Tensor| {
             self.nets.sampler.forward(params, x, sigma, &conditioned.condition, plan.bf16)
         };

@@ -86,19 +86,6 @@ pub fn consistency_function(
     preconditioned(&network, x, sigma, LEVELS.sigma_data)
 }
 
-/// Stage A.
-pub fn mean_loss(
-    net: &MeanNet,
-    params: &Params,
-    given: &Given,
-    x: &Tensor,
-    border: i64,
-    bf16: bool,
-) -> Tensor {
-    let features = net.features(params, given, bf16);
-    loss::charbonnier(&net.mean(params, &given.y, &features), x, border)
-}
-
 /// The scale head's stage; `params` are the head's weights in training.
 pub fn scale_loss(frozen: &Frozen<'_>, params: &Params, given: &Given, x: &Tensor, border: i64) -> Tensor {
     let (nets, calibration) = (frozen.nets, frozen.calibration);

@@ -85,7 +85,8 @@ pub fn run<C: Course>(
         }
         progress.stage(plan.stage, plan.limit);
         let (batches, first) = (course.batch_plan(plan.stage as u64), place.step);
-        let make = |number| C::make_batch(data, batches, number);
+        let device = course.device();
+        let make = |number| C::make_batch(data, batches, device, number);
         let end = with_batches(make, first * course.run().micro_batches as u64, |batches| {
             train_stage(
                 course,
@@ -187,27 +188,26 @@ fn train_step<C: Course>(
     let mut random = Random::new(&[course.run().seed, plan.stage as u64, step, u64::MAX]);
     tch::manual_seed(random.next() as i64);
     let micro_batches = course.run().micro_batches;
-    let mut value = 0.0;
+    let mut losses = Vec::new();
     for _ in 0..micro_batches {
         let started = Instant::now();
         let batch = batches.recv().expect("the maker of batches outlives the loop");
         *waited += started.elapsed().as_secs_f64();
         let loss = course.loss(plan, progress, &batch, &mut random);
-        let one = loss.double_value(&[]);
-        value += one / micro_batches as f64;
-        if one.is_finite() {
-            loss.backward();
-        }
+        loss.backward();
+        losses.push(loss.detach());
     }
+    // A number that is read waits for the GPU: one wait a step, when all is under way.
+    let gradient = course.trainee(plan.stage).take_gradient(micro_batches);
+    let value = losses.iter().map(|loss| loss.double_value(&[])).sum::<f64>() / micro_batches as f64;
     let rate = plan.adam.learning_rate * schedule::learning_rate(progress, step, plan.warmup);
     let blown_up = !value.is_finite() || blew_up(&course.standing().recent, value);
     let mut norm = f64::NAN;
     if value.is_finite() {
+        norm = gradient.1;
         // The clipped step is taken, since leaving it out did not end a blow-up; the averages keep out of it.
-        norm = course.trainee(plan.stage).step(&plan.adam, rate, step, micro_batches, !blown_up);
+        course.trainee(plan.stage).step(&plan.adam, rate, step, gradient, !blown_up);
         course.after_step(plan.stage, progress);
-    } else {
-        drop(course.trainee(plan.stage).params.take_gradient()); // of the batches that were finite
     }
     let standing = course.standing();
     if value.is_finite() {

@@ -204,9 +204,14 @@ fn a_repair_that_is_stopped_anywhere_and_resumed_ends_the_same() {
 
     // And its weights, whole, are a start.
     let path = folder.file("weights.safetensors");
-    resumed.parts.save_weights(&path).unwrap();
+    resumed.save_weights(&path).unwrap();
     let mut next = InpaintSession::new(recipe, Device::Cpu);
     next.init_from(&start_weights(&path, &repair_weights).unwrap(), &path).unwrap();
+    assert_eq!(numbers(&next), numbers(&resumed));
+    // They say where the run stood, too: at its end.
+    next.take_finished(&path, false).unwrap();
+    assert_eq!(next.total_seconds(), resumed.total_seconds());
+    assert_eq!(run(&mut next, &mut folder, &AtomicBool::new(false)), Interrupted::No);
     assert_eq!(numbers(&next), numbers(&resumed));
 }
 

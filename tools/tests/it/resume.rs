@@ -4,11 +4,14 @@ use crate::support::{corpus, go_on, recipe, trained};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::Device;
+use tools::export::read::super_resolution_weights;
 use tools::method::{Method, Solver, cd::Cd, ct::Ct, ict::Ict};
 use tools::progress::Progress;
 use tools::recipe::Preset;
 use tools::run_folder::RunFolder;
+use tools::start::Start;
 use tools::train::{self, Interrupted, Saved, Session};
+use tools::train_export::{Ended, ExportChoices, train_export};
 
 fn losses(folder: &RunFolder) -> Vec<(String, u64, f64)> {
     let text = std::fs::read_to_string(folder.file("log.jsonl")).unwrap();
@@ -69,7 +72,7 @@ fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
     let runs = tempfile::tempdir().unwrap();
     let (session, folder) = trained(&recipe(2), runs.path());
     let path = folder.file("weights.safetensors");
-    session.parts.save_weights(&path).unwrap();
+    session.save_weights(&path).unwrap();
 
     let mut next = Session::new(recipe(1), Device::Cpu);
     next.init_from(&Saved::load(&path).unwrap(), &path).unwrap();
@@ -96,6 +99,50 @@ fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
         (ends(&next), body(&next)),
         (fresh, session.parts.mean.average.named()["block1.second.weight"].values.clone())
     );
+}
+
+/// What a run on a GPU box came to is three files; they are exported anywhere.
+#[test]
+fn a_finished_run_is_exported_from_its_weights_without_its_device() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut recipe = recipe(2);
+    recipe.run.device = "cuda".into();
+    let (session, folder) = trained(&recipe, runs.path());
+    let weights = folder.file("weights.safetensors");
+    session.save_weights(&weights).unwrap();
+    let export = |slow_average: bool, out: &str| {
+        let choices = ExportChoices {
+            out: runs.path().join(out),
+            eval: None,
+            default_strength: 0.25,
+            licence: "not stated".into(),
+            threads: 1,
+            slow_average,
+        };
+        train_export(&Start::Resume(folder.path().into()), &choices, &AtomicBool::new(false))
+    };
+    // With a checkpoint beside it the run may go on, on the device that it was begun on.
+    let refused = export(false, "gpu").unwrap_err().to_string();
+    assert!(refused.contains("--device cuda was asked for"), "{refused}");
+
+    std::fs::remove_file(folder.file("checkpoint.safetensors")).unwrap();
+    let refused = export(true, "slow").unwrap_err().to_string();
+    assert!(
+        refused.contains("it lacks the slower average, and there is no checkpoint beside it"),
+        "{refused}"
+    );
+    let Ended::Exported(files, report) = export(false, "files").unwrap() else {
+        panic!("it was interrupted")
+    };
+    assert!(files.mean.is_file() && files.sample.is_file());
+    let told = std::fs::read_to_string(report).unwrap();
+    let minutes = format!("Trained {:.1} minutes on cuda, seed 3.", session.total_seconds() / 60.0);
+    assert!(told.contains(&minutes), "{told}");
+    let read = super_resolution_weights(&files.sample, &session).unwrap();
+    let mut again = Session::new(recipe, Device::Cpu);
+    again.init_from(&read, &files.sample).unwrap();
+    let flat = |session: &Session| Vec::<f32>::try_from(session.parts.mean.average.flat()).unwrap();
+    assert_eq!(flat(&again), flat(&session));
 }
 
 /// The conditional net trains with every method as the unconditional one does, and twice alike.

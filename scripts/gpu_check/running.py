@@ -138,7 +138,7 @@ def training(around):
     report.row("tools", "bf16 bodies on a GPU" if around.is_cuda else "as it chooses", f"{1000 * step:.3f}", "1")
     script, kind = around.find("tools/benches/step.py"), around.device.partition(":")[0]
     for more in ([], ["--f32"]) if around.is_cuda else ([],):
-        words = [script, "--threads", os.cpu_count(), "--steps", 5 if around.quick else 300, "--device", kind, *more]
+        words = [script, "--threads", os.cpu_count(), "--steps", 5 if around.quick else 100, "--device", kind, *more]
         words += ["--batch", batch, "--patch", patch]
         ran = around.run([sys.executable, *words])
         if ran.code != 0:

@@ -118,7 +118,6 @@ impl Comparison {
         let (keep, channels) = (tile.keep, result.channels());
         let (left, top) = ((keep.x - tile.window.x) as usize, (keep.y - tile.window.y) as usize);
         let (stride, area) = (tile.window.size.width, tile.window.size.area());
-        let at = |channel: usize, x: usize, y: usize| window[channel * area + (top + y) * stride + left + x];
         let reduced = result.reduced(scale);
         let (width, height) = (keep.size.width, keep.size.height);
         let mut sums = Sums { samples: (keep.size.area() * channels) as f64, ..Sums::default() };
@@ -128,11 +127,13 @@ impl Comparison {
             let (bottom, right) = ((y + BLOCK_PX).min(height), (x + BLOCK_PX).min(width));
             for channel in 0..channels {
                 let mut block = [[0.0; 2]; 2];
-                for (y, x) in (y..bottom).flat_map(|y| (x..right).map(move |x| (y, x))) {
-                    let pair =
-                        [at(channel, x, y), reduced[(y * width + x) * channels + channel]].map(f64::from);
-                    for (sums, value) in block.iter_mut().zip(pair) {
-                        *sums = [sums[0] + value, sums[1] + value * value];
+                for y in y..bottom {
+                    let own = &window[channel * area + (top + y) * stride + left..][x..right];
+                    let theirs = reduced[y * width * channels..][x * channels..right * channels].iter();
+                    for pair in own.iter().zip(theirs.skip(channel).step_by(channels)) {
+                        for (sums, value) in block.iter_mut().zip([*pair.0, *pair.1].map(f64::from)) {
+                            *sums = [sums[0] + value, sums[1] + value * value];
+                        }
                     }
                 }
                 let count = ((bottom - y) * (right - x)) as f64;

@@ -233,20 +233,29 @@ fn joined<S: Sample>(colours: &Picture<S>, alpha: impl Iterator<Item = S>) -> Pi
     picture
 }
 
-fn reduced<S: Sample>(picture: &Picture<S>, scale: usize) -> Vec<f32> {
-    let (channels, width) = (picture.channels, picture.size.width / scale);
-    let mut means = vec![0.0; picture.samples.len() / (scale * scale)];
-    for (row, line) in picture.samples.chunks_exact(picture.size.width * channels).enumerate() {
-        let means = &mut means[row / scale * width * channels..][..width * channels];
-        for (mean, square) in means.chunks_exact_mut(channels).zip(line.chunks_exact(scale * channels)) {
-            for pixel in square.chunks_exact(channels) {
-                mean.iter_mut().zip(pixel).for_each(|(mean, sample)| *mean += sample.unit());
+fn reduced<S: Sample + Into<u32>>(picture: &Picture<S>, scale: usize) -> Vec<f32> {
+    // A number of channels that is known makes loops of a few instructions.
+    match picture.channels {
+        1 => reduced_of::<S, 1>(picture, scale),
+        3 => reduced_of::<S, 3>(picture, scale),
+        other => unreachable!("results have one colour or three, not {other}"),
+    }
+}
+
+fn reduced_of<S: Sample + Into<u32>, const CHANNELS: usize>(picture: &Picture<S>, scale: usize) -> Vec<f32> {
+    let width = picture.size.width / scale;
+    let mut sums = vec![[0u32; CHANNELS]; picture.size.height / scale * width];
+    for (row, line) in picture.samples.chunks_exact(picture.size.width * CHANNELS).enumerate() {
+        let sums = &mut sums[row / scale * width..][..width];
+        for (sum, square) in sums.iter_mut().zip(line.chunks_exact(scale * CHANNELS)) {
+            for pixel in square.chunks_exact(CHANNELS) {
+                sum.iter_mut().zip(pixel).for_each(|(sum, &sample)| *sum += sample.into());
             }
         }
     }
-    let share = 1.0 / (scale * scale) as f32;
-    means.iter_mut().for_each(|mean| *mean *= share);
-    means
+    let white: u32 = S::nearest(1.0).into();
+    let share = 1.0 / (white as f32 * (scale * scale) as f32);
+    sums.into_iter().flatten().map(|sum| sum as f32 * share).collect()
 }
 
 /// Those of interleaved pixels that are wanted.

@@ -36,8 +36,8 @@ pub trait Course {
     fn batch_plan(&self, stage: u64) -> Self::BatchPlan;
     /// Where batches go.
     fn device(&self) -> Device;
-    /// The batch of one step, on `device`: depends on plan and step alone, so that resuming is exact. Made and
-    /// sent ahead, beside the training loop.
+    /// The batch of one step, on `device`: depends on plan and step alone, so that resuming is exact. Made
+    /// and sent ahead, beside the training loop.
     fn make_batch(data: &Self::Data, plan: Self::BatchPlan, device: Device, step: u64) -> Self::Batch;
     /// What has to be ready before a stage's first step.
     fn begin(&mut self, data: &Self::Data, stage: Stage);

@@ -66,8 +66,8 @@ impl Trainee {
         Trainee { params, average, slow_average, first, second }
     }
 
-    /// The gradient of everything, the mean of the `batches` it was summed over, and its norm, which is waited
-    /// for; the next one begins from nothing.
+    /// The gradient of everything, the mean of the `batches` it was summed over, and its norm, which is
+    /// waited for; the next one begins from nothing.
     pub fn take_gradient(&mut self, batches: usize) -> (Tensor, f64) {
         let _guard = tch::no_grad_guard();
         let mut gradient = self.params.take_gradient();

@@ -60,8 +60,8 @@ pub(super) struct Served<'a> {
 }
 
 impl<'a> Served<'a> {
-    /// The averaged weights at σ_max of `levels`. The first layer, `input`, multiplies its first `planes` input
-    /// channels, the noise, by c_in·σ_max, the last one, `output`, by c_out.
+    /// The averaged weights at σ_max of `levels`. The first layer, `input`, multiplies its first `planes`
+    /// input channels, the noise, by c_in·σ_max, the last one, `output`, by c_out.
     pub(super) fn new(
         params: &'a Params,
         embedding: &Embedding,

@@ -3,6 +3,7 @@
 
 use crate::recipe::RunRecipe;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -73,6 +74,22 @@ impl RunFolder {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Seconds of training by log.jsonl, all stages together: less than they took by what came after the last
+    /// line of each. A line that is torn does not count.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn logged_seconds(&self) -> io::Result<f64> {
+        let mut stages = BTreeMap::new();
+        for line in fs::read_to_string(self.file("log.jsonl"))?.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            if let (Some(stage), Some(seconds)) = (line["stage"].as_str(), line["seconds"].as_f64()) {
+                stages.insert(stage.to_owned(), seconds);
+            }
+        }
+        Ok(stages.values().sum())
     }
 
     /// Appends one line to log.jsonl.

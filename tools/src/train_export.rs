@@ -120,7 +120,11 @@ pub fn train_export(
     if start.is_resumed() && checkpoint.is_file() {
         train::resume(&mut session, &checkpoint)?;
     } else if start.is_finished() {
-        session.take_finished(&weights, choices.slow_average)?;
+        session.take_finished(
+            &weights,
+            choices.slow_average,
+            folder.logged_seconds().map_err(TrainError::Folder)?,
+        )?;
     } else if let Some(weights) = session.recipe.run.init_from.clone() {
         let saved = start_weights(&weights, &|file| super_resolution_weights(file, &session))?;
         session.init_from(&saved, &weights)?;

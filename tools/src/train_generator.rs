@@ -99,7 +99,7 @@ pub fn train_generator(
     if start.is_resumed() && checkpoint.is_file() {
         train::resume(&mut session, &checkpoint)?;
     } else if start.is_finished() {
-        session.take_finished(&weights)?;
+        session.take_finished(&weights, folder.logged_seconds().map_err(TrainError::Folder)?)?;
     } else if let Some(weights) = session.recipe.run.init_from.clone() {
         let saved = start_weights(&weights, &|file| generator_weights(file, &session))?;
         session.init_from(&saved, &weights)?;

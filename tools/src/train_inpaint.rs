@@ -97,7 +97,11 @@ pub fn train_inpaint(
     if start.is_resumed() && checkpoint.is_file() {
         train::resume(&mut session, &checkpoint)?;
     } else if start.is_finished() {
-        session.take_finished(&weights, export.slow_average)?;
+        session.take_finished(
+            &weights,
+            export.slow_average,
+            folder.logged_seconds().map_err(TrainError::Folder)?,
+        )?;
     } else if let Some(weights) = session.recipe.run.init_from.clone() {
         let saved = start_weights(&weights, &repair_weights)?;
         session.init_from(&saved, &weights)?;

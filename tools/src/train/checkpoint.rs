@@ -1,6 +1,7 @@
 //! Checkpoints: one safetensors file, written beside its place and renamed. Holds all weights, averages,
 //! moments and the place in the recipe, so that a resumed run continues the same sequence of losses.
 
+use crate::recipe::RunPlan;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Kind, Tensor};
@@ -16,6 +17,13 @@ pub struct Place {
     pub seconds: f64,
     /// Seconds spent in all stages.
     pub total_seconds: f64,
+}
+
+impl Place {
+    /// Where a run is after its last stage, having taken so many seconds.
+    pub fn end(run: &RunPlan, total_seconds: f64) -> Place {
+        Place { stage: run.stages.len(), total_seconds, ..Place::default() }
+    }
 }
 
 /// A loaded safetensors file.

@@ -1,7 +1,7 @@
 //! A generation session: one U-Net that is first a denoiser, then a consistency function. The loop that moves
 //! it on is in `walk`.
 
-use super::checkpoint::{Saved, place_tensor, save};
+use super::checkpoint::{Place, Saved, save};
 use super::course::{Course, Standing};
 use super::optimiser::{Trainee, take_back};
 use super::student::Student;
@@ -87,21 +87,21 @@ impl GeneratorSession {
     pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
         let trainee = &self.student.trainee;
         let [net, slow] = [&trainee.average, &trainee.slow_average].map(Params::flat);
-        save(path, &[("net".into(), net), ("slow".into(), slow), place_tensor(self.standing.place)])
+        save(path, &[("net".into(), net), ("slow".into(), slow)])
     }
 
-    /// Goes on where a finished run stood, from what [`GeneratorSession::save_weights`] wrote.
+    /// Goes on where a finished run stood that took so many seconds, from what
+    /// [`GeneratorSession::save_weights`] wrote.
     ///
     /// # Errors
-    /// If it is of another network or an earlier version.
-    pub fn take_finished(&mut self, path: &Path) -> Result<(), TrainError> {
+    /// If it is of another network.
+    pub fn take_finished(&mut self, path: &Path, seconds: f64) -> Result<(), TrainError> {
         let saved = Saved::load(path).map_err(TrainError::Checkpoint)?;
         self.init_from(&saved, path)?;
-        let average = &self.student.trainee.slow_average;
-        let problem = "it does not say where its run stood, and there is no checkpoint beside it";
-        let lacks = |_: String| TrainError::Checkpoint(format!("{}: {problem}", path.display()));
-        take_back("slow", average.flat(), &|name| saved.find(name)).map_err(lacks)?;
-        self.standing.place = saved.place().ok_or_else(|| lacks(String::new()))?;
+        let slow = self.student.trainee.slow_average.flat();
+        let lacks = |problem: String| TrainError::Checkpoint(format!("{}: {problem}", path.display()));
+        take_back("slow", slow, &|name| saved.find(name)).map_err(lacks)?;
+        self.standing.place = Place::end(&self.recipe.run, seconds);
         Ok(())
     }
 

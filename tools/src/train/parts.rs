@@ -1,7 +1,7 @@
 //! The three sets of weights behind a one-step sample (mean net, local scale, consistency net) and what was
 //! measured between them: how they are saved, resumed and started from shipped ones. Knows no layers.
 
-use super::checkpoint::{Place, Saved, place_tensor, save};
+use super::checkpoint::{Saved, save};
 use super::optimiser::Trainee;
 use super::student::Student;
 use super::walk::TrainError;
@@ -102,34 +102,27 @@ impl Parts {
         Ok(())
     }
 
-    /// The averaged weights, the calibration and where the run stands, as one small file to ship, to start
-    /// from or to export again.
+    /// The averaged weights and the calibration, as one small file to ship, to start from or to export again.
     ///
     /// # Errors
     /// If the disk is full or gone.
-    pub fn save_weights(&self, place: Place, path: &Path) -> std::io::Result<()> {
+    pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
         let mut tensors: Vec<(String, Tensor)> =
             self.trainees().iter().flat_map(|(name, trainee)| trainee.average.tensors(name)).collect();
         tensors.extend(self.calibration_tensors());
-        tensors.push(place_tensor(place));
         save(path, &tensors)
     }
 
-    /// Takes what [`Parts::save_weights`] wrote at the end of a run, and tells where that stood.
+    /// Takes what [`Parts::save_weights`] wrote at the end of a run.
     ///
     /// # Errors
-    /// If it is of other networks or an earlier version, or the `slow` average is asked for, which it lacks.
-    pub fn take_finished(&mut self, path: &Path, slow: bool) -> Result<Place, TrainError> {
-        let lacks = |what: &str| {
-            let problem = format!("it lacks {what}, and there is no checkpoint beside it");
-            TrainError::Checkpoint(format!("{}: {problem}", path.display()))
-        };
+    /// If it is of other networks, or the `slow` average is asked for, which it lacks.
+    pub fn take_finished(&mut self, path: &Path, slow: bool) -> Result<(), TrainError> {
         if slow {
-            return Err(lacks("the slower average"));
+            let problem = "it lacks the slower average, and there is no checkpoint beside it";
+            return Err(TrainError::Checkpoint(format!("{}: {problem}", path.display())));
         }
-        let saved = Saved::load(path).map_err(TrainError::Checkpoint)?;
-        self.init_from(&saved, path)?;
-        saved.place().ok_or_else(|| lacks("the place where its run stood"))
+        self.init_from(&Saved::load(path).map_err(TrainError::Checkpoint)?, path)
     }
 
     /// Makes the slower averages those that are evaluated and exported.

@@ -1,7 +1,7 @@
 //! A super-resolution session: the networks, their weights and moments (`parts`), and the place in the
 //! recipe. The loop that moves it on is in `walk`.
 
-use super::checkpoint::Saved;
+use super::checkpoint::{Place, Saved};
 use super::course::{Course, Standing};
 use super::loss;
 use super::optimiser::Trainee;
@@ -80,16 +80,16 @@ impl Session {
     /// # Errors
     /// If the disk is full or gone.
     pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
-        self.parts.save_weights(self.standing.place, path)
+        self.parts.save_weights(path)
     }
 
-    /// Goes on where a finished run stood, from its weights alone.
+    /// Goes on where a finished run stood that took so many seconds, from its weights alone.
     ///
     /// # Errors
     /// See [`Parts::take_finished`].
-    pub fn take_finished(&mut self, path: &Path, slow: bool) -> Result<(), TrainError> {
-        self.standing.place = self.parts.take_finished(path, slow)?;
-        Ok(())
+    pub fn take_finished(&mut self, path: &Path, slow: bool, seconds: f64) -> Result<(), TrainError> {
+        self.standing.place = Place::end(&self.recipe.run, seconds);
+        self.parts.take_finished(path, slow)
     }
 
     /// What a run of the mean net alone leaves undone: the numbers that every later use needs.

@@ -126,14 +126,16 @@ impl Comparison {
         {
             let (bottom, right) = ((y + BLOCK_PX).min(height), (x + BLOCK_PX).min(width));
             for channel in 0..channels {
-                let mut block = [[0.0; 2]; 2];
-                for y in y..bottom {
+                let pairs = (y..bottom).flat_map(|y| {
                     let own = &window[channel * area + (top + y) * stride + left..][x..right];
-                    let theirs = reduced[y * width * channels..][x * channels..right * channels].iter();
-                    for pair in own.iter().zip(theirs.skip(channel).step_by(channels)) {
-                        for (sums, value) in block.iter_mut().zip([*pair.0, *pair.1].map(f64::from)) {
-                            *sums = [sums[0] + value, sums[1] + value * value];
-                        }
+                    let theirs = &reduced[y * width * channels..][x * channels..right * channels];
+                    own.iter().zip(theirs.iter().skip(channel).step_by(channels))
+                });
+                // The picture's and the result's: sum, sum of squares.
+                let mut block = [[0.0; 2]; 2];
+                for (own, theirs) in pairs {
+                    for (sums, value) in block.iter_mut().zip([*own, *theirs].map(f64::from)) {
+                        *sums = [sums[0] + value, sums[1] + value * value];
                     }
                 }
                 let count = ((bottom - y) * (right - x)) as f64;

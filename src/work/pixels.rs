@@ -278,3 +278,22 @@ fn put<S: Sample>(picture: &mut Picture<S>, keep: &Rect, samples: &[S]) {
         picture.samples[begin..begin + width].copy_from_slice(line);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each mean is of its own square and channel, in the range of its samples.
+    #[test]
+    fn a_picture_is_reduced_to_the_means_of_its_squares() {
+        let size = Size::new(4, 2);
+        let colours: Vec<u8> = (0..8).flat_map(|i| [255 * u8::from(i % 4 < 2), 51, 10 * i]).collect();
+        let reduced = Pixels::Eight(Picture { size, channels: 3, samples: colours }).reduced(2);
+        // The third channel: 0, 10, 40, 50 and 20, 30, 60, 70.
+        let expected = [1.0, 0.2, 25.0 / 255.0, 0.0, 0.2, 45.0 / 255.0];
+        assert!(reduced.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{reduced:?}");
+        let grey = vec![65_535, 0, 13_107, 13_107, 65_535, 0, 13_107, 13_107];
+        let reduced = Pixels::Sixteen(Picture { size, channels: 1, samples: grey }).reduced(2);
+        assert!(reduced.iter().zip([0.5, 0.2]).all(|(a, b)| (a - b).abs() < 1e-6), "{reduced:?}");
+    }
+}

@@ -4,8 +4,8 @@
 
 The net, sizes and step of the trainer's stage A (`tools/src/net/mean.rs`, `train/`, `recipe/`): batch 16 of
 32×32 pixels unless told otherwise, enlarged four times, Charbonnier loss, clipped Adam, EMA; the data lie ready
-in memory. Written for speed in eager PyTorch: channels-last, fused Adam, foreach EMA, on a GPU also cudnn.benchmark. On a GPU, and where
-the CPU has avx512_bf16, the body is bf16, as in the trainer, unless --f32: by explicit casts or torch.autocast,
+in memory. Written for speed in eager PyTorch: channels-last, fused Adam, foreach EMA, on a GPU also cudnn.benchmark.
+On a GPU, and where the CPU has avx512_bf16, the body is bf16, as in the trainer, unless --f32: by explicit casts or torch.autocast,
 whichever warms up faster; elsewhere bf16 is emulated and slow, so it is f32 (on a GPU without TF32). Prints one line
 of JSON after 5 warm-up steps:
 

@@ -136,7 +136,7 @@ pub fn train_export(
         return Ok(Ended::Interrupted(folder.path().to_owned()));
     }
     session.finish(&corpus);
-    session.save_weights(&weights).map_err(|source| Failure::File { path: weights.clone(), source })?;
+    session.parts.save_weights(&weights).map_err(|source| Failure::File { path: weights.clone(), source })?;
 
     if choices.slow_average {
         session.parts.choose_slow_averages();

@@ -116,7 +116,7 @@ pub fn train_inpaint(
         let path = path.to_owned();
         move |source| InpaintError::File { path, source }
     };
-    session.save_weights(&weights).map_err(failed(&weights))?;
+    session.parts.save_weights(&weights).map_err(failed(&weights))?;
     if export.slow_average {
         session.parts.choose_slow_averages();
     }

@@ -294,8 +294,8 @@ fn parity(
         Role::Mean => nets.mean.forward(&parts.mean.average, &image, &holes, false),
         Role::Sample => {
             let frozen = session.frozen(false).expect("the mean net is finished");
-            let sampler = &parts.sampler.trainee.average;
-            frozen.sample(sampler, &image, &holes, &drawn, f64::from(strength))
+            let trained = (&parts.sampler.trainee.average, &session.recipe.run.consistency);
+            frozen.sample(trained, &image, &holes, &drawn, f64::from(strength))
         }
     };
     let expected = expected.to_device(tch::Device::Cpu).contiguous().reshape([-1]);

@@ -5,10 +5,10 @@ use super::loss;
 use super::parts::Calibration;
 use super::scene::RESIDUAL_LIMIT;
 use crate::data::Holed;
+use crate::method::Levels;
 use crate::method::precondition::preconditioned;
 use crate::net::repair::{FOLD, folded};
 use crate::net::{Params, RepairCondition, RepairNet, RepairSampler, ScaleHead};
-use crate::recipe::REPAIR_LEVELS;
 use tch::{Kind, Tensor};
 
 /// The three networks' layers; their weights are kept apart.
@@ -99,11 +99,11 @@ impl RepairFrozen<'_> {
         self.nets.sampler.forward(params, x, sigma, &understood.condition, self.bf16) * &understood.holes
     }
 
-    /// What serving computes: μ, and in the holes `strength` times what a one-step sample adds to it. `noise`
-    /// is unit normal, N×3×H×W; the result too, not clipped.
+    /// What serving computes: μ, and in the holes `strength` times what a one-step sample adds to it, the
+    /// consistency net trained on `levels`. `noise` is unit normal, N×3×H×W; the result too, not clipped.
     pub fn sample(
         &self,
-        sampler: &Params,
+        (sampler, levels): (&Params, &Levels),
         image: &Tensor,
         mask: &Tensor,
         noise: &Tensor,
@@ -111,10 +111,10 @@ impl RepairFrozen<'_> {
     ) -> Tensor {
         let _guard = tch::no_grad_guard();
         let understood = self.understand(image, mask);
-        let sigma = Tensor::full([image.size()[0]], REPAIR_LEVELS.sigma_max, (Kind::Float, image.device()));
+        let sigma = Tensor::full([image.size()[0]], levels.sigma_max, (Kind::Float, image.device()));
         let network = |x: &Tensor, sigma: &Tensor| self.network(sampler, x, sigma, &understood);
-        let x = noise.pixel_unshuffle(FOLD) * &understood.holes * REPAIR_LEVELS.sigma_max;
-        let f = preconditioned(&network, &x, &sigma, REPAIR_LEVELS.sigma_data) * &understood.scale;
+        let x = noise.pixel_unshuffle(FOLD) * &understood.holes * levels.sigma_max;
+        let f = preconditioned(&network, &x, &sigma, levels.sigma_data) * &understood.scale;
         let residual = self.calibration.opponent.restore(&f, FOLD).pixel_shuffle(FOLD);
         understood.mean + residual * strength
     }

@@ -75,14 +75,6 @@ impl Session {
         self.parts.init_from(saved, path)
     }
 
-    /// Writes what the run comes to, see [`Parts::save_weights`].
-    ///
-    /// # Errors
-    /// If the disk is full or gone.
-    pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
-        self.parts.save_weights(path)
-    }
-
     /// Goes on where a finished run stood that took so many seconds, from its weights alone.
     ///
     /// # Errors

@@ -204,7 +204,7 @@ fn a_repair_that_is_stopped_anywhere_and_resumed_ends_the_same() {
 
     // And its weights, whole, are a start.
     let path = folder.file("weights.safetensors");
-    resumed.save_weights(&path).unwrap();
+    resumed.parts.save_weights(&path).unwrap();
     let mut next = InpaintSession::new(recipe, Device::Cpu);
     next.init_from(&start_weights(&path, &repair_weights).unwrap(), &path).unwrap();
     assert_eq!(numbers(&next), numbers(&resumed));

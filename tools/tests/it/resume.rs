@@ -72,7 +72,7 @@ fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
     let runs = tempfile::tempdir().unwrap();
     let (session, folder) = trained(&recipe(2), runs.path());
     let path = folder.file("weights.safetensors");
-    session.save_weights(&path).unwrap();
+    session.parts.save_weights(&path).unwrap();
 
     let mut next = Session::new(recipe(1), Device::Cpu);
     next.init_from(&Saved::load(&path).unwrap(), &path).unwrap();
@@ -109,7 +109,7 @@ fn a_finished_run_is_exported_from_its_weights_without_its_device() {
     recipe.run.device = "cuda".into();
     let (session, folder) = trained(&recipe, runs.path());
     let weights = folder.file("weights.safetensors");
-    session.save_weights(&weights).unwrap();
+    session.parts.save_weights(&weights).unwrap();
     let export = |slow_average: bool, out: &str| {
         let choices = ExportChoices {
             out: runs.path().join(out),

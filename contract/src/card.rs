@@ -87,6 +87,8 @@ pub struct ModelCard {
     pub halo: usize,
     /// Window sides must be multiples of this.
     pub multiple: usize,
+    /// The one side that windows have, where the graph's shapes are fixed; `None`: any.
+    pub window: Option<usize>,
     /// The largest circle in a hole, as its diameter in pixels, that one evaluation repairs (inpainting
     /// only): deeper ones are repaired coarse to fine.
     pub hole_px: usize,
@@ -133,6 +135,9 @@ impl ModelCard {
     /// and a little more where windows must be multiples. A net that repairs looks so far that a crop's
     /// context has to do.
     pub fn golden_side(&self) -> usize {
+        if let Some(side) = self.window {
+            return side;
+        }
         let least = match self.task {
             Task::SuperResolution => self.halo.max(self.receptive_field),
             Task::Inpainting => self.halo,
@@ -178,6 +183,7 @@ impl ModelCard {
         if let Some(companion) = &self.companion {
             pairs.push(("companion", companion.clone()));
         }
+        pairs.extend(self.window.map(|side| ("window", side.to_string())));
         if self.task == Task::Inpainting {
             pairs.push(("hole_px", self.hole_px.to_string()));
         }
@@ -248,6 +254,7 @@ mod tests {
             receptive_field: 33,
             halo: 12,
             multiple: 1,
+            window: None,
             hole_px: 0,
             sources: vec![Source::Clean, Source::Photo],
             companion: Some("sr-x4-mean.onnx".into()),
@@ -274,6 +281,8 @@ mod tests {
         let mean =
             ModelCard { role: Role::Mean, companion: None, int8: None, f16: None, precision, ..card() };
         assert_eq!(ModelCard::from_pairs(&mean.to_pairs().into_iter().collect()), Ok((mean, vec![])));
+        let fixed = ModelCard { window: Some(96), ..card() };
+        assert_eq!(ModelCard::from_pairs(&fixed.to_pairs().into_iter().collect()), Ok((fixed, vec![])));
     }
 
     #[test]
@@ -320,6 +329,10 @@ mod tests {
             "model card: companion must be a bare file name"
         );
         assert_eq!(refusal("onestep.scale", Some("0")).matches("scale must be 1 to 8").count(), 1);
+        assert_eq!(
+            refusal("onestep.window", Some("20")),
+            "model card: window must have a core within the halo, hold golden.side, and honour multiple"
+        );
     }
 
     #[test]

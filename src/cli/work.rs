@@ -42,6 +42,10 @@ pub struct Once {
     /// Name of a model, or the path of an ONNX file. Default: sr-x4, or inpaint-mean with inpaint.
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<String>,
+    /// A configuration whose models are meant too: its [[model]] tables (models from elsewhere) and its
+    /// folder of models. Nothing else of it is looked at.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// How much of the sampled detail to add: 0 is the mean alone. Default: what the model says looks best.
     #[arg(long, value_name = "X", value_parser = strength)]
     pub strength: Option<f32>,

@@ -28,6 +28,7 @@ use crate::plan::{Choice, Computing, Plan, Wish};
 use crate::stage::record::Summary;
 use crate::stop::{Stop, StopHandle, is_stopped, stop_pair};
 use crate::work::device::joined;
+use crate::work::terms::Terms;
 use books::Books;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -76,6 +77,7 @@ struct Order<'a> {
     library: Option<&'a Path>,
     lines: Vec<Ordered<'a>>,
     model_folder: Option<&'a Path>,
+    elsewhere: &'a [Terms],
     state: Option<&'a Path>,
     choice: Choice,
 }
@@ -99,8 +101,13 @@ fn plan(order: &Order<'_>) -> Result<(Plan, Opened), StartError> {
     let working = std::env::current_dir().unwrap_or_default();
     let variable = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
     let find = |line: &Ordered<'_>| {
-        let file = model_file::find(line.model, order.model_folder, &executable, &working)?;
-        Ok(Asked { file, strength: line.strength, samples: line.wish.uncertainty.is_some() })
+        // What is declared was declared for this: it comes before a file of the same name.
+        let terms = order.elsewhere.iter().find(|terms| terms.name == line.model).cloned();
+        let file = match &terms {
+            Some(terms) => terms.file.clone(),
+            None => model_file::find(line.model, order.model_folder, &executable, &working)?,
+        };
+        Ok(Asked { file, strength: line.strength, samples: line.wish.uncertainty.is_some(), terms })
     };
     let models = order.lines.iter().map(find).collect::<Result<Vec<_>, StartError>>()?;
     let library = library::find(order.library, variable.as_deref(), &executable, &working)?;

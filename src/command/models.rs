@@ -1,10 +1,13 @@
 //! `onestep models`: which models are there, what each can do, and what a strength costs, from the cards in
 //! their files.
 
+use super::asked::CONFIG;
 use crate::cli;
-use crate::edge::model::cards;
+use crate::config::load_models;
+use crate::edge::model::{HALO_LEVELS, cards};
 use crate::edge::{library, model_file};
-use crate::error::{CommandError, Exit};
+use crate::error::{CommandError, Exit, StartError};
+use crate::work::terms::Terms;
 use contract::card::{ModelCard, Precision, Role, Task};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,25 +21,64 @@ pub(super) fn main(words: &cli::Models) -> Result<Exit, CommandError> {
     let executable = std::env::current_exe().unwrap_or_default();
     let working = std::env::current_dir().unwrap_or_default();
     let variable = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let files = model_file::list(words.folder.as_deref(), &executable, &working)?;
+    let (elsewhere, folder) = configured(words.config.as_deref())?;
+    let folder = words.folder.as_deref().or(folder.as_deref());
+    let files = model_file::list(folder, &executable, &working)?.into_iter().map(|file| (file, None));
+    let elsewhere = elsewhere.into_iter().map(|terms| (terms.file.clone(), Some(terms)));
+    let files: Vec<(PathBuf, Option<Terms>)> = files.chain(elsewhere).collect();
     let library = library::find(words.ort_lib.as_deref(), variable.as_deref(), &executable, &working)?;
     let read = cards(&library, &files)?;
     let good: BTreeMap<String, &ModelCard> = files
         .iter()
         .zip(&read)
-        .filter_map(|(file, card)| Some((name_of(file), card.as_ref().ok()?)))
+        .filter_map(|((file, terms), card)| {
+            Some((name_of(file), card.as_ref().ok()?)).filter(|_| terms.is_none())
+        })
         .collect();
-    let mut text = String::new();
-    for (file, card) in files.iter().zip(&read) {
-        match card {
-            Ok(card) if !is_behind_another(&name_of(file), &good) => text.push_str(&told(file, card)),
-            Ok(_) => {}
-            Err(problem) => writeln!(text, "{}\n  cannot be used: {problem}", file.display()).unwrap_or(()),
+    let (mut text, mut exit) = (String::new(), Exit::AllDone);
+    for ((file, terms), card) in files.iter().zip(&read) {
+        match (card, terms) {
+            (Ok(card), Some(terms)) => text.push_str(&told_under(terms, file, card)),
+            (Ok(card), None) if !is_behind_another(&name_of(file), &good) => text.push_str(&told(file, card)),
+            (Ok(_), None) => {}
+            (Err(problem), terms) => {
+                let name = terms.as_ref().map_or_else(String::new, |terms| format!("{}: ", terms.name));
+                writeln!(text, "{name}{}\n  cannot be used: {problem}", file.display()).unwrap_or(());
+                exit = Exit::Usage;
+            }
         }
     }
     // Nobody listens on stdout: then the exit code has to do.
     std::io::stdout().write_all(text.as_bytes()).ok();
-    Ok(Exit::AllDone)
+    Ok(exit)
+}
+
+/// Models from elsewhere and the folder of all others, of the configuration that is named or lies here.
+fn configured(named: Option<&Path>) -> Result<(Vec<Terms>, Option<PathBuf>), StartError> {
+    match named {
+        Some(file) => load_models(file),
+        None if Path::new(CONFIG).is_file() => Ok(load_models(Path::new(CONFIG)).unwrap_or_else(|error| {
+            log::warn!("models of {CONFIG} are not listed: {error}");
+            Default::default()
+        })),
+        None => Ok(Default::default()),
+    }
+}
+
+/// A model from elsewhere as a few lines: what it is taken to be, and how well its tiles join.
+fn told_under(terms: &Terms, file: &Path, card: &ModelCard) -> String {
+    let mut text = told(file, card);
+    writeln!(text, "  terms     {}", terms.to_text()).unwrap_or(());
+    if let Some(side) = card.window {
+        writeln!(text, "  window    {side}×{side}, the only one that it takes").unwrap_or(());
+    }
+    if let Some(levels) = card.facts.get(HALO_LEVELS) {
+        let verdict =
+            if levels.parse().is_ok_and(|levels: f32| levels <= 1.0) { "" } else { ": give it more" };
+        let told = format!("{}; beyond it, tiles differ by {levels} of 255 levels{verdict}", card.halo);
+        writeln!(text, "  halo      {told}").unwrap_or(());
+    }
+    text
 }
 
 fn name_of(file: &Path) -> String {

@@ -3,7 +3,7 @@
 use super::folders::{mask_problems, relation};
 use super::{Order, Ordered, absolute, serve};
 use crate::cli::{self, ResizeName, TaskName};
-use crate::config::{default_memory_mb, default_model};
+use crate::config::{default_memory_mb, default_model, load_models};
 use crate::edge::mask_file;
 use crate::edge::progress::Progress;
 use crate::edge::scan::{scan, sighting};
@@ -30,6 +30,8 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
     let count = sightings.len();
     progress.expect(count);
     let format = Writing::new(words.format.word(), words.quality).map_err(StartError::usage)?;
+    let models = words.config.as_deref().map(load_models).transpose()?;
+    let (elsewhere, model_folder) = models.unwrap_or_default();
     let order = Order {
         library: words.ort_lib.as_deref(),
         lines: vec![Ordered {
@@ -46,7 +48,8 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
                 ..Wish::new(absolute(&words.output))
             },
         }],
-        model_folder: None,
+        model_folder: model_folder.as_deref(),
+        elsewhere: &elsewhere,
         state: words.state.as_deref(),
         choice: Choice {
             computing: Computing {

@@ -70,6 +70,7 @@ pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<
         library,
         lines: config.pipelines.iter().map(ordered).collect(),
         model_folder: config.model_folder.as_deref(),
+        elsewhere: &config.elsewhere,
         state: config.state.as_deref(),
         choice: Choice {
             computing: config.computing.clone(),

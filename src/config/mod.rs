@@ -2,6 +2,7 @@
 //! Knows no TOML and no model.
 
 mod computing;
+mod elsewhere;
 mod masking;
 mod pipeline;
 mod raw;
@@ -12,6 +13,7 @@ pub use pipeline::Pipeline;
 use crate::edge::machine;
 use crate::error::StartError;
 use crate::plan::{Computing, Limits, Supervision};
+use crate::work::terms::Terms;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub pipelines: Vec<Pipeline>,
     /// Where models are looked for by name, or `None` for the usual places.
     pub model_folder: Option<PathBuf>,
+    /// Models from elsewhere, by the names that pipelines call them.
+    pub elsewhere: Vec<Terms>,
     /// Where networks run, and with what.
     pub computing: Computing,
     /// Limits.
@@ -55,6 +59,27 @@ pub fn default_memory_mb() -> u64 {
 /// # Errors
 /// The file, and everything that is wrong with it.
 pub fn load(file: &Path) -> Result<Config, StartError> {
+    checked(file, read)
+}
+
+/// The models of a file alone: those from elsewhere, and the folder of all others. It needs no pipeline.
+///
+/// # Errors
+/// As of [`load`], of its models.
+pub fn load_models(file: &Path) -> Result<(Vec<Terms>, Option<PathBuf>), StartError> {
+    checked(file, |text, folder| {
+        let raw = raw::parse(text).map_err(|problem| vec![problem])?;
+        let mut check = Check { problems: Vec::new() };
+        let models = check.elsewhere(raw.model, folder);
+        let model_folder = raw.models.folder.map(|path| folder.join(path));
+        if check.problems.is_empty() { Ok((models, model_folder)) } else { Err(check.problems) }
+    })
+}
+
+fn checked<T>(
+    file: &Path,
+    read: impl FnOnce(&str, &Path) -> Result<T, Vec<String>>,
+) -> Result<T, StartError> {
     let refusal = |problems| StartError::Config { file: file.to_owned(), problems };
     let text =
         std::fs::read_to_string(file).map_err(|error| refusal(vec![format!("cannot be read: {error}")]))?;
@@ -80,6 +105,7 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, Vec<String>> {
     let config = Config {
         pipelines: pipelines.map(|(index, raw)| check.pipeline(index + 1, raw, folder)).collect(),
         model_folder: raw.models.folder.map(path),
+        elsewhere: check.elsewhere(raw.model, folder),
         computing: check.computing(raw.device, folder),
         limits: Limits {
             max_file_mb: check.number(

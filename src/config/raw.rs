@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub(super) struct Raw {
     /// `[[pipeline]]`
     pub(super) pipeline: Vec<Pipeline>,
+    /// `[[model]]`
+    pub(super) model: Vec<Model>,
     /// `[models]`
     pub(super) models: Models,
     /// `[device]`
@@ -96,6 +98,44 @@ pub(super) struct Pipeline {
     pub(super) originals: Option<String>,
     /// Where pictures are moved.
     pub(super) originals_folder: Option<PathBuf>,
+}
+
+/// `[[model]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Model {
+    /// What pipelines call it.
+    pub(super) name: Option<String>,
+    /// The ONNX file.
+    pub(super) file: Option<PathBuf>,
+    /// super-resolution, inpaint.
+    pub(super) task: Option<String>,
+    /// Output pixels per input pixel along a side.
+    pub(super) scale: Option<i64>,
+    /// Name of the graph's input.
+    pub(super) input: Option<String>,
+    /// And of that for the mask.
+    pub(super) mask_input: Option<String>,
+    /// And of its output.
+    pub(super) output: Option<String>,
+    /// Black and white going in.
+    pub(super) range: Option<String>,
+    /// And coming out.
+    pub(super) output_range: Option<String>,
+    /// rgb, bgr.
+    pub(super) channels: Option<String>,
+    /// nchw, nhwc.
+    pub(super) layout: Option<String>,
+    /// 1, 0.
+    pub(super) mask_hole: Option<i64>,
+    /// smooth, zero.
+    pub(super) hole_fill: Option<String>,
+    /// Sides of windows.
+    pub(super) multiple_of: Option<i64>,
+    /// Context of tiles.
+    pub(super) halo: Option<i64>,
+    /// Of the weights.
+    pub(super) licence: Option<String>,
 }
 
 /// `[models]`

@@ -203,6 +203,7 @@ impl Line {
         let telling = Telling::new(&facts.card.sources, wish.source).map_err(refused)?;
         let wanted = Fingerprint {
             model_sha256: facts.sha256.clone(),
+            terms: facts.terms.clone(),
             strength: facts.strength,
             seed: wish.seed,
             telling,
@@ -276,6 +277,7 @@ mod tests {
         let facts = Facts {
             card: card(8, 1),
             sha256: "feed".into(),
+            terms: None,
             strength: 0.0,
             tiling: Tiling::new(&card(8, 1), Device::Cpu, None),
             model: 0,

@@ -140,6 +140,7 @@ fn mark(line: &Line, opened: &Opened) -> Mark {
         sha256: opened.sha256.clone(),
         model: line.model_name.clone(),
         model_sha256: line.wanted.model_sha256.clone(),
+        terms: line.wanted.terms.clone(),
         strength: if errand.safe { 0.0 } else { line.wanted.strength },
         instead_of: errand.safe.then_some(line.wanted.strength),
         seed: opened.seed,

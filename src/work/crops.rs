@@ -193,7 +193,8 @@ fn pieces(own: Vec<Run>, picture: Size, cutting: &Cutting) -> Vec<Piece> {
     if piece.fits(picture, cutting) {
         return vec![piece];
     }
-    let core = cutting.max_side.saturating_sub(2 * piece.context + piece.step(cutting));
+    let most = cutting.max_side / piece.step(cutting) * piece.step(cutting);
+    let core = most.saturating_sub(2 * piece.context);
     if depth <= core {
         return piece.cut(core);
     }
@@ -276,8 +277,10 @@ impl Piece {
         let step = self.step(cutting);
         let span = |own: &Range<usize>, whole: usize| {
             let begin = own.start.saturating_sub(self.context);
-            let length = ((own.end + self.context).min(whole) - begin).next_multiple_of(step);
-            // What rounding adds is taken where there is picture.
+            let needed = (own.end + self.context).min(whole) - begin;
+            let length = needed.next_multiple_of(step);
+            // What rounding adds is taken on both sides, where there is picture.
+            let begin = begin.saturating_sub((length - needed) / 2);
             (begin.min(whole.saturating_sub(length)) as i64, length)
         };
         let ((x, width), (y, height)) =
@@ -382,6 +385,22 @@ mod tests {
         assert!(scratch.len() >= 9 && scratch.iter().all(|crop| (crop.shrink, crop.levels) == (1, 0)));
         let large = check(&mask(size, |x, y| x.abs_diff(1000) < 600 && y.abs_diff(400) < 300), &CUTTING);
         assert_eq!((large.len(), large[0].shrink), (1, 8), "1200 pixels and twice 64 in 256");
+    }
+
+    /// As a graph of one shape wants it: every crop is that, with its hole in the middle of it.
+    #[test]
+    fn crops_of_one_shape_have_it_whatever_the_hole() {
+        let one = Cutting { halo: 24, hole_px: 4096, multiple: 192, max_side: 192 };
+        let size = Size::new(900, 700);
+        let dot = check(&mask(size, |x, y| x.abs_diff(400) < 3 && y.abs_diff(300) < 3), &one);
+        assert_eq!(dot[0].window, Rect { x: 305, y: 205, size: Size::new(192, 192) });
+        let scratch = check(&mask(size, |x, y| y.abs_diff(x / 2 + 20) < 3), &one);
+        assert!(scratch.len() > 5 && scratch.iter().all(|crop| crop.shrink == 1), "{scratch:?}");
+        let deep = check(&mask(size, |x, y| x.abs_diff(450) < 200 && y.abs_diff(350) < 200), &one);
+        assert_eq!((deep.len(), deep[0].shrink, deep[0].levels), (1, 4, 0));
+        for crop in scratch.iter().chain(&deep) {
+            assert_eq!(crop.size(), Size::new(192, 192));
+        }
     }
 
     #[test]

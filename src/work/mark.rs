@@ -37,6 +37,9 @@ pub struct Mark {
     pub model: String,
     /// SHA-256 of the model's f32 file, hexadecimal.
     pub model_sha256: String,
+    /// What was declared of a model from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<String>,
     /// The λ of out = μ + λ·(sample − μ).
     pub strength: f32,
     /// The strength that was wanted, where a result with that did harm and this one is without a sample.
@@ -90,6 +93,8 @@ impl Mark {
 pub struct Fingerprint {
     /// SHA-256 of the model file, hexadecimal.
     pub model_sha256: String,
+    /// What is declared of a model from elsewhere.
+    pub terms: Option<String>,
     /// The λ of out = μ + λ·(sample − μ).
     pub strength: f32,
     /// A fixed seed, or `None`: from the content.
@@ -121,8 +126,10 @@ impl Fingerprint {
         let said = if self.source_type { " source type" } else { "" };
         let mask =
             self.masking.as_ref().map_or_else(String::new, |masking| format!(" {}", masking.to_text()));
+        let terms = self.terms.as_ref().map_or_else(String::new, |terms| format!(" ({terms})"));
         format!(
-            "model {model} strength {strength} seed {seed}{told}{map}{kept}{said}{format}{precision}{mask}"
+            "model {model}{terms} strength {strength} seed {seed}{told}{map}{kept}{said}{format}{precision}\
+             {mask}"
         )
     }
 }
@@ -163,6 +170,7 @@ pub fn answer(
         Standing::Ours(mark) if mark.source == source => {
             let same_file = (mark.bytes, mark.modified_ns) == (stamp.bytes, stamp.modified_ns);
             let same_options = mark.model_sha256 == wanted.model_sha256
+                && mark.terms == wanted.terms
                 && mark.instead_of.unwrap_or(mark.strength) == wanted.strength
                 && wanted.telling.agrees(mark.told)
                 && agrees(wanted.masking.as_ref(), mask, mark.mask.as_ref())
@@ -201,6 +209,7 @@ mod tests {
             sha256: SHA.into(),
             model: "sr-x4".into(),
             model_sha256: "feed".into(),
+            terms: None,
             strength: 0.25,
             instead_of: None,
             seed: 255,
@@ -220,6 +229,7 @@ mod tests {
     fn wanted() -> Fingerprint {
         Fingerprint {
             model_sha256: "feed".into(),
+            terms: None,
             strength: 0.25,
             seed: None,
             telling: Telling::ByFormat,
@@ -256,6 +266,8 @@ mod tests {
         let telling = Telling::Always(Source::Photo);
         check("a/b.jpg", (10, -5), &Fingerprint { telling, ..wanted() }, false, Answer::Do);
         check("a/b.jpg", (10, -5), &Fingerprint { uncertainty: Some(4), ..wanted() }, false, Answer::Do);
+        let terms = Some("x4 0..1".to_owned());
+        check("a/b.jpg", (10, -5), &Fingerprint { terms, ..wanted() }, false, Answer::Do);
         let keeping = Keeping::Nothing;
         check("a/b.jpg", (10, -5), &Fingerprint { keeping, ..wanted() }, false, Answer::Do);
         let precision = Wanted::F32;
@@ -287,6 +299,8 @@ mod tests {
         let masking = Some(Masking::new(MaskFrom::Alpha));
         let repaired = Fingerprint { masking, ..wanted() }.to_text();
         assert_eq!(repaired, format!("{} mask alpha grow 2", wanted().to_text()));
+        let foreign = Fingerprint { terms: Some("x4 0..1".into()), ..wanted() };
+        assert!(foreign.to_text().starts_with("model feed (x4 0..1) strength 0.25 "));
         let seeded = Fingerprint { seed: Some(7), ..wanted() };
         assert_eq!(seeded.to_text(), "model feed strength 0.25 seed 7 source by format");
     }

@@ -32,6 +32,7 @@ pub mod repeats;
 pub mod settle;
 pub mod spread;
 pub mod stall;
+pub mod terms;
 pub mod tiling;
 pub mod told;
 pub mod webp;

@@ -44,10 +44,15 @@ impl Tiling {
     /// How pictures are cut for a model on a device, in windows of at most `wanted` pixels a side, or as is
     /// usual there. There is always a core: a large halo makes a larger window.
     pub fn new(card: &ModelCard, device: Device, wanted: Option<usize>) -> Tiling {
-        let (halo, multiple) = (card.halo, card.multiple);
+        let halo = card.halo;
+        // A graph of one shape is given that, whatever is wanted.
+        let multiple = card.window.unwrap_or(card.multiple);
         if card.task == Task::Inpainting {
-            let max_side = CROP_SIDE_PX.next_multiple_of(multiple);
+            let max_side = card.window.unwrap_or(CROP_SIDE_PX.next_multiple_of(multiple));
             return Tiling::Holes(Cutting { halo, hole_px: card.hole_px, multiple, max_side });
+        }
+        if let Some(side) = card.window {
+            return Tiling::Fixed { window: Size::new(side, side), halo };
         }
         let side = |wanted: usize| {
             let side = wanted / multiple * multiple;
@@ -138,6 +143,7 @@ pub fn card(halo: usize, multiple: usize) -> ModelCard {
         receptive_field: halo,
         halo,
         multiple,
+        window: None,
         hole_px: 0,
         sources: vec![],
         companion: None,
@@ -185,6 +191,15 @@ mod tests {
         for device in [Device::Cuda(1), Device::TensorRt(0)] {
             assert_eq!(Tiling::new(&card(12, 8), device, None), Tiling::Fixed { window, halo: 12 });
         }
+        let only = ModelCard { window: Some(64), ..card(12, 1) };
+        for device in [Device::Cpu, Device::Cuda(0)] {
+            let tiling = Tiling::new(&only, device, Some(500));
+            assert_eq!(tiling, Tiling::Fixed { window: Size::new(64, 64), halo: 12 });
+            assert_eq!(tiling.golden_side(&only), 64);
+        }
+        let repairs = ModelCard { task: Task::Inpainting, ..only };
+        let Tiling::Holes(cutting) = Tiling::new(&repairs, Device::Cpu, None) else { panic!("it repairs") };
+        assert_eq!((cutting.multiple, cutting.max_side), (64, 64));
         let smaller = Size::new(120, 120);
         let asked = Tiling::new(&card(12, 8), Device::Cuda(1), Some(127));
         assert_eq!(asked, Tiling::Fixed { window: smaller, halo: 12 });

@@ -1,10 +1,12 @@
 //! The configuration: the shipped file is whole and means the defaults, and mistakes are told in full.
 
 use crate::support::process::repository;
+use contract::card::Task;
 use onestep::config::{Config, DEFAULT_RESERVE_MB, Pipeline, default_memory_mb, read};
 use onestep::plan::{Computing, Limits, Megapixels, Supervision};
 use onestep::work::masking::{MaskFrom, Masking, SUFFIXES, White};
 use onestep::work::precision::Wanted;
+use onestep::work::terms::Range;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -37,7 +39,7 @@ fn the_shipped_file_means_the_defaults() {
     assert_eq!((only.strength, only.seed, least.library, least.model_folder), (None, None, None, None));
 }
 
-const KEYS: [&str; 56] = [
+const KEYS: [&str; 68] = [
     "input",
     "output",
     "settle_ms",
@@ -74,6 +76,18 @@ const KEYS: [&str; 56] = [
     "format",
     "quality",
     "folder",
+    "file",
+    "scale",
+    "mask_input",
+    "range",
+    "output_range",
+    "channels",
+    "layout",
+    "mask_hole",
+    "hole_fill",
+    "multiple_of",
+    "halo",
+    "licence",
     "device",
     "precision",
     "threads",
@@ -172,6 +186,45 @@ fn masks_that_make_no_sense_are_told_at_once() {
             "pipeline 1: mask_wait_s is 86401, not 0 to 86400",
             "pipeline 2: task is \"enlarge\", not one of super-resolution, inpaint",
             "pipeline 3: mask_suffix names none: no mask could be told from a picture",
+        ],
+    );
+}
+
+#[test]
+fn what_is_declared_of_models_from_elsewhere_is_checked() {
+    let table = |lines: &str| format!("{LEAST}[[model]]\n{lines}\n");
+    let read_one = |lines: &str| read(&table(lines), Path::new("/etc")).expect("whole").elsewhere.remove(0);
+    let terms = read_one("name = 'esrgan'\nfile = 'x4.onnx'\nscale = 4\nrange = '0..255'");
+    let whole = Range { low: 0.0, high: 255.0 };
+    assert_eq!((terms.file.as_path(), terms.scale), (Path::new("/etc/x4.onnx"), 4));
+    assert_eq!((terms.range, terms.output_range, terms.halo, terms.multiple), (whole, whole, 32, 1));
+    let terms = read_one("name = 'lama'\nfile = '/m.onnx'\ntask = 'inpaint'\nmask_hole = 0");
+    assert_eq!((terms.task, terms.scale, terms.mask_hole), (Task::Inpainting, 1, 0.0));
+    check(
+        &table("task = 'super-resolution'\nmask_hole = 2\nhalo = 513\nrange = '1..0'\nchannels = 'xyz'"),
+        &[
+            "model 1: mask_hole is for task = \"inpaint\" alone",
+            "model 1: scale is missing",
+            "model 1: range: \"1..0\" is no range from black to white such as \"0..1\" or \"0..255\"",
+            "model 1: name is missing",
+            "model 1: channels is \"xyz\", not one of rgb, bgr, each",
+            "model 1: file is missing",
+            "model 1: mask_hole is 2, not 0 to 1",
+            "model 1: halo is 513, not 0 to 512",
+        ],
+    );
+    check(
+        &table("name = 'a.onnx'\nfile = 'a'\nscale = 2"),
+        &["model a.onnx: name is \"a.onnx\": a word is wanted, not a path"],
+    );
+    let same = "name = 'a'\nfile = 'a.onnx'\ntask = 'inpaint'\nscale = 2\nchannels = 'each'";
+    check(
+        &format!("{}[[model]]\nname = 'a'\nfile = 'b'\nscale = 2\nlayout = 'chw'", table(same)),
+        &[
+            "model a: scale is 2, but what is repaired stays as large as it is",
+            "model a: channels is \"each\", which is for super-resolution alone",
+            "model a: layout is \"chw\", not one of nchw, nhwc",
+            "two [[model]] are called \"a\"",
         ],
     );
 }

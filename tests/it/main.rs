@@ -9,6 +9,7 @@ mod config;
 mod crash;
 mod device;
 mod doctor;
+mod elsewhere;
 mod features;
 mod ground;
 mod holes;

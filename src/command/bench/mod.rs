@@ -114,6 +114,7 @@ fn order<'a>(words: &'a cli::Bench, output: &Path, state: &'a Path) -> Result<Or
             wish: Wish { format, ..Wish::new(output.to_owned()) },
         }],
         model_folder: None,
+        elsewhere: &[],
         state: Some(state),
         choice: Choice {
             computing,

@@ -12,6 +12,7 @@ use crate::edge::record::pretty;
 use crate::error::{CommandError, Exit, StartError};
 use crate::plan::Computing;
 use crate::work::device::Devices;
+use crate::work::terms::Terms;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -72,6 +73,7 @@ struct Subject {
     computing: Computing,
     library: Option<PathBuf>,
     models: Option<PathBuf>,
+    elsewhere: Vec<Terms>,
 }
 
 pub(super) fn main(words: cli::Doctor) -> Result<Exit, CommandError> {
@@ -118,7 +120,8 @@ fn subject(named: Option<&Path>, words: &cli::Doctor, findings: &mut Findings) -
     }
     let library = words.ort_lib.clone().or_else(|| config.as_ref()?.1.library.clone());
     let models = words.folder.clone().or_else(|| config.as_ref()?.1.model_folder.clone());
-    Subject { config, computing, library, models }
+    let elsewhere = config.as_ref().map(|(_, config)| config.elsewhere.clone()).unwrap_or_default();
+    Subject { config, computing, library, models, elsewhere }
 }
 
 /// Whether GPUs were asked for by name: then what is missing for them is bad, else it is a note.

@@ -21,7 +21,9 @@ pub(super) fn look(subject: &Subject, findings: &mut Findings) -> Option<bool> {
     }
     // One tile and one thread tell as much as many.
     let request = Request { threads: 1, batch: Some(1), ..request(&subject.computing) };
-    let files = files.unwrap_or_default();
+    let files = files.unwrap_or_default().into_iter().map(|file| (file, None));
+    let elsewhere = subject.elsewhere.iter().map(|terms| (terms.file.clone(), Some(terms.clone())));
+    let files: Vec<_> = files.chain(elsewhere).collect();
     let examined = library.and_then(|library| Ok((examine(&library, &files, &request)?, library)));
     let (examined, library) = match examined {
         Ok(examined) => examined,

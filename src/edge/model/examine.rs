@@ -1,9 +1,9 @@
 //! What there is to be said of a runtime, its providers and models without serving anything: for `doctor`.
 //! Tries each thing and goes on, whatever comes of it.
 
-use super::file::{builder, load, read};
+use super::file::{builder, load, read_under};
 use super::on_gpu;
-use super::onnx::{OnnxModel, Recipe};
+use super::onnx::Recipe;
 use super::{Request, prove, provider};
 use crate::edge::library::Library;
 use crate::edge::shared_library;
@@ -12,6 +12,7 @@ use crate::work::device::{Devices, Provider};
 use crate::work::engine::cuda_options;
 use crate::work::lacking;
 use crate::work::precision::Wanted;
+use crate::work::terms::Terms;
 use contract::card::{ModelCard, Precision};
 use ort::environment::Environment;
 use ort::session::builder::GraphOptimizationLevel;
@@ -49,7 +50,11 @@ pub enum Tried {
 ///
 /// # Errors
 /// If the library cannot be loaded.
-pub fn examine(library: &Library, files: &[PathBuf], request: &Request) -> Result<Examined, StartError> {
+pub fn examine(
+    library: &Library,
+    files: &[(PathBuf, Option<Terms>)],
+    request: &Request,
+) -> Result<Examined, StartError> {
     let environment = load(library)?;
     let built = provider::compiled_in();
     let tried = |(provider, is_built): (Provider, bool)| {
@@ -61,7 +66,10 @@ pub fn examine(library: &Library, files: &[PathBuf], request: &Request) -> Resul
     let on_gpu = matches!(request.devices, Devices::Gpus { provider, .. } if works(provider));
     let devices = if on_gpu { request.devices.clone() } else { Devices::Cpu };
     let request = &Request { devices, ..request.clone() };
-    let models = files.iter().map(|file| (file.clone(), proven(&environment, file, request))).collect();
+    let one = |(file, terms): &(PathBuf, Option<Terms>)| {
+        (file.clone(), proven(&environment, (file, terms.as_ref()), request))
+    };
+    let models = files.iter().map(one).collect();
     let version = shared_library::runtime_version(&library.path).unwrap_or_else(|| ort::info().to_owned());
     Ok(Examined { version, providers, models, device: request.devices.clone() })
 }
@@ -81,8 +89,8 @@ fn register(environment: &Environment, provider: Provider) -> Tried {
 }
 
 /// The card of a file and how far its golden tile is off on the device of `request`.
-fn proven(environment: &Environment, file: &Path, request: &Request) -> Proof {
-    let file = read(environment, file).map_err(|error| match error {
+fn proven(environment: &Environment, (file, terms): (&Path, Option<&Terms>), request: &Request) -> Proof {
+    let file = read_under(environment, file, terms).map_err(|error| match error {
         StartError::Model { problem, .. } => problem,
         other => other.to_string(),
     })?;
@@ -108,7 +116,7 @@ fn proven(environment: &Environment, file: &Path, request: &Request) -> Proof {
     let (environment, bytes) = (environment.clone(), Arc::clone(&file.bytes));
     let recipe: Recipe =
         Arc::new(move || builder(&environment, GraphOptimizationLevel::Level3)?.commit_from_memory(&bytes));
-    let mut model = OnnxModel::open(recipe, file.card.clone(), None).map_err(|error| error.to_string())?;
-    let gap = prove(&mut model, file.card.golden_side())?;
+    let mut model = file.network(recipe, None).map_err(|error| error.to_string())?;
+    let gap = prove(model.as_mut(), file.card.golden_side())?;
     Ok((file.card, gap))
 }

@@ -1,12 +1,15 @@
 //! Model files: reading them with their cards, and choosing the one that serves a strength and a precision.
 //! Opens nothing on a device.
 
-use super::Asked;
-use super::onnx::card_of;
+use super::foreign::{Foreign, adopt};
+use super::onnx::{OnnxModel, Recipe, card_of};
+use super::plugs::Plugs;
+use super::{Asked, Model};
 use crate::edge::library::Library;
 use crate::edge::machine;
 use crate::error::StartError;
 use crate::work::precision::Wanted;
+use crate::work::terms::Terms;
 use contract::card::{ModelCard, Precision, Role};
 use ort::environment::Environment;
 use ort::session::Session;
@@ -20,6 +23,20 @@ pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) bytes: Arc<[u8]>,
     pub(super) card: ModelCard,
+    /// Of a model from elsewhere.
+    pub(super) plugs: Option<Plugs>,
+}
+
+impl File {
+    /// Its network. Where the number of tiles is fixed, as in an engine that was built for it, fewer are
+    /// filled up.
+    pub(super) fn network(&self, recipe: Recipe, fixed_tiles: Option<usize>) -> ort::Result<Box<dyn Model>> {
+        let card = self.card.clone();
+        Ok(match &self.plugs {
+            Some(plugs) => Box::new(Foreign::open(recipe, card, plugs.clone())?),
+            None => Box::new(OnnxModel::open(recipe, card, fixed_tiles)?),
+        })
+    }
 }
 
 /// What is wrong with a file.
@@ -54,12 +71,21 @@ pub(super) fn read(environment: &Environment, path: &Path) -> Result<File, Start
         .and_then(|mut builder| builder.commit_from_memory(&bytes))
         .map_err(|error| refusal(path, &format!("is no model that ONNX Runtime can open: {error}")))?;
     let card = card_of(&session).map_err(|problem| refusal(path, &problem))?;
-    Ok(File { path: path.to_owned(), bytes: bytes.into(), card })
+    Ok(File { path: path.to_owned(), bytes: bytes.into(), card, plugs: None })
+}
+
+/// A file with its card, or under terms with one that is made up for it.
+pub(super) fn read_under(
+    environment: &Environment,
+    path: &Path,
+    terms: Option<&Terms>,
+) -> Result<File, StartError> {
+    terms.map_or_else(|| read(environment, path), |terms| adopt(environment, path, terms))
 }
 
 /// The file that serves what is asked for, and λ.
 pub(super) fn choose(environment: &Environment, asked: &Asked) -> Result<(File, f32), StartError> {
-    let file = read(environment, &asked.file)?;
+    let file = read_under(environment, &asked.file, asked.terms.as_ref())?;
     if file.card.role == Role::Mean && asked.samples {
         return Err(refusal(&file.path, "gives the mean alone: it has no samples to tell uncertainty by"));
     }

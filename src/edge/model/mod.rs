@@ -5,20 +5,23 @@
 mod engines;
 mod examine;
 mod file;
+mod foreign;
 mod on_gpu;
 mod onnx;
 mod open;
+mod plugs;
 mod provider;
 mod trial;
 
 pub use engines::engine_folder;
 pub use examine::{Examined, Proof, Tried, examine};
+pub use foreign::HALO_LEVELS;
 pub use open::{Asked, Facts, Opened, Request, Serving, cards, open};
 pub use trial::seconds;
 
 use crate::work::lacking;
 use contract::card::{ModelCard, Role};
-use contract::geometry::Size;
+use contract::geometry::{Rect, Size};
 use contract::source::Source;
 use contract::{mask, noise};
 use open::Placed;
@@ -81,6 +84,22 @@ impl ModelError {
 fn golden_error(model: &mut dyn Model, side: usize) -> Result<f32, ModelError> {
     let card = model.card().clone();
     let window = card.golden.window(side);
+    let mut error = None;
+    golden_input(&card, window, &mut |input| {
+        model.run(input, &mut |output| {
+            let is_whole = output.len() == 3 * window.size.times(card.scale).area();
+            error = is_whole.then(|| card.golden.error(output, window, card.scale));
+        })
+    })?;
+    error.ok_or_else(|| ModelError(format!("no whole output for a window of {}", window.size)))
+}
+
+/// Shows the golden tile of a card, in this window, to `evaluate`.
+fn golden_input(
+    card: &ModelCard,
+    window: Rect,
+    evaluate: &mut dyn FnMut(&BatchInput<'_>) -> Result<(), ModelError>,
+) -> Result<(), ModelError> {
     let image = card.golden.input(window);
     let holes = mask::golden_mask(&card.golden, window).holes;
     let mask: Vec<f32> = holes.iter().map(|hole| if *hole { mask::UNKNOWN } else { 0.0 }).collect();
@@ -92,13 +111,7 @@ fn golden_error(model: &mut dyn Model, side: usize) -> Result<f32, ModelError> {
     }
     let (strength, source) = (&[1.0], &[Source::Clean.value()]);
     let (image, mask, noise) = (&image[..], &mask[..], &noise[..]);
-    let input = BatchInput { tiles: 1, window: window.size, image, mask, noise, strength, source };
-    let mut error = None;
-    model.run(&input, &mut |output| {
-        let is_whole = output.len() == 3 * window.size.times(card.scale).area();
-        error = is_whole.then(|| card.golden.error(output, window, card.scale));
-    })?;
-    error.ok_or_else(|| ModelError(format!("no whole output for a window of {}", window.size)))
+    evaluate(&BatchInput { tiles: 1, window: window.size, image, mask, noise, strength, source })
 }
 
 /// A wrong device, precision or driver shows on the golden tile, before any picture. Gives by how much it

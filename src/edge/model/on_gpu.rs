@@ -4,7 +4,8 @@
 
 use super::engines::Engines;
 use super::file::{File, builder, f16_of};
-use super::onnx::{OnnxModel, Recipe};
+use super::foreign::answered;
+use super::onnx::Recipe;
 use super::provider::{self, Options};
 use super::trial::best_tiles;
 use super::{Model, Placed, Request, prove};
@@ -66,6 +67,10 @@ pub(super) fn open(
     let context = Context { environment, request, provider, gpus: gpu::look(), sessions };
     let devices = named.iter().map(|gpu| Ok(provider.on(gpu::number(gpu, &context.gpus)?)));
     let devices = devices.collect::<Result<Vec<_>, String>>()?;
+    // What a model from elsewhere answers is known in the windows that are served here.
+    let answered =
+        files.iter().map(|file| answered(environment, file, context.golden_side(file, devices[0])));
+    let files = &answered.collect::<Result<Vec<_>, _>>().map_err(Refused::Model)?;
     let (mut workers, mut cards): (Vec<Vec<Box<dyn Model>>>, Vec<ModelCard>) = (Vec::new(), Vec::new());
     for device in &devices {
         for _ in 0..each {
@@ -108,6 +113,10 @@ impl Context<'_> {
         if self.provider == Provider::TensorRt && file.card.task == Task::Inpainting {
             let problem =
                 "repairs crops of many shapes, and TensorRT builds an engine for each: take cuda or cpu";
+            return Err(Refused::Model(super::file::refusal(&file.path, problem)));
+        }
+        if self.provider == Provider::TensorRt && file.plugs.is_some() {
+            let problem = "is a model from elsewhere, and TensorRT runs ours: take cuda or cpu";
             return Err(Refused::Model(super::file::refusal(&file.path, problem)));
         }
         if let Some(half) = self.half(file)? {
@@ -213,11 +222,15 @@ impl Context<'_> {
             builder.with_disable_cpu_fallback()?.commit_from_memory(&bytes)
         });
         let plain = |error: ort::Error| lacking::plain(&error.to_string());
-        let mut network: Box<dyn Model> =
-            Box::new(OnnxModel::open(recipe, file.card.clone(), fixed_tiles).map_err(plain)?);
-        let side = Tiling::new(&file.card, device, self.request.window_px).golden_side(&file.card);
+        let mut network = file.network(recipe, fixed_tiles).map_err(plain)?;
+        let side = self.golden_side(file, device);
         prove(network.as_mut(), side)?;
         Ok(network)
+    }
+
+    /// Side of the window in which a file proves itself on a device.
+    fn golden_side(&self, file: &File, device: Device) -> usize {
+        Tiling::new(&file.card, device, self.request.window_px).golden_side(&file.card)
     }
 
     /// What each session may take of a GPU's memory, as far as it is known how large that is.

@@ -1,9 +1,9 @@
 //! Opening what is asked for, where it is asked for: the files, then their networks on the processor or on
 //! GPUs. Falls back to the CPU only where `auto` was asked for.
 
-use super::file::{File, builder, choose, int8_of, load, read, refusal};
+use super::file::{File, builder, choose, int8_of, load, read_under, refusal};
 use super::on_gpu::{self, Refused};
-use super::onnx::{OnnxModel, Recipe};
+use super::onnx::Recipe;
 use super::{Model, prove};
 use crate::edge::digest::sha256;
 use crate::edge::library::Library;
@@ -11,6 +11,7 @@ use crate::error::StartError;
 use crate::work::device::{Device, Devices, Gpu, Provider};
 use crate::work::lacking;
 use crate::work::precision::Wanted;
+use crate::work::terms::Terms;
 use crate::work::tiling::Tiling;
 use contract::card::ModelCard;
 use ort::environment::Environment;
@@ -48,6 +49,8 @@ pub struct Asked {
     pub strength: Option<f32>,
     /// Whether samples are wanted whatever the strength, for an uncertainty map.
     pub samples: bool,
+    /// What is declared of a file that carries no card.
+    pub terms: Option<Terms>,
 }
 
 impl Request {
@@ -74,6 +77,8 @@ pub struct Facts {
     /// SHA-256 of the f32 file, also where another version of it runs: which of them may follow from the
     /// device.
     pub sha256: String,
+    /// The terms of a model from elsewhere, as text.
+    pub terms: Option<String>,
     /// λ.
     pub strength: f32,
     /// How its pictures are cut.
@@ -136,7 +141,8 @@ pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> 
     let (mut files, mut chosen): (Vec<File>, Vec<(usize, f32)>) = (Vec::new(), Vec::new());
     for asked in &request.models {
         let (file, strength) = choose(&environment, asked)?;
-        let known = files.iter().position(|known| known.path == file.path);
+        let is_it = |known: &File| known.path == file.path && known.plugs == file.plugs;
+        let known = files.iter().position(is_it);
         chosen.push((known.unwrap_or(files.len()), strength));
         if known.is_none() {
             files.push(file);
@@ -144,9 +150,10 @@ pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> 
     }
     let sha256: Vec<String> = files.iter().map(|file| sha256(&file.bytes)).collect();
     let Placed { workers, devices, tiles, cards, tilings, fallen } = place(&environment, &files, request)?;
-    let facts = chosen.into_iter().map(|(model, strength)| {
+    let facts = chosen.into_iter().zip(&request.models).map(|((model, strength), asked)| {
+        let terms = asked.terms.as_ref().map(Terms::to_text);
         let (card, sha256) = (cards[model].clone(), sha256[model].clone());
-        Facts { card, sha256, strength, tiling: tilings[model], model }
+        Facts { card, sha256, terms, strength, tiling: tilings[model], model }
     });
     let serving = Serving { devices, workers: workers.len(), tiles, fallen };
     Ok(Opened { workers, facts: facts.collect(), serving })
@@ -156,9 +163,15 @@ pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> 
 ///
 /// # Errors
 /// If the library cannot be loaded.
-pub fn cards(library: &Library, files: &[PathBuf]) -> Result<Vec<Result<ModelCard, StartError>>, StartError> {
+pub fn cards(
+    library: &Library,
+    files: &[(PathBuf, Option<Terms>)],
+) -> Result<Vec<Result<ModelCard, StartError>>, StartError> {
     let environment = load(library)?;
-    Ok(files.iter().map(|path| read(&environment, path).map(|file| file.card)).collect())
+    let card = |(path, terms): &(PathBuf, Option<Terms>)| {
+        read_under(&environment, path, terms.as_ref()).map(|file| file.card)
+    };
+    Ok(files.iter().map(card).collect())
 }
 
 fn place(environment: &Environment, files: &[File], request: &Request) -> Result<Placed, StartError> {
@@ -240,8 +253,8 @@ fn on_cpu(environment: &Environment, file: &File, threads: usize) -> Result<Vec<
     });
     let mut models: Vec<Box<dyn Model>> = Vec::new();
     for _ in 0..threads.max(1) {
-        let model = OnnxModel::open(Arc::clone(&recipe), file.card.clone(), None);
-        models.push(Box::new(model.map_err(|error| refusal(&file.path, &error.to_string()))?));
+        let model = file.network(Arc::clone(&recipe), None);
+        models.push(model.map_err(|error| refusal(&file.path, &error.to_string()))?);
     }
     let side = file.card.golden_side();
     prove(models[0].as_mut(), side).map_err(|problem| refusal(&file.path, &problem))?;

@@ -81,6 +81,7 @@ pub fn card(scale: usize, halo: usize) -> ModelCard {
         receptive_field: 0,
         halo,
         multiple: 1,
+        window: None,
         hole_px: 0,
         sources: vec![],
         companion: None,

@@ -145,6 +145,7 @@ impl Bench {
         let facts = Facts {
             card: fake.card.clone(),
             sha256: "feed".repeat(16),
+            terms: None,
             strength: fake.card.default_strength,
             tiling: Tiling::new(&fake.card, Device::Cpu, None),
             model: 0,

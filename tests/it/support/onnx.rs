@@ -59,7 +59,7 @@ pub fn model(card: &ModelCard) -> Vec<u8> {
     let large = if sample { "large" } else { "output" };
     let scales: Vec<u8> =
         [1.0, 1.0, card.scale as f32, card.scale as f32].iter().flat_map(|v: &f32| v.to_le_bytes()).collect();
-    let mut nodes = vec![resize(if told { "enlarged" } else { large })];
+    let mut nodes = vec![resize("image", if told { "enlarged" } else { large })];
     let mut inputs = vec![value("image", 3)];
     let mut constants = vec![tensor("scales", 4, &scales)];
     if told {
@@ -85,8 +85,7 @@ pub fn model(card: &ModelCard) -> Vec<u8> {
         many(11, inputs),
         bytes(12, &value("output", 3)),
     ];
-    let opset = [bytes(1, b""), number(2, 18)].concat();
-    let head = [number(1, 8), bytes(8, &opset), bytes(7, &graph.concat())].concat();
+    let head = file(&graph.concat());
     card.to_pairs().iter().fold(head, |file, (key, text)| with_pair(&file, key, text))
 }
 
@@ -96,12 +95,58 @@ pub fn with_pair(file: &[u8], key: &str, text: &str) -> Vec<u8> {
     [file, &bytes(14, &pair)].concat()
 }
 
-fn resize(output: &str) -> Vec<u8> {
+/// A graph without a card, `x` → `y`: every pixel becomes four. Its shapes are N×H×W×C, or N×C×H×W.
+pub fn nearest_of(nhwc: bool, channels: u64, side: Option<u64>) -> Vec<u8> {
+    let order = |[n, c, h, w]: [Option<u64>; 4]| if nhwc { [n, h, w, c] } else { [n, c, h, w] };
+    let large = side.map(|side| 2 * side);
+    let tiles = side.map(|_| 1);
+    let scales: [f32; 4] = if nhwc { [1.0, 2.0, 2.0, 1.0] } else { [1.0, 1.0, 2.0, 2.0] };
+    let scales: Vec<u8> = scales.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let graph = [
+        many(1, vec![resize("x", "y")]),
+        bytes(2, b"nearest"),
+        many(5, vec![tensor("scales", 4, &scales)]),
+        bytes(11, &shaped("x", order([tiles, Some(channels), side, side]))),
+        bytes(12, &shaped("y", order([tiles, Some(channels), large, large]))),
+    ];
+    file(&graph.concat())
+}
+
+/// The same file with its input `source` always 0, and a second output, `bytes`: the first times 255.
+pub fn told_and_in_bytes(whole: &[u8]) -> Vec<u8> {
+    let source = [number(2, 1), bytes(8, b"source"), bytes(9, &0f32.to_le_bytes())];
+    let dims: Vec<u8> = (0..4).flat_map(|_| number(1, 1)).collect();
+    let more = [
+        bytes(1, &node("Mul", &["output", "most"], "bytes")),
+        many(5, vec![[dims, source.concat()].concat(), tensor("most", 1, &255f32.to_le_bytes())]),
+        bytes(12, &shaped("bytes", [None; 4])),
+    ];
+    // Of two messages behind each other, the format makes one.
+    [whole, &bytes(7, &more.concat())].concat()
+}
+
+fn file(graph: &[u8]) -> Vec<u8> {
+    let opset = [bytes(1, b""), number(2, 18)].concat();
+    [number(1, 8), bytes(8, &opset), bytes(7, graph)].concat()
+}
+
+/// A float tensor of these sides, free where there is none.
+fn shaped(name: &str, sides: [Option<u64>; 4]) -> Vec<u8> {
+    let free = |axis: usize| bytes(1, &bytes(2, format!("{name}{axis}").as_bytes()));
+    let side = |(axis, side): (usize, Option<u64>)| {
+        side.map_or_else(|| free(axis), |length| bytes(1, &number(1, length)))
+    };
+    let shape: Vec<u8> = sides.into_iter().enumerate().flat_map(side).collect();
+    let tensor = [number(1, 1), bytes(2, &shape)].concat();
+    [bytes(1, name.as_bytes()), bytes(2, &bytes(1, &tensor))].concat()
+}
+
+fn resize(input: &str, output: &str) -> Vec<u8> {
     let text = |name: &str, value: &str| {
         bytes(5, &[bytes(1, name.as_bytes()), bytes(4, value.as_bytes()), number(20, 3)].concat())
     };
     [
-        node("Resize", &["image", "", "scales"], output),
+        node("Resize", &[input, "", "scales"], output),
         text("mode", "nearest"),
         text("coordinate_transformation_mode", "asymmetric"),
         text("nearest_mode", "floor"),
@@ -121,12 +166,8 @@ fn tensor(name: &str, length: u64, raw: &[u8]) -> Vec<u8> {
 
 /// A float tensor N×channels×H×W, N×1×1×1 for one channel, or N×1×H×W for none.
 fn value(name: &str, channels: u64) -> Vec<u8> {
-    let free = |letter: &str| bytes(1, &bytes(2, format!("{name}{letter}").as_bytes()));
-    let fixed = |length: u64| bytes(1, &number(1, length));
-    let sides = if channels == 1 { [fixed(1), fixed(1)] } else { [free("H"), free("W")] }.concat();
-    let shape = [free("N"), fixed(channels.max(1)), sides].concat();
-    let tensor = [number(1, 1), bytes(2, &shape)].concat();
-    [bytes(1, name.as_bytes()), bytes(2, &bytes(1, &tensor))].concat()
+    let side = (channels == 1).then_some(1);
+    shaped(name, [None, Some(channels.max(1)), side, side])
 }
 
 fn many(field: u64, messages: Vec<Vec<u8>>) -> Vec<u8> {

@@ -235,6 +235,7 @@ fn card(session: &InpaintSession, role: Role, golden: Golden, options: &ExportOp
         },
         halo: HALO,
         multiple: MULTIPLE,
+        window: None,
         // What patches of this size show the network; deeper ones it never met.
         hole_px: session.recipe.patch / 2,
         sources: Vec::new(),

@@ -145,6 +145,7 @@ fn card(
         receptive_field: receptive_field(session, role),
         halo,
         multiple: 1,
+        window: None,
         hole_px: 0,
         sources: Source::ALL.to_vec(),
         precision: Precision::F32,

@@ -1,0 +1,194 @@
+//! Models from elsewhere: under their terms they give what they would give at home, whatever their order,
+//! range and shape; and terms that do not fit are told before any picture.
+
+use crate::support::pictures::{difference, nearest, open, pattern, png};
+use crate::support::process::{Said, onestep, repository, said};
+use crate::support::{World, onnx};
+use contract::geometry::Size;
+use contract::pixels::Picture;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Writes a configuration of these tables, and nothing else.
+fn config(world: &World, tables: &str) -> PathBuf {
+    let path = world.root.path().join("models.toml");
+    fs::write(&path, tables).expect("writable");
+    path
+}
+
+fn file(world: &World, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = world.root.path().join(name);
+    fs::write(&path, bytes).expect("writable");
+    path
+}
+
+/// `once` of the whole input folder, in f32.
+fn once(world: &World, output: &Path, words: &[&str]) -> Said {
+    let mut all: Vec<OsString> = vec!["once".into(), (&world.input).into(), "-o".into(), output.into()];
+    all.extend(["--device=cpu", "--precision=f32"].map(OsString::from));
+    all.extend(words.iter().map(OsString::from));
+    said(&mut onestep(world.root.path(), &all))
+}
+
+/// `models` of a configuration alone.
+fn models(world: &World, config: &Path) -> Said {
+    let ours = world.root.path().join("ours");
+    onnx::tiny(&ours);
+    let words = ["models".into(), "--folder".into(), ours, "--config".into(), config.to_owned()];
+    said(&mut onestep(world.root.path(), &words))
+}
+
+/// A part of a sample.
+fn photo(name: &str, size: Size) -> Picture {
+    let rgb = image::open(repository().join("samples").join(name)).expect("a sample").into_rgb8();
+    let rgb = image::imageops::crop_imm(&rgb, 30, 40, size.width as u32, size.height as u32).to_image();
+    Picture { size, channels: 3, samples: rgb.into_raw() }
+}
+
+#[test]
+fn the_shipped_model_gives_the_same_under_terms() {
+    let world = World::new();
+    let shipped = repository().join("models/sr-x4-mean.onnx");
+    let bytes = onnx::told_and_in_bytes(&fs::read(&shipped).expect("it ships"));
+    file(&world, "other.onnx", &bytes);
+    let tables = "[[model]]\nname = 'other'\nfile = 'other.onnx'\nscale = 4\nhalo = 14\noutput = 'bytes'\n\
+                  output_range = '0..255'\n";
+    let config = config(&world, tables);
+    world.put("a.png", png(&photo("city.jpg", Size::new(90, 70))));
+    let [ours, theirs] = ["ours", "theirs"].map(|name| world.root.path().join(name));
+    let shipped = shipped.to_str().expect("text");
+    let said = once(&world, &ours, &["--model", shipped, "--source=clean"]);
+    assert_eq!(said.code(), 0, "{said:?}");
+    let words = ["--model=other", "--config", config.to_str().expect("text")];
+    let said = once(&world, &theirs, &words);
+    assert_eq!(said.code(), 0, "{said:?}");
+    let gap = difference(&open(&ours.join("a.png")), &open(&theirs.join("a.png")));
+    assert!(gap <= 1, "they differ by {gap} levels");
+    // The same terms again are done; others are another result.
+    assert!(once(&world, &theirs, &words).stderr.contains("0 done, 1 already there"));
+    fs::write(&config, tables.replace("halo = 14", "halo = 16")).expect("writable");
+    assert!(once(&world, &theirs, &words).stderr.contains("1 done, 0 already there"));
+    let strength = once(&world, &theirs, &[&words[..], &["--strength=0.5"]].concat());
+    assert!(strength.code() == 2 && strength.stderr.contains("its strength can only be 0"), "{strength:?}");
+}
+
+/// Many windows of a graph that takes one square at a time; and single channels of one that takes any number.
+#[test]
+fn order_and_fixed_shapes_are_read_from_the_graph() {
+    let world = World::new();
+    file(&world, "fixed.onnx", &onnx::nearest_of(true, 3, Some(40)));
+    file(&world, "each.onnx", &onnx::nearest_of(false, 1, None));
+    let config = config(
+        &world,
+        "[[model]]\nname = 'fixed'\nfile = 'fixed.onnx'\nscale = 2\nhalo = 4\n\
+         [[model]]\nname = 'each'\nfile = 'each.onnx'\nscale = 2\nhalo = 4\nchannels = 'each'\n\
+         range = '-1..1'\nmultiple_of = 6\n",
+    );
+    let picture = pattern(67, 51, 3);
+    world.put("a.png", png(&picture));
+    let told = models(&world, &config);
+    assert_eq!(told.code(), 0, "{told:?}");
+    for line in [
+        "window    40×40, the only one that it takes",
+        "terms     super-resolution x2 -1..1 to -1..1 each multiple 6 halo 4 of - - -",
+        "halo      4; beyond it, tiles differ by 0.00 of 255 levels\n",
+    ] {
+        assert!(told.stdout.contains(line), "{line}: {}", told.stdout);
+    }
+    for name in ["fixed", "each"] {
+        let output = world.root.path().join(name);
+        let words = ["--model", name, "--config", config.to_str().expect("text")];
+        let said = once(&world, &output, &words);
+        assert_eq!(said.code(), 0, "{said:?}");
+        assert_eq!(open(&output.join("a.png")), nearest(&picture, 2), "{name}");
+    }
+}
+
+#[test]
+fn terms_that_do_not_fit_are_told_before_any_picture() {
+    let world = World::new();
+    file(&world, "any.onnx", &onnx::nearest_of(false, 3, None));
+    file(&world, "fixed.onnx", &onnx::nearest_of(true, 3, Some(40)));
+    file(&world, "grey.onnx", &onnx::nearest_of(false, 1, None));
+    file(&world, "text.onnx", b"no model");
+    let table = |file: &str, lines: &str| {
+        let told = models(
+            &world,
+            &config(&world, &format!("[[model]]\nname = 'other'\nfile = '{file}'\nscale = 2\n{lines}\n")),
+        );
+        assert_eq!(told.code(), 2, "{told:?}");
+        format!("{}{}", told.stdout, told.stderr)
+    };
+    #[track_caller]
+    fn check(told: &str, sentence: &str) {
+        assert!(told.contains(sentence), "{sentence}: {told}");
+    }
+    check(&table("gone.onnx", ""), "cannot be used: model ");
+    check(&table("gone.onnx", ""), "gone.onnx: cannot be read: No such file");
+    check(&table("text.onnx", ""), "is no model that ONNX Runtime can open");
+    check(&table("grey.onnx", ""), "channels = \"each\" gives it each colour by itself");
+    check(&table("fixed.onnx", "layout = 'nchw'"), "not 3: is its layout nhwc?");
+    check(&table("fixed.onnx", "halo = 20"), "takes windows of 40×40 alone: with halo = 20 nothing is left");
+    check(&table("any.onnx", "input = 'picture'"), "input is \"picture\", but the graph has x");
+    check(&table("any.onnx", "output = 'z'"), "output is \"z\", but the graph has y");
+    check(&table("any.onnx", "output_range = '0..255'"), "what it gives is not like what it is given");
+    let three = config(&world, "[[model]]\nname = 'other'\nfile = 'any.onnx'\nscale = 3\n");
+    check(&models(&world, &three).stdout, "scale is 3, but a window of 80×80 gave 160×160: it is 2");
+    let repairs = config(&world, "[[model]]\nname = 'other'\nfile = 'any.onnx'\ntask = 'inpaint'\n");
+    check(&models(&world, &repairs).stdout, "mask_input must be named: the graph has none");
+    let whole = repository().join("models/sr-x4.onnx");
+    let whole = config(&world, &format!("[[model]]\nname = 'other'\nfile = {whole:?}\nscale = 4\n"));
+    check(
+        &models(&world, &whole).stdout,
+        "input must be named: the graph has image, noise, strength, source",
+    );
+    assert_eq!(world.outputs(), [""; 0]);
+}
+
+/// What the shipped model repairs it repairs under terms too: the same crops, the same fill.
+#[test]
+fn a_model_that_repairs_is_served_with_masks() {
+    let world = World::new();
+    let shipped = repository().join("models/inpaint-mean.onnx");
+    let table = format!(
+        "[[model]]\nname = 'other'\nfile = {shipped:?}\ntask = 'inpaint'\nhalo = 64\nmultiple_of = 8\n"
+    );
+    let config = config(&world, &table);
+    let picture = photo("grass.jpg", Size::new(96, 80));
+    world.put("a.png", png(&picture));
+    let mut mask = Picture::new(picture.size, 1);
+    for y in 30..36 {
+        mask.samples[y * 96 + 20..][..30].fill(255);
+    }
+    world.put("a.mask.png", png(&mask));
+    let [ours, theirs] = ["ours", "theirs"].map(|name| world.root.path().join(name));
+    let said = once(&world, &ours, &["--task=inpaint", "--model", shipped.to_str().expect("text")]);
+    assert_eq!(said.code(), 0, "{said:?}");
+    let words = ["--task=inpaint", "--model=other", "--config", config.to_str().expect("text")];
+    let said = once(&world, &theirs, &words);
+    assert_eq!(said.code(), 0, "{said:?}");
+    let (ours, theirs) = (open(&ours.join("a.png")), open(&theirs.join("a.png")));
+    assert_eq!(difference(&ours, &theirs), 0);
+    assert!(difference(&theirs, &picture) > 0, "something was repaired");
+}
+
+#[test]
+fn a_pipeline_names_a_model_from_elsewhere() {
+    let world = World::new();
+    file(&world, "any.onnx", &onnx::nearest_of(false, 3, None));
+    let text = format!(
+        "[[pipeline]]\ninput = {:?}\noutput = {:?}\nmodel = 'other'\n[device]\ndevice = 'cpu'\n\
+         [[model]]\nname = 'other'\nfile = 'any.onnx'\nscale = 2\nhalo = 2\n",
+        world.input, world.output
+    );
+    let config = config(&world, &text);
+    let ask = |word: &str| {
+        let words = [word.into(), "--config".into(), config.clone()];
+        said(&mut onestep(world.root.path(), &words))
+    };
+    let well = ask("validate");
+    assert!(well.code() == 0 && well.stdout.contains("model   other on cpu, strength 0"), "{well:?}");
+    let looked = ask("doctor");
+    assert!(looked.stdout.contains("any.onnx: f32 on cpu, golden tile differs by 0.0e0"), "{looked:?}");
+}

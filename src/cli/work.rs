@@ -42,7 +42,7 @@ pub struct Once {
     /// Name of a model, or the path of an ONNX file. Default: sr-x4, or inpaint-mean with inpaint.
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<String>,
-    /// A configuration whose models are meant too: its [[model]] tables (models from elsewhere) and its
+    /// A configuration whose models are meant too: its `[[model]]` tables (models from elsewhere) and its
     /// folder of models. Nothing else of it is looked at.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -7,12 +7,12 @@ use crate::edge::model::Model;
 use crate::error::End;
 use crate::flight::Flight;
 use crate::job::{Ended, Errand, Job, Settled, Sighting};
-use crate::plan::Plan;
+use crate::plan::{Leg, Plan};
 use crate::pulse::Trap;
 use crate::stage::record::Summary;
 use crate::stage::report::Report;
 use crate::stage::watch::Watching;
-use crate::stage::{self, Batch, Finished, Inferred, Tile, admit};
+use crate::stage::{self, Batch, Finished, Inferred, Onward, Tile, admit};
 use crate::stop::{Never, Stop, StopHandle};
 use crossbeam_channel::{Receiver, bounded};
 use std::cmp::Reverse;
@@ -35,6 +35,8 @@ pub enum Intake {
 pub struct Edges<'a> {
     /// The networks of each `infer` thread, in the order that lines count them.
     pub workers: Vec<Vec<Box<dyn Model>>>,
+    /// The same for what is repaired and then enlarged; none where nothing is.
+    pub second: Vec<Vec<Box<dyn Model>>>,
     /// Where pictures come from.
     pub intake: Intake,
     /// Three connections to one ledger: for what is about to be done, for what became of it, and for facts of
@@ -48,16 +50,15 @@ pub struct Edges<'a> {
 
 /// Runs to the end of the intake, the stop, or a fatal error; all threads are joined when it returns.
 pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop) -> (Summary, End) {
-    let Edges { workers: networks, intake, ledgers: [intents, ends, mut facts], mut observe, trap } = edges;
+    let Edges { workers, second, intake, ledgers: [intents, ends, mut facts], mut observe, trap } = edges;
     let (mut summary, flight) = (Summary::default(), Flight::default());
     let end = std::thread::scope(|scope| {
-        let (workers, tiles, lines) = (networks.len(), plan.batching.tiles, plan.lines.as_slice());
+        let lines = plan.lines.as_slice();
         let (decoders, encoders) = (plan.decoders.max(1), plan.encoders.max(1));
         let (job_tx, job_rx) = bounded::<Arc<Job>>(decoders); // one ready for each decoder
-        let (tile_tx, tile_rx) = bounded::<Tile>(2 * tiles * workers); // two batches for each worker
-        let (batch_tx, batch_rx) = bounded::<Batch>(workers); // one ready for each worker
-        let (inferred_tx, inferred_rx) = bounded::<Inferred>(workers); // one from each worker
+        let (tile_tx, tile_rx) = bounded::<Tile>(2 * plan.batching.tiles * workers.len()); // two batches each
         let (finished_tx, finished_rx) = bounded::<Finished>(encoders); // one ready for each encoder
+        let (repaired_tx, repaired_rx) = bounded::<Finished>(1); // its memory is reckoned with its picture's
         let (ended_tx, ended_rx) = bounded::<Ended>(ENDED);
         let (landed_tx, landed_rx) = bounded::<Errand>(ENDED); // as `record` tells them
         let (alive, over) = bounded::<Never>(0); // closes when `originals`, the last of all, ends
@@ -76,24 +77,24 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
             stop: stop.clone(),
         };
         crew.spawn("admit", move |pulse| admit::run(&plan.admission, lines, pulse, doors));
+        let enlarge = (!second.is_empty()).then_some(repaired_tx);
+        let onward = Onward { encode: finished_tx.clone(), enlarge };
         for n in 0..decoders {
-            let (inbox, outboxes) = (job_rx.clone(), (tile_tx.clone(), finished_tx.clone()));
+            let (inbox, outboxes) = (job_rx.clone(), (tile_tx.clone(), onward.clone()));
             let name = format!("decode-{n}");
             crew.spawn(&name, move |pulse| {
                 stage::decode::run((lines, &plan.admission.limits), pulse, inbox, outboxes)
             });
         }
         drop((job_rx, tile_tx));
-        crew.spawn("batch", move |pulse| stage::batch::run(&plan.batching, pulse, &tile_rx, &batch_tx));
-        for (n, models) in networks.into_iter().enumerate() {
-            let (inbox, outbox) = (batch_rx.clone(), inferred_tx.clone());
-            let name = format!("infer-{n}");
-            crew.spawn(&name, move |pulse| {
-                stage::infer::run((lines, plan.inferring), pulse, models, inbox, outbox)
-            });
+        leg(&mut crew, (plan, 0), workers, tile_rx, onward);
+        if !second.is_empty() {
+            let (tile_tx, tile_rx) = bounded::<Tile>(2 * plan.batching.tiles * second.len());
+            crew.spawn("enlarge", move |pulse| stage::enlarge::run(pulse, repaired_rx, tile_tx));
+            leg(&mut crew, (plan, 1), second, tile_rx, Onward { encode: finished_tx, enlarge: None });
+        } else {
+            drop((finished_tx, repaired_rx));
         }
-        drop((batch_rx, inferred_tx));
-        crew.spawn("blend", move |pulse| stage::blend::run(lines, pulse, inferred_rx, finished_tx));
         for n in 0..encoders {
             let inbox = finished_rx.clone();
             let name = format!("encode-{n}");
@@ -116,6 +117,30 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         crew.join()
     });
     (summary, end)
+}
+
+/// The threads that do one step of each line, from tiles to whole pictures. What goes through two has two of
+/// each, one behind the other: no edge goes back.
+fn leg<'scope>(
+    crew: &mut Crew<'scope, '_>,
+    (plan, number): (&'scope Plan, usize),
+    networks: Vec<Vec<Box<dyn Model>>>,
+    tiles: Receiver<Tile>,
+    onward: Onward,
+) {
+    let (leg, workers) = (Leg { lines: &plan.lines, number }, networks.len());
+    let (batch_tx, batch_rx) = bounded::<Batch>(workers); // one ready for each worker
+    let (inferred_tx, inferred_rx) = bounded::<Inferred>(workers); // one from each worker
+    let named = |stage: &str| if number == 0 { stage.to_owned() } else { format!("{stage}-{}", number + 1) };
+    crew.spawn(&named("batch"), move |pulse| stage::batch::run(&plan.batching, pulse, &tiles, &batch_tx));
+    for (n, models) in networks.into_iter().enumerate() {
+        let (inbox, outbox) = (batch_rx.clone(), inferred_tx.clone());
+        let name = format!("{}-{n}", named("infer"));
+        crew.spawn(&name, move |pulse| {
+            stage::infer::run((leg, plan.inferring), pulse, models, inbox, outbox)
+        });
+    }
+    crew.spawn(&named("blend"), move |pulse| stage::blend::run(leg, pulse, inferred_rx, onward));
 }
 
 /// One thread sees pictures for each folder, or for the list, and tells them on a channel of its own. Gives

@@ -19,7 +19,7 @@ pub fn open_model(strength: f32) -> Opened {
 pub fn open_models(strength: f32, threads: usize) -> Opened {
     let file = model_file::find("sr-x4", None, here(), here()).expect("models/sr-x4.onnx is there");
     let library = library::find(None, None, here(), here()).expect("run scripts/fetch-runtime first");
-    let models = vec![Asked { file, strength: Some(strength), samples: false, terms: None }];
+    let models = vec![Asked { file, strength: Some(strength), samples: false, terms: None, second: false }];
     open(&library, &Request::on_cpu(models, threads)).expect("the shipped model opens")
 }
 

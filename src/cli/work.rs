@@ -18,9 +18,9 @@ pub struct Once {
     /// Folder for the results: the same tree as below each IN.
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
-    /// What is done to the pictures.
-    #[arg(long, value_name = "TASK", value_enum, default_value_t)]
-    pub task: TaskName,
+    /// What is done to the pictures; `inpaint,super-resolution` does both, one after the other.
+    #[arg(long, value_name = "TASK", value_enum, value_delimiter = ',', default_values_t = [TaskName::default()])]
+    pub task: Vec<TaskName>,
     /// With inpaint, what is to be repaired: sidecar (the white of NAME.mask.png or NAME_mask.png beside
     /// NAME.jpg), alpha (what is transparent), a colour such as '#FF00FF', or a path with a / or a . in it: a
     /// folder of masks in the same tree, or one mask file for all. Default: sidecar.
@@ -39,7 +39,8 @@ pub struct Once {
     /// pixels are taken).
     #[arg(long, value_name = "WORD", value_enum)]
     pub mask_resize: Option<ResizeName>,
-    /// Name of a model, or the path of an ONNX file. Default: sr-x4, or inpaint-mean with inpaint.
+    /// Name of a model, or the path of an ONNX file; for two tasks two, with a comma between them. Default:
+    /// sr-x4, or inpaint-mean with inpaint.
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<String>,
     /// A configuration whose models are meant too: its `[[model]]` tables (models from elsewhere) and its
@@ -166,6 +167,16 @@ pub enum TaskName {
     SuperResolution,
     /// What is marked is repaired.
     Inpaint,
+}
+
+impl TaskName {
+    /// The word itself.
+    pub fn word(self) -> &'static str {
+        match self {
+            TaskName::SuperResolution => "super-resolution",
+            TaskName::Inpaint => "inpaint",
+        }
+    }
 }
 
 /// What becomes of a mask of another size than its picture.

@@ -52,7 +52,8 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
     let workers = opened.workers.len();
     for (pipeline, line) in config.pipelines.iter().zip(&plan.lines) {
         let ahead = ahead(pipeline, line, &plan.admission, reader.as_ref()).map_err(refused)?;
-        let seconds = seconds_a_megapixel(line, opened.workers[0][line.model].as_mut())?;
+        let networks = if line.steps.len() > 1 { &mut opened.second } else { &mut opened.workers };
+        let seconds = seconds_a_megapixel(line, networks[0][line.last().model].as_mut())?;
         let text = told(pipeline, line, &ahead, seconds, workers);
         // Nobody listens on stdout: then the exit code has to do.
         std::io::stdout().write_all(text.as_bytes()).ok();
@@ -107,7 +108,7 @@ fn ahead(pipeline: &Pipeline, line: &Line, admission: &Admission, reader: Option
 
 /// Seconds that one thread needs for a megapixel of input, halo included.
 fn seconds_a_megapixel(line: &Line, model: &mut dyn Model) -> Result<f64, StartError> {
-    let window = line.tiling.largest();
+    let window = line.last().tiling.largest();
     let kept = (window.width - 2 * model.card().halo) * (window.height - 2 * model.card().halo);
     let seconds = seconds(model, 1, window, 1)
         .map_err(|error| StartError::Model { name: line.model_name.clone(), problem: error.to_string() })?;
@@ -144,10 +145,11 @@ fn told(pipeline: &Pipeline, line: &Line, ahead: &Ahead, seconds: f64, workers: 
 /// how much that is its mask tells when it is decoded.
 fn time(line: &Line, mpx: f64, seconds: f64, workers: usize) -> String {
     let each = format!("{seconds:.2} s a Mpx and thread on {}, measured now, {workers} at once", line.device);
-    if line.wanted.masking.is_some() {
+    if line.wanted.masking.is_some() && line.steps.len() == 1 {
         return format!("  time     as large as their holes are: {each}");
     }
-    format!("  time     about {}: {each}", span(mpx * seconds / workers as f64))
+    let holes = if line.steps.len() > 1 { ", repairing not counted" } else { "" };
+    format!("  time     about {}{holes}: {each}", span(mpx * seconds / workers as f64))
 }
 
 /// The folder, or the nearest one above that exists: an output folder is made by `run`.

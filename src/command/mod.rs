@@ -85,6 +85,8 @@ struct Order<'a> {
 /// What is done to the pictures of one input.
 struct Ordered<'a> {
     model: &'a str,
+    /// What repairs its pictures before they are enlarged.
+    repair_model: Option<&'a str>,
     strength: Option<f32>,
     wish: Wish,
 }
@@ -100,20 +102,30 @@ fn plan(order: &Order<'_>) -> Result<(Plan, Opened), StartError> {
     let executable = std::env::current_exe().unwrap_or_default();
     let working = std::env::current_dir().unwrap_or_default();
     let variable = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let find = |line: &Ordered<'_>| {
+    let find = |name: &str, (strength, samples, second): (Option<f32>, bool, bool)| {
         // What is declared was declared for this: it comes before a file of the same name.
-        let terms = order.elsewhere.iter().find(|terms| terms.name == line.model).cloned();
+        let terms = order.elsewhere.iter().find(|terms| terms.name == name).cloned();
         let file = match &terms {
             Some(terms) => terms.file.clone(),
-            None => model_file::find(line.model, order.model_folder, &executable, &working)?,
+            None => model_file::find(name, order.model_folder, &executable, &working)?,
         };
-        Ok(Asked { file, strength: line.strength, samples: line.wish.uncertainty.is_some(), terms })
+        Ok(Asked { file, strength, samples, terms, second })
     };
-    let models = order.lines.iter().map(find).collect::<Result<Vec<_>, StartError>>()?;
+    let steps = |line: &Ordered<'_>| {
+        let repairs = line.repair_model.map(|name| find(name, (None, false, false)));
+        let samples = line.wish.uncertainty.is_some();
+        let last = find(line.model, (line.strength, samples, repairs.is_some()));
+        repairs.into_iter().chain([last]).collect::<Vec<_>>()
+    };
+    let models = order.lines.iter().flat_map(steps).collect::<Result<Vec<_>, StartError>>()?;
     let library = library::find(order.library, variable.as_deref(), &executable, &working)?;
     let request = Request { models, ..request(&order.choice.computing) };
     let opened = model::open(&library, &request)?;
-    let wishes = order.lines.iter().map(|line| line.wish.clone()).zip(opened.facts.iter().cloned());
+    let mut facts = opened.facts.iter().cloned();
+    let wishes = order.lines.iter().map(|line| {
+        let steps = 1 + usize::from(line.repair_model.is_some());
+        (line.wish.clone(), facts.by_ref().take(steps).collect())
+    });
     let plan = Plan::new(&order.choice, &opened.serving, &wishes.collect::<Vec<_>>())?;
     for facts in &opened.facts {
         log::info!(
@@ -194,8 +206,8 @@ fn under_books(
 ) -> Result<Summary, CommandError> {
     let (plan, opened) = plan(order)?;
     order.outputs().into_iter().try_for_each(clear)?;
-    let (workers, ledgers) = (opened.workers, books.ledgers()?);
-    let edges = Edges { workers, intake, ledgers, observe: Box::new(observe), trap: None };
+    let (Opened { workers, second, .. }, ledgers) = (opened, books.ledgers()?);
+    let edges = Edges { workers, second, intake, ledgers, observe: Box::new(observe), trap: None };
     let (summary, end) = pipeline::run(&plan, edges, handle, stop);
     end.inspect_err(|_| log::info!("until then: {summary}"))?;
     Ok(summary)

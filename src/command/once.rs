@@ -2,8 +2,8 @@
 
 use super::folders::{mask_problems, relation};
 use super::{Order, Ordered, absolute, serve};
-use crate::cli::{self, ResizeName, TaskName};
-use crate::config::{default_memory_mb, default_model, load_models};
+use crate::cli::{self, ResizeName};
+use crate::config::{Tasks, default_memory_mb, load_models};
 use crate::edge::mask_file;
 use crate::edge::progress::Progress;
 use crate::edge::scan::{scan, sighting};
@@ -21,7 +21,10 @@ use std::path::{Path, PathBuf};
 const RESERVE_MB: u64 = 16;
 
 pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, CommandError> {
-    let masking = masking(&words).map_err(StartError::Usage)?;
+    let tasks: Vec<&str> = words.task.iter().map(|task| task.word()).collect();
+    let tasks =
+        Tasks::from_words(&tasks).map_err(|problem| StartError::usage(format!("--task {problem}")))?;
+    let masking = masking(&words, tasks).map_err(StartError::Usage)?;
     check(&words.inputs, &words.output, masking.as_ref())?;
     let sightings = gather(&words.inputs, masking.as_ref());
     if sightings.is_empty() {
@@ -30,12 +33,14 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
     let count = sightings.len();
     progress.expect(count);
     let format = Writing::new(words.format.word(), words.quality).map_err(StartError::usage)?;
-    let models = words.config.as_deref().map(load_models).transpose()?;
-    let (elsewhere, model_folder) = models.unwrap_or_default();
+    let declared = words.config.as_deref().map(load_models).transpose()?;
+    let (elsewhere, model_folder) = declared.unwrap_or_default();
+    let (repair_model, model) = models(&words, tasks)?;
     let order = Order {
         library: words.ort_lib.as_deref(),
         lines: vec![Ordered {
-            model: words.model.as_deref().unwrap_or(default_model(masking.as_ref())),
+            model: &model,
+            repair_model: repair_model.as_deref(),
             strength: words.strength,
             wish: Wish {
                 masking: masking.clone(),
@@ -86,9 +91,20 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
     Ok(if all { Exit::AllDone } else { Exit::SomeFailed })
 }
 
+/// The model that repairs before another enlarges, if that is so, and the model of the last task.
+fn models(words: &cli::Once, tasks: Tasks) -> Result<(Option<String>, String), StartError> {
+    // Where there is one task, a comma may stand in a path.
+    let named: Vec<&str> = match (tasks, words.model.as_deref()) {
+        (_, None) => Vec::new(),
+        (Tasks::RepairAndEnlarge, Some(names)) => names.split(',').collect(),
+        (_, Some(name)) => vec![name],
+    };
+    tasks.models(&named).map_err(|problem| StartError::usage(format!("--model {problem}")))
+}
+
 /// What tells which pixels are to be repaired, if any are.
-fn masking(words: &cli::Once) -> Result<Option<Masking>, Vec<String>> {
-    if words.task != TaskName::Inpaint {
+fn masking(words: &cli::Once, tasks: Tasks) -> Result<Option<Masking>, Vec<String>> {
+    if !tasks.repairs() {
         let given = [
             ("--mask", words.mask.is_some()),
             ("--mask-white", words.mask_white.is_some()),

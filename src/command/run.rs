@@ -42,6 +42,7 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
 pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<'a> {
     let ordered = |pipeline: &'a Pipeline| Ordered {
         model: &pipeline.model,
+        repair_model: pipeline.repair_model.as_deref(),
         strength: pipeline.strength,
         wish: Wish {
             name: pipeline.name.clone(),

@@ -38,15 +38,18 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
             return Ok(tell(&problems));
         }
     };
-    let lines = config.pipelines.iter().zip(&planned.1.facts).map(|(pipeline, facts)| {
+    let mut facts = planned.1.facts.iter();
+    let lines = config.pipelines.iter().zip(&planned.0.lines).map(|(pipeline, line)| {
+        let steps = facts.by_ref().take(line.steps.len());
+        let models: Vec<&str> = steps.map(|facts| facts.card.name.as_str()).collect();
         format!(
             "{}\n  input   {}\n  output  {}\n  model   {} on {}, strength {}\n",
             pipeline.name,
             absolute(&pipeline.input).display(),
             absolute(&pipeline.output).display(),
-            facts.card.name,
+            models.join(", then "),
             joined(&planned.1.serving.devices),
-            facts.strength
+            line.last().strength
         )
     });
     let text = format!(

@@ -35,11 +35,11 @@ impl Check {
         }
     }
 
-    fn devices(&mut self, words: Option<raw::DeviceWords>) -> Devices {
+    fn devices(&mut self, words: Option<raw::Words>) -> Devices {
         let devices = match words {
             None => return Devices::Auto,
-            Some(raw::DeviceWords::One(text)) => text.parse(),
-            Some(raw::DeviceWords::Several(list)) => Devices::from_words(list.iter().map(String::as_str)),
+            Some(raw::Words::One(text)) => text.parse(),
+            Some(raw::Words::Several(list)) => Devices::from_words(list.iter().map(String::as_str)),
         };
         self.parsed("device.device", devices).unwrap_or(Devices::Auto)
     }

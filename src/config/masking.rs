@@ -1,6 +1,6 @@
 //! What tells a pipeline which pixels are to be repaired, checked. All its keys are for one task.
 
-use super::{Check, DEFAULT_INPAINTING_MODEL, DEFAULT_MODEL, raw};
+use super::{Check, Tasks, raw};
 use crate::work::masking::{GROW_PX, MOST_GROW_PX, MaskFrom, Masking, SUFFIXES, WAIT, suffix};
 use std::path::Path;
 use std::time::Duration;
@@ -10,11 +10,14 @@ const WAIT_S: (u64, u64) = (0, 86_400);
 
 impl Check {
     /// `None` where pictures are enlarged.
-    pub(super) fn masking(&mut self, name: &str, raw: &raw::Pipeline, folder: &Path) -> Option<Masking> {
+    pub(super) fn masking(
+        &mut self,
+        name: &str,
+        (raw, tasks): (&raw::Pipeline, Tasks),
+        folder: &Path,
+    ) -> Option<Masking> {
         let key = |key: &str| format!("{name}: {key}");
-        let inpaint =
-            self.word(&key("task"), raw.task.clone(), [("super-resolution", false), ("inpaint", true)]);
-        if !inpaint {
+        if !tasks.repairs() {
             let given = [
                 ("mask", raw.mask.is_some()),
                 ("mask_suffix", raw.mask_suffix.is_some()),
@@ -63,9 +66,4 @@ impl Check {
             )),
         })
     }
-}
-
-/// The model of a task where none is named.
-pub fn default_model(masking: Option<&Masking>) -> &'static str {
-    if masking.is_some() { DEFAULT_INPAINTING_MODEL } else { DEFAULT_MODEL }
 }

@@ -6,9 +6,10 @@ mod elsewhere;
 mod masking;
 mod pipeline;
 mod raw;
+mod tasks;
 
-pub use masking::default_model;
 pub use pipeline::Pipeline;
+pub use tasks::Tasks;
 
 use crate::edge::machine;
 use crate::error::StartError;

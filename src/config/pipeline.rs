@@ -1,6 +1,6 @@
 //! One `[[pipeline]]`, checked. Problems are told with the name of the pipeline before the key.
 
-use super::{Check, default_model, raw};
+use super::{Check, raw};
 use crate::edge::originals::Originals;
 use crate::edge::store::Access;
 use crate::edge::users::group_id;
@@ -46,7 +46,9 @@ pub struct Pipeline {
     pub status_file: bool,
     /// What tells which pixels are to be repaired, or `None`: pictures are enlarged.
     pub masking: Option<Masking>,
-    /// Name or path of the model.
+    /// Name or path of the model that repairs pictures before they are enlarged, where both is done.
+    pub repair_model: Option<String>,
+    /// Name or path of the model, of the last task.
     pub model: String,
     /// λ, or `None` for the card's default.
     pub strength: Option<f32>,
@@ -80,10 +82,11 @@ impl Check {
         let name = raw.name.clone().unwrap_or_else(|| format!("pipeline {number}"));
         let key = |key: &str| format!("{name}: {key}");
         let path = |path: PathBuf| folder.join(path);
-        let masking = self.masking(&name, &raw, folder);
+        let tasks = self.tasks(&name, raw.task.as_ref());
+        let masking = self.masking(&name, (&raw, tasks), folder);
+        let (repair_model, model) = self.models(&name, (tasks, raw.model.as_ref()), folder);
         let input = self.present(&key("input"), raw.input).map(path).unwrap_or_default();
         let output = self.present(&key("output"), raw.output).map(path).unwrap_or_default();
-        let usual = default_model(masking.as_ref());
         let settle_ms = self.number(&key("settle_ms"), raw.settle_ms, DEFAULT_SETTLE_MS, (100, 3_600_000));
         Pipeline {
             input,
@@ -110,7 +113,8 @@ impl Check {
             status_file: raw.status_file,
             ignore: self.parsed(&key("ignore"), Ignore::new(&raw.ignore)).unwrap_or_default(),
             masking,
-            model: self.model(&key("model"), raw.model.unwrap_or_else(|| usual.to_owned()), folder),
+            repair_model,
+            model,
             strength: raw.strength.map(|strength| self.strength(&key("strength"), strength)),
             seed: raw.seed.map(|seed| self.number(&key("seed"), Some(seed), 0, (0, i64::MAX as u64))),
             source: raw.source.and_then(|text| self.parsed(&key("source"), text.parse::<Source>())),
@@ -194,17 +198,6 @@ impl Check {
             self.problems.push(format!("{key} is {strength}, not 0 to {MAX_STRENGTH}"));
         }
         strength as f32
-    }
-
-    /// A name stays a name; a path is resolved like all others.
-    fn model(&mut self, key: &str, name: String, folder: &Path) -> String {
-        if name.is_empty() {
-            self.problems.push(format!("{key} is empty"));
-        }
-        if !name.contains('/') && !name.ends_with(".onnx") {
-            return name;
-        }
-        folder.join(&name).to_str().map_or(name, str::to_owned)
     }
 }
 

@@ -48,8 +48,8 @@ pub(super) struct Pipeline {
     pub(super) status_file: bool,
     /// Globs of what is left alone.
     pub(super) ignore: Vec<String>,
-    /// super-resolution, inpaint.
-    pub(super) task: Option<String>,
+    /// super-resolution, inpaint, or both.
+    pub(super) task: Option<Words>,
     /// sidecar, alpha, a colour, a path.
     pub(super) mask: Option<String>,
     /// Ends of masks' names.
@@ -64,8 +64,8 @@ pub(super) struct Pipeline {
     pub(super) mask_resize: Option<String>,
     /// How long a picture waits for its mask.
     pub(super) mask_wait_s: Option<i64>,
-    /// Name or path.
-    pub(super) model: Option<String>,
+    /// Name or path, one for each task.
+    pub(super) model: Option<Words>,
     /// λ.
     pub(super) strength: Option<f64>,
     /// Seed of the noise.
@@ -151,7 +151,7 @@ pub(super) struct Models {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Device {
     /// auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N.
-    pub(super) device: Option<DeviceWords>,
+    pub(super) device: Option<Words>,
     /// auto, f32, f16, int8.
     pub(super) precision: Option<String>,
     /// Cores to use.
@@ -168,11 +168,11 @@ pub(super) struct Device {
     pub(super) prove_s: Option<i64>,
 }
 
-/// One device or several.
-#[derive(Debug, Deserialize)]
+/// One word or several.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(super) enum DeviceWords {
-    /// One, or several with commas between them.
+pub(super) enum Words {
+    /// One; of devices, or several with commas between them.
     One(String),
     /// A list.
     Several(Vec<String>),

@@ -16,7 +16,7 @@ use crate::work::format::Format;
 use crate::work::mark::Fingerprint;
 use crate::work::tiling::{Tiling, pool_bytes};
 use crate::work::told::Telling;
-use contract::card::{ModelCard, Precision, Task};
+use contract::card::{Precision, Task};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,13 +70,12 @@ pub struct Line {
     pub done: String,
     /// And for what failed: limits and version decide there too.
     pub failed: String,
-    /// How its pictures are cut.
-    pub tiling: Tiling,
-    /// Output pixels per input pixel along a side.
+    /// What networks do to its pictures, one after the other: one step, or two where what is repaired is
+    /// enlarged then.
+    pub steps: Vec<Step>,
+    /// Output pixels per input pixel along a side, after all steps.
     pub scale: usize,
-    /// Which of the opened models.
-    pub model: usize,
-    /// For marks: name of the model.
+    /// For marks: name of the last step's model.
     pub model_name: String,
     /// For marks: what it computes with.
     pub precision: Precision,
@@ -84,6 +83,40 @@ pub struct Line {
     pub device: String,
     /// For `status`: what serves it, and why nothing better does.
     pub served: String,
+}
+
+/// One network's part in what is done to a picture.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// How its pictures are cut.
+    pub tiling: Tiling,
+    /// Output pixels per input pixel along a side.
+    pub scale: usize,
+    /// Which of the models that were opened for this step.
+    pub model: usize,
+    /// The λ of out = μ + λ·(sample − μ).
+    pub strength: f32,
+    /// Samples of an uncertainty map.
+    pub uncertainty: Option<u16>,
+}
+
+/// The lines as the threads see them that do this step of each: those that have it.
+#[derive(Debug, Clone, Copy)]
+pub struct Leg<'a> {
+    /// All lines.
+    pub lines: &'a [Line],
+    /// Which step, counted from 0.
+    pub number: usize,
+}
+
+impl<'a> Leg<'a> {
+    /// What is done to a picture of this line.
+    ///
+    /// # Panics
+    /// If the line has no such step: its pictures do not come here.
+    pub fn step(self, line: usize) -> &'a Step {
+        &self.lines[line].steps[self.number]
+    }
 }
 
 /// What `admit` needs.
@@ -129,28 +162,39 @@ pub struct Inferring {
 }
 
 impl Plan {
-    /// Marries a choice and the wishes of each line to their opened models, and to what serves them.
+    /// Marries a choice and the wishes of each line to their opened models, one for each step, and to what
+    /// serves them.
     ///
     /// # Errors
     /// If a model cannot do what is wished, or the tiles of all threads do not leave enough memory for a
     /// small picture.
-    pub fn new(choice: &Choice, serving: &Serving, wishes: &[(Wish, Facts)]) -> Result<Plan, StartError> {
+    pub fn new(
+        choice: &Choice,
+        serving: &Serving,
+        wishes: &[(Wish, Vec<Facts>)],
+    ) -> Result<Plan, StartError> {
         let Serving { workers, tiles, .. } = *serving;
         let threads = choice.computing.threads;
         // On the CPU the network takes nearly all the time; on a GPU, packing PNGs does.
         let encoders = if serving.is_on_cpu() { threads.div_ceil(2) } else { threads };
         let decoders = threads.div_ceil(4);
-        let pool_mb = |(wish, facts): &(Wish, Facts)| {
-            let window = facts.tiling.largest();
-            let mapped = wish.uncertainty.is_some();
-            pool_bytes(&facts.card, window, tiles, workers, decoders, mapped).div_ceil(1_000_000)
+        // Tiles of all lines share the queues of a step.
+        let pool_mb = |step: usize| {
+            let cutters = if step == 0 { decoders } else { 1 };
+            let of_line = wishes.iter().filter_map(|(wish, all)| {
+                let facts = all.get(step)?;
+                let mapped = wish.uncertainty.is_some() && step + 1 == all.len();
+                let window = facts.tiling.largest();
+                Some(pool_bytes(&facts.card, window, tiles, workers, cutters, mapped).div_ceil(1_000_000))
+            });
+            of_line.max().unwrap_or(0)
         };
-        // Tiles of all lines share the queues.
-        let pool_mb = wishes.iter().map(pool_mb).max().unwrap_or(0);
+        let pool_mb = pool_mb(0) + pool_mb(1);
         let Limits { memory_mb, .. } = choice.limits;
         let left_mb = memory_mb.saturating_sub(pool_mb);
         if left_mb < LEAST_PICTURES_MB {
-            let names: Vec<&str> = wishes.iter().map(|(_, facts)| facts.card.name.as_str()).collect();
+            let names = wishes.iter().flat_map(|(_, facts)| facts).map(|facts| facts.card.name.as_str());
+            let names: Vec<&str> = names.collect();
             return Err(StartError::usage(format!(
                 "memory_mb is {memory_mb}, but the tiles of {workers} threads with model {} take \
                  {pool_mb} MB: give it at least {} or fewer threads",
@@ -186,24 +230,39 @@ impl Line {
         self.file_name.target(&self.output, relative, self.scale, &self.model_name, format)
     }
 
+    /// The step after which nothing comes but the result.
+    pub fn last(&self) -> &Step {
+        self.steps.last().expect("a line has a step")
+    }
+
     /// Its name, and where its results go.
     pub fn stands_on(&self) -> (&str, &Path) {
         (&self.name, &self.output)
     }
 
-    fn new(choice: &Choice, serving: &Serving, wish: &Wish, facts: &Facts) -> Result<Line, StartError> {
+    fn new(choice: &Choice, serving: &Serving, wish: &Wish, steps: &[Facts]) -> Result<Line, StartError> {
+        let (facts, before) = steps.split_last().expect("a line has a model");
         let refused = |problem| StartError::Model { name: facts.card.name.clone(), problem };
-        let task = if wish.masking.is_some() { Task::Inpainting } else { Task::SuperResolution };
-        if facts.card.task != task {
-            return Err(refused(wrong_task(&wish.name, facts.card.task)));
+        let last = if wish.masking.is_none() || !before.is_empty() {
+            Task::SuperResolution
+        } else {
+            Task::Inpainting
+        };
+        let tasks = before.iter().map(|facts| (facts, Task::Inpainting)).chain([(facts, last)]);
+        for (Facts { card, .. }, task) in tasks {
+            if card.task != task {
+                let problem = wrong_task(&wish.name, card.task);
+                return Err(StartError::Model { name: card.name.clone(), problem });
+            }
         }
-        if wish.masking.is_some() && wish.uncertainty.is_some() {
+        if last == Task::Inpainting && wish.uncertainty.is_some() {
             return Err(refused("an uncertainty map is for super-resolution: leave uncertainty out".into()));
         }
         let telling = Telling::new(&facts.card.sources, wish.source).map_err(refused)?;
         let wanted = Fingerprint {
             model_sha256: facts.sha256.clone(),
             terms: facts.terms.clone(),
+            repaired_by: before.first().map(Facts::to_text),
             strength: facts.strength,
             seed: wish.seed,
             telling,
@@ -233,22 +292,33 @@ impl Line {
             wanted,
             done,
             failed,
-            tiling: facts.tiling,
-            scale: facts.card.scale,
-            model: facts.model,
+            steps: steps
+                .iter()
+                .enumerate()
+                .map(|(number, facts)| Step {
+                    tiling: facts.tiling,
+                    scale: facts.card.scale,
+                    model: facts.model,
+                    strength: facts.strength,
+                    uncertainty: wish.uncertainty.filter(|_| number + 1 == steps.len()),
+                })
+                .collect(),
+            scale: steps.iter().map(|facts| facts.card.scale).product(),
             model_name: facts.card.name.clone(),
             precision: facts.card.precision,
-            served: served(&facts.card, serving),
+            served: served(steps, serving),
             device: joined(&serving.devices),
         })
     }
 }
 
 /// What serves a line, as people read it.
-fn served(card: &ModelCard, serving: &Serving) -> String {
+fn served(steps: &[Facts], serving: &Serving) -> String {
     let fallen = serving.fallen.as_ref();
     let why = fallen.map_or_else(String::new, |why| format!(", since CUDA is not usable: {why}"));
-    format!("{} in {} on {}{why}", card.name, card.precision.word(), joined(&serving.devices))
+    let step = |facts: &Facts| format!("{} in {}", facts.card.name, facts.card.precision.word());
+    let steps: Vec<String> = steps.iter().map(step).collect();
+    format!("{} on {}{why}", steps.join(", then "), joined(&serving.devices))
 }
 
 /// A model can do one of both tasks, and is asked for the other.
@@ -295,7 +365,11 @@ mod tests {
         let pool = 10 * 12 * 384 * 384 + 5 * 3 * 16 * 384 * 384;
         let plan = |memory_mb, uncertainty| {
             let serving = Serving::on_cpu(2);
-            Plan::new(&choice(memory_mb), &serving, &[(Wish { uncertainty, ..wish.clone() }, facts.clone())])
+            Plan::new(
+                &choice(memory_mb),
+                &serving,
+                &[(Wish { uncertainty, ..wish.clone() }, vec![facts.clone()])],
+            )
         };
         let error = plan(100, None).expect_err("too little").to_string();
         let told = format!("take {} MB: give it at least {}", pool / 1_000_000 + 1, pool / 1_000_000 + 65);

@@ -1,21 +1,22 @@
 //! Putting tiles on the canvas of their picture. The canvas lives and dies with the picture, so nothing is
 //! left of one that was given up.
 
-use super::{Finished, Inferred, Opened};
+use super::{Finished, Inferred, Onward, Opened};
 use crate::error::End;
-use crate::plan::Line;
+use crate::plan::Leg;
 use crate::pulse::Pulse;
 use crate::work::canvas::{Canvas, Patch};
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 use std::sync::PoisonError;
 
 /// Runs until results end or nobody takes pictures any more.
-pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Inferred>, outbox: Sender<Finished>) -> End {
+pub fn run(leg: Leg<'_>, pulse: &Pulse, inbox: Receiver<Inferred>, onward: Onward) -> End {
     for inferred in inbox {
         for (opened, patch) in inferred.parts {
-            let complete = pulse.work(|| place(lines[opened.job.errand.line].scale, &opened, patch));
+            let line = opened.job.errand.line;
+            let complete = pulse.work(|| place(leg.step(line).scale, &opened, patch));
             if let Some(canvas) = complete
-                && outbox.send(Finished { opened, canvas }).is_err()
+                && !onward.send(&leg.lines[line], Finished { opened, canvas })
             {
                 return Ok(());
             }

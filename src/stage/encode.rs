@@ -141,6 +141,7 @@ fn mark(line: &Line, opened: &Opened) -> Mark {
         model: line.model_name.clone(),
         model_sha256: line.wanted.model_sha256.clone(),
         terms: line.wanted.terms.clone(),
+        repaired_by: line.wanted.repaired_by.clone(),
         strength: if errand.safe { 0.0 } else { line.wanted.strength },
         instead_of: errand.safe.then_some(line.wanted.strength),
         seed: opened.seed,

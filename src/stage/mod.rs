@@ -9,6 +9,7 @@
 //! | `batch` | `Tile` | [`Batch`] |
 //! | `infer-n` | `Batch` | [`Inferred`] |
 //! | `blend` | `Inferred` | [`Finished`] |
+//! | `enlarge` | `Finished` of what is repaired and to be enlarged | `Tile`, for a second `batch`, `infer-2-n`, `blend` |
 //! | `encode-n` | `Finished` | – (the job is settled and dropped) |
 //! | `record` | `Ended`, from the job's `Drop` | – |
 //! | `originals` | [`Errand`](crate::job::Errand) of what is recorded | – |
@@ -19,6 +20,7 @@ pub mod batch;
 pub mod blend;
 pub mod decode;
 pub mod encode;
+pub mod enlarge;
 pub mod infer;
 pub mod originals;
 pub mod record;
@@ -28,6 +30,7 @@ pub mod watch;
 
 use crate::edge::codec::Metadata;
 use crate::job::Job;
+use crate::plan::Line;
 use crate::work::canvas::{Canvas, Depth, Patch};
 use crate::work::crops::Crop;
 use crate::work::masking::Masked;
@@ -35,6 +38,7 @@ use crate::work::pixels::Pixels;
 use crate::work::told::Told;
 use contract::geometry::{self, Size, TileGrid};
 use contract::mask::Mask;
+use crossbeam_channel::Sender;
 use std::sync::{Arc, Mutex};
 
 /// What all tiles of a picture share.
@@ -42,7 +46,7 @@ use std::sync::{Arc, Mutex};
 pub struct Opened {
     /// The job it belongs to.
     pub job: Arc<Job>,
-    /// How it is cut; `None` where holes are cut out of it.
+    /// How it is cut to be enlarged; `None` where holes alone are cut out of it.
     pub grid: Option<TileGrid>,
     /// What kind of pixels it has.
     pub depth: Depth,
@@ -150,4 +154,21 @@ pub struct Finished {
     pub opened: Arc<Opened>,
     /// Its pixels, without alpha.
     pub canvas: Canvas,
+}
+
+/// Where pictures go that are whole: what is repaired and to be enlarged there, all else to be encoded.
+#[derive(Debug, Clone)]
+pub struct Onward {
+    /// To `encode`.
+    pub encode: Sender<Finished>,
+    /// To `enlarge`, where that is before us and anything goes there.
+    pub enlarge: Option<Sender<Finished>>,
+}
+
+impl Onward {
+    /// Sends a picture of this line on; `false` where nobody takes it any more.
+    pub fn send(&self, line: &Line, finished: Finished) -> bool {
+        let next = self.enlarge.as_ref().filter(|_| line.steps.len() > 1);
+        next.unwrap_or(&self.encode).send(finished).is_ok()
+    }
 }

@@ -40,6 +40,9 @@ pub struct Mark {
     /// What was declared of a model from elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<String>,
+    /// What repaired it before, where that was enlarged: name and SHA-256 of a model, and its strength.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repaired_by: Option<String>,
     /// The λ of out = μ + λ·(sample − μ).
     pub strength: f32,
     /// The strength that was wanted, where a result with that did harm and this one is without a sample.
@@ -95,6 +98,8 @@ pub struct Fingerprint {
     pub model_sha256: String,
     /// What is declared of a model from elsewhere.
     pub terms: Option<String>,
+    /// What repairs pictures before, where what is repaired is enlarged.
+    pub repaired_by: Option<String>,
     /// The λ of out = μ + λ·(sample − μ).
     pub strength: f32,
     /// A fixed seed, or `None`: from the content.
@@ -124,8 +129,9 @@ impl Fingerprint {
         let (model, format) = (&self.model_sha256, self.format.to_text());
         let (kept, strength) = (self.keeping.to_text(), self.strength);
         let said = if self.source_type { " source type" } else { "" };
-        let mask =
-            self.masking.as_ref().map_or_else(String::new, |masking| format!(" {}", masking.to_text()));
+        let mask = self.masking.as_ref().map(|masking| format!(" {}", masking.to_text()));
+        let by = self.repaired_by.as_ref().map(|by| format!(" repaired by {by}"));
+        let mask = [mask, by].map(Option::unwrap_or_default).concat();
         let terms = self.terms.as_ref().map_or_else(String::new, |terms| format!(" ({terms})"));
         format!(
             "model {model}{terms} strength {strength} seed {seed}{told}{map}{kept}{said}{format}{precision}\
@@ -171,6 +177,7 @@ pub fn answer(
             let same_file = (mark.bytes, mark.modified_ns) == (stamp.bytes, stamp.modified_ns);
             let same_options = mark.model_sha256 == wanted.model_sha256
                 && mark.terms == wanted.terms
+                && mark.repaired_by == wanted.repaired_by
                 && mark.instead_of.unwrap_or(mark.strength) == wanted.strength
                 && wanted.telling.agrees(mark.told)
                 && agrees(wanted.masking.as_ref(), mask, mark.mask.as_ref())
@@ -210,6 +217,7 @@ mod tests {
             model: "sr-x4".into(),
             model_sha256: "feed".into(),
             terms: None,
+            repaired_by: None,
             strength: 0.25,
             instead_of: None,
             seed: 255,
@@ -230,6 +238,7 @@ mod tests {
         Fingerprint {
             model_sha256: "feed".into(),
             terms: None,
+            repaired_by: None,
             strength: 0.25,
             seed: None,
             telling: Telling::ByFormat,
@@ -266,6 +275,8 @@ mod tests {
         let telling = Telling::Always(Source::Photo);
         check("a/b.jpg", (10, -5), &Fingerprint { telling, ..wanted() }, false, Answer::Do);
         check("a/b.jpg", (10, -5), &Fingerprint { uncertainty: Some(4), ..wanted() }, false, Answer::Do);
+        let repaired_by = Some("inpaint-mean beef strength 0".to_owned());
+        check("a/b.jpg", (10, -5), &Fingerprint { repaired_by, ..wanted() }, false, Answer::Do);
         let terms = Some("x4 0..1".to_owned());
         check("a/b.jpg", (10, -5), &Fingerprint { terms, ..wanted() }, false, Answer::Do);
         let keeping = Keeping::Nothing;

@@ -20,7 +20,8 @@ fn world() -> World {
 /// With small windows, several of them in a batch.
 fn bench(world: &World, fake: &Fake, tiles: usize) -> Bench {
     let mut bench = Bench::new(world, fake, 1);
-    bench.plan.lines[0].tiling = onestep::work::tiling::Tiling::Fitted { max_side: 10, halo: 1, multiple: 1 };
+    bench.plan.lines[0].steps[0].tiling =
+        onestep::work::tiling::Tiling::Fitted { max_side: 10, halo: 1, multiple: 1 };
     bench.plan.batching.tiles = tiles;
     bench
 }

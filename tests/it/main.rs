@@ -3,6 +3,7 @@
 
 mod answers;
 mod bench;
+mod chain;
 mod choices;
 mod cli;
 mod config;

@@ -85,7 +85,7 @@ fn agree(precision: Wanted) {
     let library = library::find(None, None, here, here).expect("scripts/fetch-runtime was run");
     let models = ["sr-x4", "sr-x2"].map(|name| {
         let file = model_file::find(name, None, here, here).expect("it ships");
-        Asked { file, strength: Some(1.0), samples: true, terms: None }
+        Asked { file, strength: Some(1.0), samples: true, terms: None, second: false }
     });
     let models = models.to_vec();
     let request = Request { precision, ..Request::on_cpu(models, 1) };

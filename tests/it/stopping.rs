@@ -8,7 +8,9 @@ use crate::support::{Bench, Ran, World, files_below};
 use onestep::error::Fatal;
 use onestep::job::{Outcome, Settled, Sighting};
 use onestep::pipeline::Intake;
+use onestep::plan::Wish;
 use onestep::pulse::Trap;
+use onestep::work::masking::{MaskFrom, Masking};
 use onestep::work::tiling::Tiling;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -86,29 +88,60 @@ fn trap(stage: &'static str, at: usize, seed: u64) -> Trap {
     })
 }
 
-/// In every stage, at every piece, many times over: the run ends, with the stage that panicked as the cause,
+/// At every piece of these stages, many times over: the run ends, with the stage that panicked as the cause,
 /// and whatever was admitted has one outcome.
-#[test]
-fn a_panic_in_any_stage_ends_the_run_with_its_name_and_loses_nothing() {
-    for stage in ["admit", "decode-", "batch", "infer-", "blend", "encode-", "record"] {
-        for round in 0..ROUNDS {
+fn panics((stages, rounds): (&[&'static str], usize), world: fn() -> World, bench: fn(&World) -> Bench) {
+    for stage in stages {
+        for round in 0..rounds {
             let world = world();
-            let mut bench = bench(&world, Fault::None);
+            let mut ending = bench(&world);
             // Ends are recorded several at a time, so there are fewer pieces.
-            let pieces = if stage == "record" { 3 } else { 12 };
-            bench.trap = Some(trap(stage, round % pieces, round as u64));
-            let ran = bench.run();
+            let pieces = if *stage == "record" { 3 } else { 12 };
+            ending.trap = Some(trap(stage, round % pieces, round as u64));
+            let ran = ending.run();
             let named = matches!(&ran.end, Err(Fatal::Panicked(name)) if name.starts_with(stage));
             assert!(named, "{stage} {round}: {ran:?}");
-            if stage != "record" {
+            if *stage != "record" {
                 one_outcome_each(&world, &ran);
             }
             // The next run does the rest, whatever was left behind.
-            let rest = self::bench(&world, Fault::None).run();
+            let rest = bench(&world).run();
             assert_eq!((rest.end.clone(), rest.summary.abandoned), (Ok(()), 0), "{stage} {round}");
             assert_eq!(world.outputs().len(), PICTURES, "{stage} {round}: {rest:?}");
         }
     }
+}
+
+#[test]
+fn a_panic_in_any_stage_ends_the_run_with_its_name_and_loses_nothing() {
+    let stages = ["admit", "decode-", "batch", "infer-", "blend", "encode-", "record"];
+    panics((&stages, ROUNDS), world, |world| bench(world, Fault::None));
+}
+
+/// The same where each picture is repaired and then enlarged.
+#[test]
+fn a_panic_in_any_stage_of_a_chain_loses_nothing() {
+    let stages = ["decode-", "infer-0", "blend", "enlarge", "batch-2", "infer-2-", "blend-2", "encode-"];
+    let holed = || {
+        let world = World::new();
+        for n in 0..PICTURES {
+            let mut picture = pattern(6 + n % 5, 9, 4);
+            picture.samples.iter_mut().skip(3).step_by(4).enumerate().for_each(|(at, alpha)| {
+                *alpha = if at % 7 == 3 { 0 } else { 255 };
+            });
+            let bytes = png(&picture);
+            let length = if n % 3 == 0 { 60 } else { bytes.len() };
+            world.put(&format!("{n:02}.png"), &bytes[..length]);
+        }
+        world
+    };
+    panics((&stages, ROUNDS / 4), holed, |world| {
+        let masking = Masking { grow_px: 0, ..Masking::new(MaskFrom::Alpha) };
+        let wish = Wish { masking: Some(masking), ..Wish::new(world.output.clone()) };
+        let mut bench = Bench::in_steps(world, &[&Fake::inpainting(), &Fake::new(2, 1)], 2, wish);
+        bench.plan.admission.memory_mb = 20;
+        bench
+    });
 }
 
 #[test]
@@ -200,7 +233,7 @@ fn what_does_not_drain_in_time_is_given_up_and_done_by_the_next_run() {
     world.put("large.png", png(&pattern(400, 400, 3)));
     let mut bench = bench(&world, Fault::None);
     bench.plan.admission.memory_mb = 1000;
-    bench.plan.lines[0].tiling = Tiling::Fitted { max_side: 10, halo: 1, multiple: 1 };
+    bench.plan.lines[0].steps[0].tiling = Tiling::Fitted { max_side: 10, halo: 1, multiple: 1 };
     bench.plan.supervision.drain = Duration::from_millis(50);
     // Some thousand tiles, each of which takes so long that all of them would take longer than the deadline.
     let (handle, evaluations) = (bench.stop.0.clone(), Arc::new(AtomicUsize::new(0)));

@@ -110,6 +110,7 @@ fn order<'a>(words: &'a cli::Bench, output: &Path, state: &'a Path) -> Result<Or
         library: words.ort_lib.as_deref(),
         lines: vec![Ordered {
             model: words.model.as_deref().unwrap_or(DEFAULT_MODEL),
+            repair_model: None,
             strength: words.strength,
             wish: Wish { format, ..Wish::new(output.to_owned()) },
         }],
@@ -137,7 +138,7 @@ fn measure(
     let (plan, mut opened) = plan(order)?;
     super::clear(&order.lines[0].wish.output)?;
     let (line, tiles) = (&plan.lines[0], plan.batching.tiles);
-    let grids = grids(&line.tiling, &sightings);
+    let grids = grids(&line.last().tiling, &sightings);
     let Some(window) = usual_window(&grids) else {
         return Err(
             StartError::usage("there is no picture in what was given that can be cut into tiles").into()
@@ -152,6 +153,7 @@ fn measure(
     let mut seen = Seen::default();
     let edges = Edges {
         workers: opened.workers,
+        second: opened.second,
         intake: Intake::List(Box::new(sightings.into_iter())),
         ledgers: books.ledgers()?,
         observe: Box::new(|settled| seen.add(&grids, settled)),

@@ -51,6 +51,8 @@ pub struct Asked {
     pub samples: bool,
     /// What is declared of a file that carries no card.
     pub terms: Option<Terms>,
+    /// Whether it is for the second step of a line, whose threads have networks of their own.
+    pub second: bool,
 }
 
 impl Request {
@@ -87,6 +89,14 @@ pub struct Facts {
     pub model: usize,
 }
 
+impl Facts {
+    /// As text, for marks: equal where what it makes would be.
+    pub fn to_text(&self) -> String {
+        let terms = self.terms.as_ref().map_or_else(String::new, |terms| format!(" ({terms})"));
+        format!("{} {}{terms} strength {}", self.card.name, self.sha256, self.strength)
+    }
+}
+
 /// Where networks run, and how many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serving {
@@ -116,6 +126,8 @@ impl Serving {
 pub struct Opened {
     /// The networks of each worker thread. Lines that run the same file share its network.
     pub workers: Vec<Vec<Box<dyn Model>>>,
+    /// The same for the second steps of lines; none where no line has one.
+    pub second: Vec<Vec<Box<dyn Model>>>,
     /// What they are, in the order of what was asked for.
     pub facts: Vec<Facts>,
     /// Where they run.
@@ -138,25 +150,45 @@ pub(super) struct Placed {
 /// Where the library, a file, its card or a promised device is not what it should be.
 pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> {
     let environment = load(library)?;
-    let (mut files, mut chosen): (Vec<File>, Vec<(usize, f32)>) = (Vec::new(), Vec::new());
+    let (mut files, mut seconds): (Vec<File>, Vec<bool>) = (Vec::new(), Vec::new());
+    let mut chosen: Vec<(usize, f32)> = Vec::new();
     for asked in &request.models {
         let (file, strength) = choose(&environment, asked)?;
-        let is_it = |known: &File| known.path == file.path && known.plugs == file.plugs;
-        let known = files.iter().position(is_it);
+        let is_it = |(known, second): (&File, &bool)| {
+            (&known.path, &known.plugs, *second) == (&file.path, &file.plugs, asked.second)
+        };
+        let known = files.iter().zip(&seconds).position(is_it);
         chosen.push((known.unwrap_or(files.len()), strength));
         if known.is_none() {
             files.push(file);
+            seconds.push(asked.second);
         }
     }
     let sha256: Vec<String> = files.iter().map(|file| sha256(&file.bytes)).collect();
     let Placed { workers, devices, tiles, cards, tilings, fallen } = place(&environment, &files, request)?;
-    let facts = chosen.into_iter().zip(&request.models).map(|((model, strength), asked)| {
+    let facts = chosen.into_iter().zip(&request.models).map(|((file, strength), asked)| {
         let terms = asked.terms.as_ref().map(Terms::to_text);
-        let (card, sha256) = (cards[model].clone(), sha256[model].clone());
-        Facts { card, sha256, terms, strength, tiling: tilings[model], model }
+        let (card, sha256) = (cards[file].clone(), sha256[file].clone());
+        let model = seconds[..file].iter().filter(|second| **second == asked.second).count();
+        Facts { card, sha256, terms, strength, tiling: tilings[file], model }
     });
+    let facts = facts.collect();
     let serving = Serving { devices, workers: workers.len(), tiles, fallen };
-    Ok(Opened { workers, facts: facts.collect(), serving })
+    let (workers, mut second): (Vec<_>, Vec<_>) =
+        workers.into_iter().map(|all| parted(all, &seconds)).unzip();
+    second.retain(|networks| !networks.is_empty());
+    Ok(Opened { workers, second, facts, serving })
+}
+
+type Networks = Vec<Box<dyn Model>>;
+
+/// A worker's networks, those for second steps apart.
+fn parted(networks: Networks, seconds: &[bool]) -> (Networks, Networks) {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for (network, is_second) in networks.into_iter().zip(seconds) {
+        if *is_second { second.push(network) } else { first.push(network) }
+    }
+    (first, second)
 }
 
 /// The cards of files, or what is wrong with each, in order. Opens nothing on a device.

@@ -50,7 +50,7 @@ pub fn measure(
             (Some(_), Some((header, bytes))) => Marked::By(stored(header, *bytes)),
         },
         scale: line.scale,
-        band_px: line.tiling.largest().height,
+        band_px: line.last().tiling.largest().height,
         mapped: line.wanted.uncertainty.is_some(),
         deep: header.sample_bytes > 1 && format.is_deep(),
         buffered: format.is_buffered(),

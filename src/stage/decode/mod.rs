@@ -4,7 +4,7 @@
 
 mod mask;
 
-use super::{Finished, Hole, Opened, Tile};
+use super::{Finished, Hole, Onward, Opened, Tile};
 use crate::edge::clock::since_ns;
 use crate::edge::codec::{Effort, Saying, decode};
 use crate::edge::digest::sha256;
@@ -39,7 +39,7 @@ pub fn run(
     (lines, limits): (&[Line], &Limits),
     pulse: &Pulse,
     inbox: Receiver<Arc<Job>>,
-    (outbox, finished): (Sender<Tile>, Sender<Finished>),
+    (outbox, onward): (Sender<Tile>, Onward),
 ) -> End {
     for job in inbox {
         job.begin();
@@ -59,13 +59,14 @@ pub fn run(
         job.spent.decoding.add_since(begin);
         match result {
             Ok(Ok((opened, pixels))) if opened.masked.is_some() && opened.mask.is_none() => {
-                log::info!("nothing is to be repaired, copied: {}", opened.job.errand.source.display());
-                if finished.send(Finished { opened, canvas: Canvas::over(pixels, 0) }).is_err() {
+                let copied = if line.steps.len() > 1 { "" } else { ", copied" };
+                log::info!("nothing is to be repaired{copied}: {}", opened.job.errand.source.display());
+                if !onward.send(line, Finished { opened, canvas: Canvas::over(pixels, 0) }) {
                     break;
                 }
             }
             Ok(Ok((opened, pixels))) => {
-                let sent = match &line.tiling {
+                let sent = match &line.steps[0].tiling {
                     Tiling::Holes(cutting) => cut_out(&opened, cutting, pulse, pixels, &outbox),
                     _ => cut(&opened, pulse, pixels, &outbox),
                 };
@@ -117,7 +118,7 @@ fn open(
     for note in &metadata.notes {
         log::info!("{note}: {}", job.errand.source.display());
     }
-    let grid = line.tiling.grid(pixels.size());
+    let grid = line.last().tiling.grid(pixels.size());
     let seed = line.wanted.seed.or_else(|| seed_of(&sha256)).expect("a SHA-256 has eight bytes");
     let told = line.wanted.telling.of(job.header.kind.is_lossy());
     let depth = Depth { grey: pixels.channels() < 3, deep: pixels.is_deep() };
@@ -173,7 +174,7 @@ fn read_file(
 
 /// Sends all tiles, as long as the picture has no verdict; `false` where nobody takes them any more. From the
 /// last to the first: a picture can be let go of from its end, while its canvas grows.
-fn cut(opened: &Arc<Opened>, pulse: &Pulse, mut pixels: Pixels, outbox: &Sender<Tile>) -> bool {
+pub(super) fn cut(opened: &Arc<Opened>, pulse: &Pulse, mut pixels: Pixels, outbox: &Sender<Tile>) -> bool {
     let pick = channels(opened);
     let Some(grid) = &opened.grid else {
         opened.job.fail("decode", JobError::Inference("no tile has a core".into()));

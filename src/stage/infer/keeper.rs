@@ -3,7 +3,7 @@
 
 use crate::edge::model::{Model, ModelError, prove};
 use crate::error::Fatal;
-use crate::plan::{Inferring, Line};
+use crate::plan::{Inferring, Leg};
 use std::time::Instant;
 
 /// The networks of one thread.
@@ -31,10 +31,11 @@ pub(super) enum Finding {
 
 impl Keeper {
     /// They have just proven themselves. There is at least one line for each network.
-    pub(super) fn new(lines: &[Line], models: Vec<Box<dyn Model>>, options: Inferring) -> Keeper {
+    pub(super) fn new(leg: Leg<'_>, models: Vec<Box<dyn Model>>, options: Inferring) -> Keeper {
         let side = |(number, model): (usize, &dyn Model)| {
-            let line = lines.iter().find(|line| line.model == number);
-            line.map_or_else(|| model.card().golden_side(), |line| line.tiling.golden_side(model.card()))
+            let steps = leg.lines.iter().filter_map(|line| line.steps.get(leg.number));
+            let step = steps.into_iter().find(|step| step.model == number);
+            step.map_or_else(|| model.card().golden_side(), |step| step.tiling.golden_side(model.card()))
         };
         let sides = models.iter().map(AsRef::as_ref).enumerate().map(side).collect();
         let (proven, most_tiles) = (Instant::now(), usize::MAX);

@@ -7,7 +7,7 @@ mod repair;
 use super::{Batch, Inferred, Opened, Slot};
 use crate::edge::model::{BatchInput, Model, ModelError};
 use crate::error::{End, JobError};
-use crate::plan::{Inferring, Line};
+use crate::plan::{Inferring, Leg, Step};
 use crate::pulse::Pulse;
 use crate::work::canvas::Patch;
 use crate::work::spread::Spread;
@@ -20,13 +20,13 @@ use std::time::Instant;
 
 /// Runs until batches end or nobody takes results any more.
 pub fn run(
-    (lines, options): (&[Line], Inferring),
+    (leg, options): (Leg<'_>, Inferring),
     pulse: &Pulse,
     models: Vec<Box<dyn Model>>,
     inbox: Receiver<Batch>,
     outbox: Sender<Inferred>,
 ) -> End {
-    let (mut keeper, mut noise) = (Keeper::new(lines, models, options), Vec::new());
+    let (mut keeper, mut noise) = (Keeper::new(leg, models, options), Vec::new());
     for batch in inbox {
         // What has no room in the device's memory, or was in flight when the device was lost, is done here
         // and now: nothing goes back through a channel.
@@ -40,8 +40,8 @@ pub fn run(
                 continue;
             }
             pulse.work(|| keeper.prove_in_time())?;
-            let (line, begin) = (&lines[batch.line], Instant::now());
-            let result = pulse.work(|| evaluate(line, keeper.model(line.model), &batch, &mut noise));
+            let (step, begin) = (leg.step(batch.line), Instant::now());
+            let result = pulse.work(|| evaluate(step, keeper.model(step.model), &batch, &mut noise));
             for slot in &batch.slots {
                 slot.opened.job.spent.inferring.add_since(begin);
             }
@@ -66,35 +66,35 @@ pub fn run(
 }
 
 fn evaluate(
-    line: &Line,
+    step: &Step,
     model: &mut dyn Model,
     batch: &Batch,
     noise: &mut Vec<f32>,
 ) -> Result<Vec<(Arc<Opened>, Patch)>, ModelError> {
     if model.card().task == Task::Inpainting {
-        return repair::repair(line, model, batch);
+        return repair::repair(step, model, batch);
     }
-    let spread = line.wanted.uncertainty.map(|samples| spread(line, model, batch, noise, samples));
+    let spread = step.uncertainty.map(|samples| spread(step, model, batch, noise, samples));
     let spread = spread.transpose()?;
-    let length = 3 * batch.window.times(line.scale).area();
+    let length = 3 * batch.window.times(step.scale).area();
     let mut parts = Vec::new();
-    draw(line.scale, model, batch, noise, (line.wanted.strength, 0), &mut |output| {
-        parts = cut(line.scale, batch, output.chunks_exact(length), spread.as_ref());
+    draw(step.scale, model, batch, noise, (step.strength, 0), &mut |output| {
+        parts = cut(step.scale, batch, output.chunks_exact(length), spread.as_ref());
     })?;
     Ok(parts)
 }
 
 /// How far samples of full strength lie apart. Stream 0 of the noise is the result's own.
 fn spread(
-    line: &Line,
+    step: &Step,
     model: &mut dyn Model,
     batch: &Batch,
     noise: &mut Vec<f32>,
     samples: u16,
 ) -> Result<Spread, ModelError> {
-    let mut spread = Spread::new(batch.slots.len(), batch.window.times(line.scale));
+    let mut spread = Spread::new(batch.slots.len(), batch.window.times(step.scale));
     for stream in 1..=u32::from(samples) {
-        draw(line.scale, model, batch, noise, (1.0, stream), &mut |output| spread.add(output))?;
+        draw(step.scale, model, batch, noise, (1.0, stream), &mut |output| spread.add(output))?;
     }
     Ok(spread)
 }

@@ -4,7 +4,7 @@
 use super::super::{Batch, Opened};
 use crate::edge::model::{BatchInput, Model, ModelError};
 use crate::error::JobError;
-use crate::plan::Line;
+use crate::plan::Step;
 use crate::work::canvas::Patch;
 use contract::card::Role;
 use contract::geometry::{Rect, Size};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// The pixels of each crop's holes. A picture whose output is not finite fails here.
 pub(super) fn repair(
-    line: &Line,
+    step: &Step,
     model: &mut dyn Model,
     batch: &Batch,
 ) -> Result<Vec<(Arc<Opened>, Patch)>, ModelError> {
@@ -41,7 +41,7 @@ pub(super) fn repair(
         }
         level += 1;
         let tiles = repairs.len();
-        let (strength, source) = (&vec![line.wanted.strength; tiles][..], &vec![0.0; tiles][..]);
+        let (strength, source) = (&vec![step.strength; tiles][..], &vec![0.0; tiles][..]);
         let (image, mask, noise) = (&image[..], &mask[..], &noise[..]);
         let input = BatchInput { tiles, window: size, image, mask, noise, strength, source };
         let length = 3 * size.area();

@@ -110,6 +110,7 @@ pub struct Bench {
     pub ledger: Ledger,
     pub plan: Plan,
     pub workers: Vec<Vec<Box<dyn Model>>>,
+    pub second: Vec<Vec<Box<dyn Model>>>,
     pub intake: Intake,
     pub observe: Box<dyn FnMut(&Settled) + Send>,
     pub stop: (StopHandle, Stop),
@@ -134,6 +135,11 @@ impl Bench {
 
     /// The same, as this wish has it.
     pub fn of(world: &World, fake: &Fake, workers: usize, wish: Wish) -> Bench {
+        Bench::in_steps(world, &[fake], workers, wish)
+    }
+
+    /// The same through these networks, one after the other.
+    pub fn in_steps(world: &World, fakes: &[&Fake], workers: usize, wish: Wish) -> Bench {
         let choice = Choice {
             computing: Computing { devices: Devices::Cpu, threads: workers, ..Computing::default() },
             limits: Limits::default(),
@@ -142,7 +148,7 @@ impl Bench {
             once: true,
             supervision: Supervision::default(),
         };
-        let facts = Facts {
+        let facts = |fake: &&Fake| Facts {
             card: fake.card.clone(),
             sha256: "feed".repeat(16),
             terms: None,
@@ -150,16 +156,21 @@ impl Bench {
             tiling: Tiling::new(&fake.card, Device::Cpu, None),
             model: 0,
         };
+        let networks = |fake: &Fake| -> Vec<Vec<Box<dyn Model>>> {
+            (0..workers).map(|_| vec![Box::new(fake.clone()) as Box<dyn Model>]).collect()
+        };
         let sightings = world.scan();
         let (ledger, _) =
             Ledger::open(&world.state(), &machine::present(), None, &NoReceipts).expect("a ledger");
         let mut plan =
-            Plan::new(&choice, &Serving::on_cpu(workers), &[(wish, facts)]).expect("enough memory");
+            Plan::new(&choice, &Serving::on_cpu(workers), &[(wish, fakes.iter().map(facts).collect())])
+                .expect("enough memory");
         plan.admission.backoff.first = Duration::from_millis(1);
         Bench {
             ledger,
             plan,
-            workers: (0..workers).map(|_| vec![Box::new(fake.clone()) as Box<dyn Model>]).collect(),
+            workers: networks(fakes[0]),
+            second: fakes.get(1).map(|fake| networks(fake)).unwrap_or_default(),
             intake: Intake::List(Box::new(sightings.into_iter())),
             observe: Box::new(|_| ()),
             stop: stop_pair(),
@@ -185,7 +196,7 @@ impl Bench {
 
     /// Runs to the end; a run that hangs aborts the process, since its threads cannot be joined.
     pub fn run(self) -> Ran {
-        let Bench { ledger, plan, workers, intake, mut observe, stop: (handle, stop), trap } = self;
+        let Bench { ledger, plan, workers, second, intake, mut observe, stop: (handle, stop), trap } = self;
         let ledgers = [(); 3].map(|()| ledger.second().expect("a connection"));
         let (settled_sender, settled) = bounded(100_000);
         let observe = Box::new(move |end: &Settled| {
@@ -193,7 +204,7 @@ impl Bench {
             observe(end);
         });
         let (summary, end) = within(DEADLINE, || {
-            run(&plan, Edges { workers, intake, ledgers, observe, trap }, &handle, &stop)
+            run(&plan, Edges { workers, second, intake, ledgers, observe, trap }, &handle, &stop)
         });
         ledger.end("ended").expect("written");
         let started = ledger.count(State::Started).expect("read");

@@ -166,7 +166,8 @@ fn a_daemon_does_both_and_says_so() {
     models(&world);
     let config = world.root.path().join("config.toml");
     let text = "[[pipeline]]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = 100\n\
-                task = [\"inpaint\", \"super-resolution\"]\nmodel = [\"as-it-is\", \"tiny\"]\nstrength = 0.0\n\
+                task = [\"inpaint\", \"super-resolution\"]\nmodel = [\"as-it-is\", \"tiny\"]\n\
+                strength = 0.0\n\
                 [[pipeline]]\nname = \"plain\"\ninput = \"in2\"\noutput = \"out2\"\nmodel = \"tiny\"\n\
                 [models]\nfolder = \"models\"\n[device]\ndevice = \"cpu\"\nthreads = 2\n";
     fs::write(&config, text).expect("writable");

@@ -200,7 +200,7 @@ fn a_result_that_would_do_harm_is_made_without_a_sample_or_not_at_all() {
     world.put("a.png", png(&picture));
     let with = |strength: f32| {
         let mut bench = Bench::new(&world, &Fake::new(2, 1).with(Fault::Brighter), 1);
-        bench.plan.lines[0].wanted.strength = strength;
+        bench.set_strength(strength);
         bench.run()
     };
     let ran = with(0.5);
@@ -212,7 +212,7 @@ fn a_result_that_would_do_harm_is_made_without_a_sample_or_not_at_all() {
     assert_eq!(with(0.5).summary.already_there, 1, "it was asked for 0.5, and this is what came of it");
     world.put("b.png", png(&picture));
     let mut bench = Bench::new(&world, &Fake::new(2, 1).with(Fault::Always), 1);
-    bench.plan.lines[0].wanted.strength = 0.5;
+    bench.set_strength(0.5);
     assert_eq!(bench.run().summary.failed, 1);
     assert!(!world.output.join("b.png").exists());
     let (class, message) = world.reason("b.png");

@@ -186,6 +186,13 @@ impl Bench {
         self
     }
 
+    /// With this strength, evaluated and marked.
+    pub fn set_strength(&mut self, strength: f32) {
+        let line = &mut self.plan.lines[0];
+        line.wanted.strength = strength;
+        line.steps[0].strength = strength;
+    }
+
     /// Also these, by name, after all others.
     pub fn with_named(mut self, sightings: Vec<Sighting>) -> Bench {
         if let Intake::List(list) = self.intake {

@@ -101,8 +101,8 @@ pub struct Models {
     /// Folder of models, instead of the usual places.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
-    /// A configuration whose models are meant: its `[[model]]` tables (models from elsewhere), each of which is
-    /// evaluated once, and its folder of models. Default: config.toml where there is one.
+    /// A configuration whose models are meant: its `[[model]]` tables (models from elsewhere), each of which
+    /// is evaluated once, and its folder of models. Default: config.toml where there is one.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// ONNX Runtime's shared library.

@@ -19,7 +19,7 @@ pub struct Once {
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
     /// What is done to the pictures; `inpaint,super-resolution` does both, one after the other.
-    #[arg(long, value_name = "TASK", value_enum, value_delimiter = ',', default_values_t = [TaskName::default()])]
+    #[arg(long, value_name = "TASK", value_enum, value_delimiter = ',', default_value = "super-resolution")]
     pub task: Vec<TaskName>,
     /// With inpaint, what is to be repaired: sidecar (the white of NAME.mask.png or NAME_mask.png beside
     /// NAME.jpg), alpha (what is transparent), a colour such as '#FF00FF', or a path with a / or a . in it: a

@@ -38,8 +38,8 @@ impl Tasks {
         self != Tasks::Enlarge
     }
 
-    /// The model that repairs before another enlarges, if that is so, and the model of the last task; where none
-    /// are named, the usual ones.
+    /// The model that repairs before another enlarges, if that is so, and the model of the last task; where
+    /// none are named, the usual ones.
     ///
     /// # Errors
     /// A sentence, where there are not as many as tasks.

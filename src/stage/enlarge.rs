@@ -1,5 +1,5 @@
-//! What was repaired goes on to be enlarged: it is cut anew, for threads of their own, so that nothing goes back
-//! to those that it came from. It never was a file.
+//! What was repaired goes on to be enlarged: it is cut anew, for threads of their own, so that nothing goes
+//! back to those that it came from. It never was a file.
 
 use super::decode::cut;
 use super::{Finished, Tile};

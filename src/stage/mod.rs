@@ -9,7 +9,7 @@
 //! | `batch` | `Tile` | [`Batch`] |
 //! | `infer-n` | `Batch` | [`Inferred`] |
 //! | `blend` | `Inferred` | [`Finished`] |
-//! | `enlarge` | `Finished` of what is repaired and to be enlarged | `Tile`, for a second `batch`, `infer-2-n`, `blend` |
+//! | `enlarge` | `Finished` that is yet to be enlarged | [`Tile`], for a second `batch`, `infer`, `blend` |
 //! | `encode-n` | `Finished` | – (the job is settled and dropped) |
 //! | `record` | `Ended`, from the job's `Drop` | – |
 //! | `originals` | [`Errand`](crate::job::Errand) of what is recorded | – |

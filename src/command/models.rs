@@ -4,7 +4,7 @@
 use super::asked::CONFIG;
 use crate::cli;
 use crate::config::load_models;
-use crate::edge::model::{HALO_LEVELS, cards};
+use crate::edge::model::{HALO_LEVELS, TERMS, cards};
 use crate::edge::{library, model_file};
 use crate::error::{CommandError, Exit, StartError};
 use crate::work::terms::Terms;
@@ -38,7 +38,7 @@ pub(super) fn main(words: &cli::Models) -> Result<Exit, CommandError> {
     let (mut text, mut exit) = (String::new(), Exit::AllDone);
     for ((file, terms), card) in files.iter().zip(&read) {
         match (card, terms) {
-            (Ok(card), Some(terms)) => text.push_str(&told_under(terms, file, card)),
+            (Ok(card), Some(_)) => text.push_str(&told_under(file, card)),
             (Ok(card), None) if !is_behind_another(&name_of(file), &good) => text.push_str(&told(file, card)),
             (Ok(_), None) => {}
             (Err(problem), terms) => {
@@ -66,9 +66,11 @@ fn configured(named: Option<&Path>) -> Result<(Vec<Terms>, Option<PathBuf>), Sta
 }
 
 /// A model from elsewhere as a few lines: what it is taken to be, and how well its tiles join.
-fn told_under(terms: &Terms, file: &Path, card: &ModelCard) -> String {
+fn told_under(file: &Path, card: &ModelCard) -> String {
     let mut text = told(file, card);
-    writeln!(text, "  terms     {}", terms.to_text()).unwrap_or(());
+    if let Some(terms) = card.facts.get(TERMS) {
+        writeln!(text, "  terms     {terms}").unwrap_or(());
+    }
     if let Some(side) = card.window {
         writeln!(text, "  window    {side}×{side}, the only one that it takes").unwrap_or(());
     }

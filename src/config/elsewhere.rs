@@ -1,7 +1,7 @@
 //! `[[model]]`: models from elsewhere, whose files carry no card; what is declared of them, checked.
 
 use super::{Check, raw};
-use crate::work::terms::{Channels, HoleFill, Layout, Range, Terms};
+use crate::work::terms::{Channels, HoleFill, Layout, Terms};
 use contract::card::Task;
 use std::path::Path;
 
@@ -51,8 +51,7 @@ impl Check {
             self.problems
                 .push(format!("{} is {scale}, but what is repaired stays as large as it is", key("scale")));
         }
-        let range =
-            raw.range.and_then(|text| self.parsed(&key("range"), text.parse())).unwrap_or(Range::UNIT);
+        let range = raw.range.and_then(|text| self.parsed(&key("range"), text.parse()));
         let output_range = raw.output_range.and_then(|text| self.parsed(&key("output_range"), text.parse()));
         let name = self.present(&key("name"), raw.name);
         if let Some(name) =
@@ -75,7 +74,7 @@ impl Check {
             mask_input: raw.mask_input,
             output: raw.output,
             range,
-            output_range: output_range.unwrap_or(range),
+            output_range,
             channels,
             layout: raw.layout.map(|word| {
                 self.word(&key("layout"), Some(word), [("nchw", Layout::Nchw), ("nhwc", Layout::Nhwc)])

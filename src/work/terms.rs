@@ -24,10 +24,10 @@ pub struct Terms {
     pub mask_input: Option<String>,
     /// The graph's output, or `None`: its first.
     pub output: Option<String>,
-    /// Its black and white, going in.
-    pub range: Range,
-    /// The same, coming out.
-    pub output_range: Range,
+    /// Its black and white, going in; `None`: 0 to 1, or what bytes have.
+    pub range: Option<Range>,
+    /// The same, coming out; `None`: as going in, or what bytes have.
+    pub output_range: Option<Range>,
     /// The order of colours, both ways.
     pub channels: Channels,
     /// The order of dimensions, both ways, or `None`: as the graph's own shapes tell.
@@ -98,6 +98,8 @@ pub enum HoleFill {
 impl Range {
     /// From 0 to 1.
     pub const UNIT: Range = Range { low: 0.0, high: 1.0 };
+    /// As bytes have it.
+    pub const BYTES: Range = Range { low: 0.0, high: 255.0 };
 
     /// Our value, in [0, 1], as the network has it.
     fn enter(self, value: f32) -> f32 {
@@ -141,7 +143,8 @@ impl Layout {
 impl Terms {
     /// As text, for the ledger and marks: equal where results would be.
     pub fn to_text(&self) -> String {
-        let Terms { scale, range, output_range, multiple, halo, .. } = self;
+        let Terms { scale, multiple, halo, .. } = self;
+        let (range, output_range) = (self.range(), self.output_range());
         let plugs = [&self.input, &self.mask_input, &self.output].map(|name| name.as_deref().unwrap_or("-"));
         let order = match self.channels {
             Channels::Rgb => "rgb",
@@ -210,12 +213,21 @@ impl Terms {
         ))
     }
 
+    fn range(&self) -> Range {
+        self.range.unwrap_or(Range::UNIT)
+    }
+
+    fn output_range(&self) -> Range {
+        self.output_range.unwrap_or(self.range())
+    }
+
     /// Windows as the network takes them. `image` is N×3×H×W, RGB in [0, 1]; `mask` is N×1×H×W, above 0 in
-    /// holes, or empty; `area` is H·W.
-    pub fn enter(&self, image: &[f32], mask: &[f32], area: usize) -> Vec<f32> {
-        let mut values = vec![0.0; image.len()];
+    /// holes, or empty; `area` is H·W. Where it is `joined`, the mask is the fourth channel.
+    pub fn enter(&self, image: &[f32], (mask, joined): (&[f32], bool), area: usize) -> Vec<f32> {
+        let channels = if joined { 4 } else { 3 };
+        let mut values = vec![0.0; image.len() / 3 * channels];
         for (tile, (from, into)) in
-            image.chunks_exact(3 * area).zip(values.chunks_exact_mut(3 * area)).enumerate()
+            image.chunks_exact(3 * area).zip(values.chunks_exact_mut(channels * area)).enumerate()
         {
             let holes = mask.get(tile * area..).unwrap_or(&[]);
             for channel in 0..3 {
@@ -223,9 +235,12 @@ impl Terms {
                 for (pixel, value) in plane.iter().enumerate() {
                     let is_emptied =
                         self.hole_fill == HoleFill::Zero && holes.get(pixel).is_some_and(|hole| *hole > 0.0);
-                    into[self.place(area, pixel, channel)] =
-                        if is_emptied { 0.0 } else { self.range.enter(*value) };
+                    into[self.place((area, channels), pixel, channel)] =
+                        if is_emptied { 0.0 } else { self.range().enter(*value) };
                 }
+            }
+            for (pixel, hole) in holes.iter().take(if joined { area } else { 0 }).enumerate() {
+                into[self.place((area, channels), pixel, 3)] = self.hole(*hole);
             }
         }
         values
@@ -233,7 +248,11 @@ impl Terms {
 
     /// Masks as the network takes them: one channel, so that the layout decides nothing but the shape.
     pub fn enter_mask(&self, mask: &[f32]) -> Vec<f32> {
-        mask.iter().map(|hole| if *hole > 0.0 { self.mask_hole } else { 1.0 - self.mask_hole }).collect()
+        mask.iter().map(|hole| self.hole(*hole)).collect()
+    }
+
+    fn hole(&self, hole: f32) -> f32 {
+        if hole > 0.0 { self.mask_hole } else { 1.0 - self.mask_hole }
     }
 
     /// What came out, appended as N×3×H×W, RGB in [0, 1], not clipped. Where it is smaller than `wanted`, as
@@ -247,16 +266,16 @@ impl Terms {
                 for pixel in 0..has.area() {
                     let (x, y) = (left + pixel % has.width, top + pixel / has.width);
                     into[begin + y * wanted.width + x] =
-                        self.output_range.leave(tile[self.place(has.area(), pixel, channel)]);
+                        self.output_range().leave(tile[self.place((has.area(), 3), pixel, channel)]);
                 }
             }
         }
     }
 
     /// Where a value lies, of pixels counted in rows.
-    fn place(&self, area: usize, pixel: usize, channel: usize) -> usize {
+    fn place(&self, (area, channels): (usize, usize), pixel: usize, channel: usize) -> usize {
         match self.layout {
-            Some(Layout::Nhwc) if self.channels != Channels::Each => 3 * pixel + channel,
+            Some(Layout::Nhwc) if self.channels != Channels::Each => channels * pixel + channel,
             _ => channel * area + pixel,
         }
     }
@@ -284,8 +303,8 @@ mod tests {
             input: None,
             mask_input: None,
             output: None,
-            range: Range::UNIT,
-            output_range: Range::UNIT,
+            range: None,
+            output_range: None,
             channels: Channels::Rgb,
             layout: None,
             mask_hole: 1.0,
@@ -314,8 +333,9 @@ mod tests {
         let ours: Vec<f32> = (0..2)
             .flat_map(|tile| (0..3).flat_map(move |c| (0..2).map(move |pixel| value(tile, c, pixel))))
             .collect();
-        let enter =
-            |channels, layout| Terms { channels, layout: Some(layout), ..terms() }.enter(&ours, &[], 2);
+        let enter = |channels, layout| {
+            Terms { channels, layout: Some(layout), ..terms() }.enter(&ours, (&[], false), 2)
+        };
         assert_eq!(enter(Channels::Rgb, Layout::Nchw), ours);
         assert_eq!(enter(Channels::Bgr, Layout::Nchw)[..6], [20.0, 21.0, 10.0, 11.0, 0.0, 1.0]);
         assert_eq!(enter(Channels::Rgb, Layout::Nhwc)[6..], [100.0, 110.0, 120.0, 101.0, 111.0, 121.0]);
@@ -329,9 +349,9 @@ mod tests {
         for (channels, layout) in [(Channels::Bgr, Layout::Nhwc), (Channels::Rgb, Layout::Nchw)] {
             for range in ["0..255", "-1..1"].map(|text| text.parse().expect("a range")) {
                 let layout = Some(layout);
-                let terms = Terms { channels, layout, range, output_range: range, ..terms() };
+                let terms = Terms { channels, layout, range: Some(range), ..terms() };
                 let (mut back, size) = (Vec::new(), Size::new(2, 2));
-                terms.leave(&terms.enter(&ours, &[], 4), (size, size), &mut back);
+                terms.leave(&terms.enter(&ours, (&[], false), 4), (size, size), &mut back);
                 assert!(back.iter().zip(&ours).all(|(a, b)| (a - b).abs() < 1e-6), "{terms:?}");
             }
         }
@@ -371,21 +391,25 @@ mod tests {
     fn holes_are_marked_and_emptied_as_the_network_has_it() {
         let mask = [0.0, 1.0, 0.5];
         let (task, hole_fill) = (Task::Inpainting, HoleFill::Zero);
-        let range = Range { low: -1.0, high: 1.0 };
+        let range = Some(Range { low: -1.0, high: 1.0 });
         let terms = Terms { task, hole_fill, range, scale: 1, mask_hole: 0.0, ..terms() };
         assert_eq!(terms.enter_mask(&mask), [1.0, 0.0, 0.0]);
-        assert_eq!(terms.enter(&[1.0; 9], &mask, 3)[..3], [1.0, 0.0, 0.0]);
+        assert_eq!(terms.enter(&[1.0; 9], (&mask, false), 3)[..3], [1.0, 0.0, 0.0]);
+        let joined = terms.enter(&[1.0; 9], (&mask, true), 3);
+        assert_eq!(joined[6..], [1.0, 0.0, 0.0, 1.0, 0.0, 0.0], "blue, then the mask");
+        let last = Terms { layout: Some(Layout::Nhwc), ..terms.clone() };
+        assert_eq!(last.enter(&[1.0; 9], (&mask, true), 3)[..8], [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
         let terms = Terms { mask_hole: 1.0, hole_fill: HoleFill::Smooth, ..terms };
         assert_eq!(terms.enter_mask(&mask), [0.0, 1.0, 1.0]);
-        assert_eq!(terms.enter(&[1.0; 9], &mask, 3), [1.0; 9]);
+        assert_eq!(terms.enter(&[1.0; 9], (&mask, false), 3), [1.0; 9]);
     }
 
     #[test]
     fn terms_that_decide_results_are_told_apart() {
         let others = [
             Terms { scale: 2, ..terms() },
-            Terms { range: Range { low: 0.0, high: 255.0 }, ..terms() },
-            Terms { output_range: Range { low: 0.0, high: 255.0 }, ..terms() },
+            Terms { range: Some(Range::BYTES), ..terms() },
+            Terms { output_range: Some(Range::BYTES), ..terms() },
             Terms { channels: Channels::Bgr, ..terms() },
             Terms { layout: Some(Layout::Nhwc), ..terms() },
             Terms { channels: Channels::Each, ..terms() },

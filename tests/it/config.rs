@@ -195,9 +195,8 @@ fn what_is_declared_of_models_from_elsewhere_is_checked() {
     let table = |lines: &str| format!("{LEAST}[[model]]\n{lines}\n");
     let read_one = |lines: &str| read(&table(lines), Path::new("/etc")).expect("whole").elsewhere.remove(0);
     let terms = read_one("name = 'esrgan'\nfile = 'x4.onnx'\nscale = 4\nrange = '0..255'");
-    let whole = Range { low: 0.0, high: 255.0 };
-    assert_eq!((terms.file.as_path(), terms.scale), (Path::new("/etc/x4.onnx"), 4));
-    assert_eq!((terms.range, terms.output_range, terms.halo, terms.multiple), (whole, whole, 32, 1));
+    assert_eq!((terms.range, terms.output_range), (Some(Range::BYTES), None));
+    assert_eq!((terms.halo, terms.multiple), (32, 1));
     let terms = read_one("name = 'lama'\nfile = '/m.onnx'\ntask = 'inpaint'\nmask_hole = 0");
     assert_eq!((terms.task, terms.scale, terms.mask_hole), (Task::Inpainting, 1, 0.0));
     check(

@@ -26,7 +26,10 @@ fn file(world: &World, name: &str, bytes: &[u8]) -> PathBuf {
 /// `once` of the whole input folder, in f32.
 fn once(world: &World, output: &Path, words: &[&str]) -> Said {
     let mut all: Vec<OsString> = vec!["once".into(), (&world.input).into(), "-o".into(), output.into()];
-    all.extend(["--device=cpu", "--precision=f32"].map(OsString::from));
+    all.push("--device=cpu".into());
+    if !words.contains(&"--precision=auto") {
+        all.push("--precision=f32".into());
+    }
     all.extend(words.iter().map(OsString::from));
     said(&mut onestep(world.root.path(), &all))
 }
@@ -75,15 +78,21 @@ fn the_shipped_model_gives_the_same_under_terms() {
 
 /// Many windows of a graph that takes one square at a time; and single channels of one that takes any number.
 #[test]
-fn order_and_fixed_shapes_are_read_from_the_graph() {
+fn order_kinds_and_fixed_shapes_are_read_from_the_graph() {
     let world = World::new();
-    file(&world, "fixed.onnx", &onnx::nearest_of(true, 3, Some(40)));
-    file(&world, "each.onnx", &onnx::nearest_of(false, 1, None));
+    file(&world, "fixed.onnx", &onnx::nearest_of(onnx::F32, true, 3, Some(40)));
+    file(&world, "each.onnx", &onnx::nearest_of(onnx::F32, false, 1, None));
+    file(&world, "alone.onnx", &onnx::nearest_of(onnx::F32, true, 1, Some(40)));
+    file(&world, "half.onnx", &onnx::nearest_of(onnx::F16, false, 3, None));
+    file(&world, "bytes.onnx", &onnx::nearest_of(onnx::U8, true, 3, None));
     let config = config(
         &world,
         "[[model]]\nname = 'fixed'\nfile = 'fixed.onnx'\nscale = 2\nhalo = 4\n\
          [[model]]\nname = 'each'\nfile = 'each.onnx'\nscale = 2\nhalo = 4\nchannels = 'each'\n\
-         range = '-1..1'\nmultiple_of = 6\n",
+         range = '-1..1'\nmultiple_of = 6\n\
+         [[model]]\nname = 'alone'\nfile = 'alone.onnx'\nscale = 2\nhalo = 4\nchannels = 'each'\n\
+         [[model]]\nname = 'half'\nfile = 'half.onnx'\nscale = 2\nhalo = 4\n\
+         [[model]]\nname = 'bytes'\nfile = 'bytes.onnx'\nscale = 2\nhalo = 4\n",
     );
     let picture = pattern(67, 51, 3);
     world.put("a.png", png(&picture));
@@ -91,14 +100,16 @@ fn order_and_fixed_shapes_are_read_from_the_graph() {
     assert_eq!(told.code(), 0, "{told:?}");
     for line in [
         "window    40×40, the only one that it takes",
-        "terms     super-resolution x2 -1..1 to -1..1 each multiple 6 halo 4 of - - -",
+        "terms     super-resolution x2 -1..1 to -1..1 each nchw multiple 6 halo 4 of x - y",
+        "terms     super-resolution x2 0..255 to 0..255 rgb nhwc multiple 1 halo 4 of x - y",
+        "precision f16",
         "halo      4; beyond it, tiles differ by 0.00 of 255 levels\n",
     ] {
         assert!(told.stdout.contains(line), "{line}: {}", told.stdout);
     }
-    for name in ["fixed", "each"] {
+    for name in ["fixed", "each", "alone", "half", "bytes"] {
         let output = world.root.path().join(name);
-        let words = ["--model", name, "--config", config.to_str().expect("text")];
+        let words = ["--model", name, "--config", config.to_str().expect("text"), "--precision=auto"];
         let said = once(&world, &output, &words);
         assert_eq!(said.code(), 0, "{said:?}");
         assert_eq!(open(&output.join("a.png")), nearest(&picture, 2), "{name}");
@@ -108,9 +119,9 @@ fn order_and_fixed_shapes_are_read_from_the_graph() {
 #[test]
 fn terms_that_do_not_fit_are_told_before_any_picture() {
     let world = World::new();
-    file(&world, "any.onnx", &onnx::nearest_of(false, 3, None));
-    file(&world, "fixed.onnx", &onnx::nearest_of(true, 3, Some(40)));
-    file(&world, "grey.onnx", &onnx::nearest_of(false, 1, None));
+    file(&world, "any.onnx", &onnx::nearest_of(onnx::F32, false, 3, None));
+    file(&world, "fixed.onnx", &onnx::nearest_of(onnx::F32, true, 3, Some(40)));
+    file(&world, "grey.onnx", &onnx::nearest_of(onnx::F32, false, 1, None));
     file(&world, "text.onnx", b"no model");
     let table = |file: &str, lines: &str| {
         let told = models(
@@ -173,10 +184,43 @@ fn a_model_that_repairs_is_served_with_masks() {
     assert!(difference(&theirs, &picture) > 0, "something was repaired");
 }
 
+/// A picture and its mask in one tensor, and weights in a second file, which are part of what it is.
+#[test]
+fn four_channels_and_a_second_file_are_served() {
+    let world = World::new();
+    let (graph, weights) = onnx::joined("red.onnx.data");
+    file(&world, "red.onnx", &graph);
+    let table = "[[model]]\nname = 'red'\nfile = 'red.onnx'\ntask = 'inpaint'\nhalo = 8\n";
+    let config = config(&world, table);
+    let lacking = models(&world, &config);
+    let sentence = "Its weights lie in another file, which is looked for beside it as NAME.onnx.data";
+    assert!(lacking.code() == 2 && lacking.stdout.contains(sentence), "{lacking:?}");
+    file(&world, "red.onnx.data", &weights);
+    let told = models(&world, &config);
+    assert!(told.stdout.contains("inpainting x1 0..1 to 0..1 rgb nchw hole 1 filled"), "{told:?}");
+    let grey = Picture { size: Size::new(60, 50), channels: 3, samples: vec![100; 3 * 60 * 50] };
+    world.put("a.png", png(&grey));
+    let mut mask = Picture::new(grey.size, 1);
+    mask.samples[20 * 60 + 30] = 255;
+    world.put("a.mask.png", png(&mask));
+    let words =
+        ["--task=inpaint", "--mask-grow-px=0", "--model=red", "--config", config.to_str().expect("text")];
+    let run = || once(&world, &world.output, &words);
+    assert_eq!(run().code(), 0);
+    let mut expected = grey;
+    expected.samples[3 * (20 * 60 + 30)] = 164;
+    assert_eq!(open(&world.output.join("a.png")), expected, "a quarter more of red, in the hole alone");
+    assert!(run().stderr.contains("0 done, 1 already there"));
+    let mut other = weights;
+    other[12..16].copy_from_slice(&0.5f32.to_le_bytes());
+    file(&world, "red.onnx.data", &other);
+    assert!(run().stderr.contains("1 done, 0 already there"), "other weights are another model");
+}
+
 #[test]
 fn a_pipeline_names_a_model_from_elsewhere() {
     let world = World::new();
-    file(&world, "any.onnx", &onnx::nearest_of(false, 3, None));
+    file(&world, "any.onnx", &onnx::nearest_of(onnx::F32, false, 3, None));
     let text = format!(
         "[[pipeline]]\ninput = {:?}\noutput = {:?}\nmodel = 'other'\n[device]\ndevice = 'cpu'\n\
          [[model]]\nname = 'other'\nfile = 'any.onnx'\nscale = 2\nhalo = 2\n",

@@ -113,9 +113,9 @@ fn proven(environment: &Environment, (file, terms): (&Path, Option<&Terms>), req
             Err(on_gpu::Refused::Model(error)) => Err(error.to_string()),
         };
     }
-    let (environment, bytes) = (environment.clone(), Arc::clone(&file.bytes));
+    let (environment, opened) = (environment.clone(), file.clone());
     let recipe: Recipe =
-        Arc::new(move || builder(&environment, GraphOptimizationLevel::Level3)?.commit_from_memory(&bytes));
+        Arc::new(move || opened.commit(builder(&environment, GraphOptimizationLevel::Level3)?));
     let mut model = file.network(recipe, None).map_err(|error| error.to_string())?;
     let gap = prove(model.as_mut(), file.card.golden_side())?;
     Ok((file.card, gap))

@@ -5,6 +5,7 @@ use super::foreign::{Foreign, adopt};
 use super::onnx::{OnnxModel, Recipe, card_of};
 use super::plugs::Plugs;
 use super::{Asked, Model};
+use crate::edge::digest::sha256;
 use crate::edge::library::Library;
 use crate::edge::machine;
 use crate::error::StartError;
@@ -25,9 +26,30 @@ pub(super) struct File {
     pub(super) card: ModelCard,
     /// Of a model from elsewhere.
     pub(super) plugs: Option<Plugs>,
+    /// Name and content of a second file, in which its weights lie.
+    pub(super) weights: Option<(PathBuf, Arc<[u8]>)>,
 }
 
 impl File {
+    /// A session of it.
+    pub(super) fn commit(&self, builder: SessionBuilder) -> ort::Result<Session> {
+        let mut builder = match &self.weights {
+            Some((name, weights)) => {
+                builder.with_external_initializer_file_in_memory(name, Arc::clone(weights))?
+            }
+            None => builder,
+        };
+        builder.commit_from_memory(&self.bytes)
+    }
+
+    /// SHA-256 of it: where its weights lie apart, of both files one behind the other.
+    pub(super) fn sha256(&self) -> String {
+        match &self.weights {
+            Some((_, weights)) => sha256(&[&self.bytes[..], weights].concat()),
+            None => sha256(&self.bytes),
+        }
+    }
+
     /// Its network. Where the number of tiles is fixed, as in an engine that was built for it, fewer are
     /// filled up.
     pub(super) fn network(&self, recipe: Recipe, fixed_tiles: Option<usize>) -> ort::Result<Box<dyn Model>> {
@@ -71,7 +93,7 @@ pub(super) fn read(environment: &Environment, path: &Path) -> Result<File, Start
         .and_then(|mut builder| builder.commit_from_memory(&bytes))
         .map_err(|error| refusal(path, &format!("is no model that ONNX Runtime can open: {error}")))?;
     let card = card_of(&session).map_err(|problem| refusal(path, &problem))?;
-    Ok(File { path: path.to_owned(), bytes: bytes.into(), card, plugs: None })
+    Ok(File { path: path.to_owned(), bytes: bytes.into(), card, plugs: None, weights: None })
 }
 
 /// A file with its card, or under terms with one that is made up for it.

@@ -3,7 +3,7 @@
 
 use super::file::{File, builder, refusal};
 use super::onnx::Recipe;
-use super::plugs::{Plugs, plugs};
+use super::plugs::{Kind, Plug, Plugs, plugs};
 use super::{BatchInput, Model, ModelError, golden_input};
 use crate::error::StartError;
 use crate::work::terms::Terms;
@@ -12,11 +12,12 @@ use contract::geometry::Size;
 use contract::golden::Golden;
 use contract::pixels::Picture;
 use contract::source::Source;
+use half::f16;
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::value::TensorRef;
-use std::path::Path;
+use ort::value::{DynValue, Tensor};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Side of the golden crop, and of its middle whose answer is known.
@@ -30,6 +31,9 @@ const MOST_UNLIKE: f32 = 0.2;
 const HOLE_PX: usize = 4096;
 /// The fact of the card that tells by how many 8-bit levels a tile's pixels change with more around it.
 pub const HALO_LEVELS: &str = "score.halo.levels";
+
+/// The fact that tells its terms, as the graph completed them.
+pub const TERMS: &str = "data.terms";
 
 /// A session and what it speaks.
 pub(super) struct Foreign {
@@ -45,33 +49,61 @@ impl Foreign {
     }
 
     fn evaluate(&mut self, input: &BatchInput<'_>) -> ort::Result<Vec<f32>> {
-        let Plugs { terms, single, .. } = &self.plugs;
-        let (window, large, channels) =
-            (input.window, input.window.times(terms.scale), terms.channels.count());
-        let values = terms.enter(input.image, input.mask, window.area());
+        let Plugs { terms, joined, single, .. } = &self.plugs;
+        let (window, colours) = (input.window, terms.channels.count());
+        let values = terms.enter(input.image, (input.mask, *joined), window.area());
         let mask = terms.enter_mask(input.mask);
         // A network of one channel has three windows to evaluate.
-        let all = input.tiles * 3 / channels;
+        let all = input.tiles * 3 / colours;
         let together = if *single { 1 } else { all };
-        let shape = |channels, size| terms.shape(together, channels, size);
-        let mut out = Vec::with_capacity(3 * input.tiles * large.area());
+        let (mut raw, mut has) = (Vec::new(), Size::new(0, 0));
         for begin in (0..all).step_by(together) {
-            let part = |channels: usize| {
-                begin * channels * window.area()..(begin + together) * channels * window.area()
+            let part = |plug: &Plug, values: &[f32], channels: usize| {
+                let length = channels * window.area();
+                let values = &values[begin * length..][..together * length];
+                tensor(plug.kind, terms.shape(together, channels, window), values)
             };
-            let image = TensorRef::from_array_view((shape(channels, window), &values[part(channels)]))?;
-            let mut inputs = ort::inputs![self.plugs.input.as_str() => image];
-            if let Some(name) = &self.plugs.mask {
-                let mask = TensorRef::from_array_view((shape(1, window), &mask[part(1)]))?;
-                inputs.extend(ort::inputs![name.as_str() => mask]);
+            let image = part(&self.plugs.input, &values, colours + usize::from(*joined))?;
+            let mut inputs = ort::inputs![self.plugs.input.name.as_str() => image];
+            if let Some(plug) = &self.plugs.mask {
+                inputs.extend(ort::inputs![plug.name.as_str() => part(plug, &mask, 1)?]);
             }
             let outputs = self.session.run(inputs)?;
-            let (has, values) = outputs[self.plugs.output.as_str()].try_extract_tensor::<f32>()?;
-            let has = terms.judge(has, (together, window)).map_err(ort::Error::new)?;
-            terms.leave(values, (has, large), &mut out);
+            let output = &outputs[self.plugs.output.name.as_str()];
+            has = terms.judge(output.shape(), (together, window)).map_err(ort::Error::new)?;
+            extend(&mut raw, self.plugs.output.kind, output)?;
         }
+        let large = window.times(terms.scale);
+        let mut out = Vec::with_capacity(3 * input.tiles * large.area());
+        terms.leave(&raw, (has, large), &mut out);
         Ok(out)
     }
+}
+
+/// Values as a tensor of this kind.
+fn tensor(kind: Kind, shape: [usize; 4], values: &[f32]) -> ort::Result<DynValue> {
+    Ok(match kind {
+        Kind::F32 => Tensor::from_array((shape, values.to_vec()))?.into_dyn(),
+        Kind::F16 => {
+            let halves: Vec<f16> = values.iter().map(|value| f16::from_f32(*value)).collect();
+            Tensor::from_array((shape, halves))?.into_dyn()
+        }
+        Kind::U8 => {
+            // A float becomes the nearest byte there is.
+            let bytes: Vec<u8> = values.iter().map(|value| value.round() as u8).collect();
+            Tensor::from_array((shape, bytes))?.into_dyn()
+        }
+    })
+}
+
+/// And back, appended.
+fn extend(into: &mut Vec<f32>, kind: Kind, output: &DynValue) -> ort::Result<()> {
+    match kind {
+        Kind::F32 => into.extend_from_slice(output.try_extract_tensor::<f32>()?.1),
+        Kind::F16 => into.extend(output.try_extract_tensor::<f16>()?.1.iter().map(|value| value.to_f32())),
+        Kind::U8 => into.extend(output.try_extract_tensor::<u8>()?.1.iter().map(|value| f32::from(*value))),
+    }
+    Ok(())
 }
 
 impl Model for Foreign {
@@ -95,15 +127,21 @@ impl Model for Foreign {
 /// # Errors
 /// Everything in which graph and terms differ, or what is strange about its answer.
 pub(super) fn adopt(environment: &Environment, path: &Path, terms: &Terms) -> Result<File, StartError> {
-    let bytes = std::fs::read(path).map_err(|error| refusal(path, &format!("cannot be read: {error}")))?;
+    let unread = |error: std::io::Error| refusal(path, &format!("cannot be read: {error}"));
+    let bytes = std::fs::read(path).map_err(unread)?.into();
+    let weights = weights_of(path).map_err(unread)?;
+    let mut file = File { path: path.to_owned(), bytes, card: card(terms, None), plugs: None, weights };
     let session = builder(environment, GraphOptimizationLevel::Disable)
-        .and_then(|mut builder| builder.commit_from_memory(&bytes))
+        .and_then(|builder| file.commit(builder))
         .map_err(|error| refusal(path, &unopened(&error.to_string())))?;
     let (plugs, window) = plugs(&session, terms).map_err(|problems| refusal(path, &problems.join("; ")))?;
     drop(session);
-    let card = card(terms, window);
-    let side = card.golden_side();
-    let file = File { path: path.to_owned(), bytes: bytes.into(), card, plugs: Some(plugs) };
+    let kinds = [Some(plugs.input.kind), plugs.mask.as_ref().map(|mask| mask.kind), Some(plugs.output.kind)];
+    let precision = if kinds.contains(&Some(Kind::F16)) { Precision::F16 } else { Precision::F32 };
+    file.card = ModelCard { window, precision, ..file.card };
+    file.card.facts.insert(TERMS.into(), plugs.terms.to_text());
+    file.plugs = Some(plugs);
+    let side = file.card.golden_side();
     let mut file = answered(environment, &file, side)?;
     if window.is_none() && terms.task == Task::SuperResolution {
         let wider = answered(environment, &file, (side + 2 * BEYOND_PX).next_multiple_of(terms.multiple))?;
@@ -121,15 +159,27 @@ pub(super) fn adopt(environment: &Environment, path: &Path, terms: &Terms) -> Re
     Ok(file)
 }
 
+/// The file beside a model in which its weights lie, by the names that PyTorch and Hugging Face give it.
+fn weights_of(path: &Path) -> std::io::Result<Option<(PathBuf, Arc<[u8]>)>> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    for name in [format!("{name}.data"), format!("{name}_data")] {
+        match std::fs::read(path.with_file_name(&name)) {
+            Ok(bytes) => return Ok(Some((name.into(), bytes.into()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
 /// What the runtime says of a file that it cannot open, with what can be done.
 fn unopened(reason: &str) -> String {
-    let hint = if reason.contains("external") || reason.contains("model_path") {
-        ". Its weights seem to lie in a file of their own: save it as one (onnx.save_model without external \
-         data)"
+    let hint = if reason.contains("xternal data") || reason.contains("model_path") {
+        ". Its weights lie in another file, which is looked for beside it as NAME.onnx.data or NAME.onnx_data"
     } else {
         ""
     };
-    format!("is no model that ONNX Runtime can open: {reason}{hint}")
+    format!("is no model that ONNX Runtime can open: {}{hint}", reason.trim_end_matches(['\n', '.']))
 }
 
 /// The same with what it answers, on the processor, in a window of `side` pixels. A network that looks far
@@ -139,10 +189,9 @@ fn unopened(reason: &str) -> String {
 /// It cannot be evaluated, or its answer is none.
 pub(super) fn answered(environment: &Environment, file: &File, side: usize) -> Result<File, StartError> {
     let Some(plugs) = &file.plugs else { return Ok(file.clone()) };
-    let bytes = Arc::clone(&file.bytes);
-    let environment = environment.clone();
+    let (environment, opened) = (environment.clone(), file.clone());
     let recipe: Recipe =
-        Arc::new(move || builder(&environment, GraphOptimizationLevel::Level3)?.commit_from_memory(&bytes));
+        Arc::new(move || opened.commit(builder(&environment, GraphOptimizationLevel::Level3)?));
     let refused = |problem: &str| refusal(&file.path, problem);
     let mut model = Foreign::open(recipe, file.card.clone(), plugs.clone())
         .map_err(|error| refused(&unopened(&error.to_string())))?;

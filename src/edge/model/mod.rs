@@ -15,7 +15,7 @@ mod trial;
 
 pub use engines::engine_folder;
 pub use examine::{Examined, Proof, Tried, examine};
-pub use foreign::HALO_LEVELS;
+pub use foreign::{HALO_LEVELS, TERMS};
 pub use open::{Asked, Facts, Opened, Request, Serving, cards, open};
 pub use trial::seconds;
 

@@ -9,7 +9,6 @@ use super::onnx::Recipe;
 use super::provider::{self, Options};
 use super::trial::best_tiles;
 use super::{Model, Placed, Request, prove};
-use crate::edge::digest::sha256;
 use crate::edge::gpu::{self, Gpus};
 use crate::edge::shared_library;
 use crate::error::StartError;
@@ -167,7 +166,7 @@ impl Context<'_> {
         let library = std::fs::canonicalize(&library).unwrap_or(library);
         let gpu = self.gpus.as_ref().ok().and_then(|gpus| Some((gpus, gpus.of(number)?)));
         let key = EngineKey {
-            model_sha256: sha256(&file.bytes),
+            model_sha256: file.sha256(),
             gpu: gpu.map(|(_, gpu)| format!("{} ({})", gpu.name, gpu.compute)).unwrap_or_default(),
             driver: gpu.map(|(gpus, _)| gpus.driver.clone()).unwrap_or_default(),
             tensorrt: library.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -209,7 +208,7 @@ impl Context<'_> {
         (device, fixed_tiles): (Device, Option<usize>),
         options: Vec<(Provider, Options)>,
     ) -> Result<Box<dyn Model>, String> {
-        let (environment, bytes) = (self.environment.clone(), Arc::clone(&file.bytes));
+        let (environment, opened) = (self.environment.clone(), file.clone());
         let recipe: Recipe = Arc::new(move || {
             let providers = options.iter().map(|(provider, options)| match provider {
                 Provider::Cuda => provider::cuda(options),
@@ -219,7 +218,7 @@ impl Context<'_> {
             let builder =
                 builder(&environment, GraphOptimizationLevel::Level3)?.with_execution_providers(providers)?;
             // A named device is a promise: no node of the graph may quietly run elsewhere.
-            builder.with_disable_cpu_fallback()?.commit_from_memory(&bytes)
+            opened.commit(builder.with_disable_cpu_fallback()?)
         });
         let plain = |error: ort::Error| lacking::plain(&error.to_string());
         let mut network = file.network(recipe, fixed_tiles).map_err(plain)?;

@@ -5,7 +5,6 @@ use super::file::{File, builder, choose, int8_of, load, read_under, refusal};
 use super::on_gpu::{self, Refused};
 use super::onnx::Recipe;
 use super::{Model, prove};
-use crate::edge::digest::sha256;
 use crate::edge::library::Library;
 use crate::error::StartError;
 use crate::work::device::{Device, Devices, Gpu, Provider};
@@ -164,10 +163,10 @@ pub fn open(library: &Library, request: &Request) -> Result<Opened, StartError> 
             seconds.push(asked.second);
         }
     }
-    let sha256: Vec<String> = files.iter().map(|file| sha256(&file.bytes)).collect();
+    let sha256: Vec<String> = files.iter().map(File::sha256).collect();
     let Placed { workers, devices, tiles, cards, tilings, fallen } = place(&environment, &files, request)?;
     let facts = chosen.into_iter().zip(&request.models).map(|((file, strength), asked)| {
-        let terms = asked.terms.as_ref().map(Terms::to_text);
+        let terms = files[file].plugs.as_ref().map(|plugs| plugs.terms.to_text());
         let (card, sha256) = (cards[file].clone(), sha256[file].clone());
         let model = seconds[..file].iter().filter(|second| **second == asked.second).count();
         Facts { card, sha256, terms, strength, tiling: tilings[file], model }
@@ -277,11 +276,10 @@ fn in_precision(
 /// One session a thread, each on one core: that is the fastest arrangement, and nothing spins while it waits.
 fn on_cpu(environment: &Environment, file: &File, threads: usize) -> Result<Vec<Box<dyn Model>>, StartError> {
     let shared = PrepackedWeights::new();
-    let (environment, bytes) = (environment.clone(), Arc::clone(&file.bytes));
+    let (environment, opened) = (environment.clone(), file.clone());
     let recipe: Recipe = Arc::new(move || {
-        let mut builder =
-            builder(&environment, GraphOptimizationLevel::Level3)?.with_prepacked_weights(&shared)?;
-        builder.commit_from_memory(&bytes)
+        let builder = builder(&environment, GraphOptimizationLevel::Level3)?;
+        opened.commit(builder.with_prepacked_weights(&shared)?)
     });
     let mut models: Vec<Box<dyn Model>> = Vec::new();
     for _ in 0..threads.max(1) {

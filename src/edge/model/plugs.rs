@@ -2,20 +2,54 @@
 //! of which shapes. Evaluates nothing.
 
 use super::foreign::GOLDEN_SIDE;
-use crate::work::terms::{Layout, Terms};
+use crate::work::terms::{Layout, Range, Terms};
 use contract::card::Task;
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 
-/// Terms, and the graph's own names for what they speak of.
+/// Terms with what the graph adds to them, and its own inputs and output.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plugs {
+    /// Nothing in them is open any more.
     pub(super) terms: Terms,
-    pub(super) input: String,
-    pub(super) mask: Option<String>,
-    pub(super) output: String,
+    pub(super) input: Plug,
+    pub(super) mask: Option<Plug>,
+    pub(super) output: Plug,
+    /// Whether the mask is the fourth channel of the picture.
+    pub(super) joined: bool,
     /// Whether the graph takes one window at a time.
     pub(super) single: bool,
+}
+
+/// An input or output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plug {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+}
+
+/// What a tensor holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// Bytes.
+    U8,
+}
+
+impl Plug {
+    fn of(outlet: &Outlet) -> Result<Plug, String> {
+        let ValueType::Tensor { ty, .. } = outlet.dtype() else { return Err("is no tensor".into()) };
+        let kind = match ty {
+            TensorElementType::Float32 => Kind::F32,
+            TensorElementType::Float16 => Kind::F16,
+            TensorElementType::Uint8 => Kind::U8,
+            other => return Err(format!("holds {other}: floats of 32 or 16 bits, or bytes, are wanted")),
+        };
+        Ok(Plug { name: outlet.name().to_owned(), kind })
+    }
 }
 
 /// The graph's names, and the side of its windows where its shapes are fixed.
@@ -26,21 +60,21 @@ pub(super) fn plugs(session: &Session, terms: &Terms) -> Result<(Plugs, Option<u
     let mut problems = Vec::new();
     let (inputs, outputs) = (session.inputs(), session.outputs());
     let layout = terms.layout.unwrap_or_else(|| told_layout(inputs.iter().chain(outputs), terms));
-    let repairs = terms.task == Task::Inpainting;
-    let mask = repairs.then(|| {
-        let others = |outlet: &&Outlet| {
-            let is_image = terms.input.as_deref() == Some(outlet.name());
-            !is_image && channels(outlet, layout) != Some(terms.channels.count() as i64)
-        };
-        chosen("mask_input", &terms.mask_input, inputs.iter().filter(others), &mut problems)
-    });
-    let mask = mask.flatten();
+    let (repairs, colours) = (terms.task == Task::Inpainting, terms.channels.count() as i64);
+    let is_joined = |outlet: &Outlet| channels(outlet, layout) == Some(4);
+    let joined = repairs && terms.mask_input.is_none() && matches!(inputs, [only] if is_joined(only));
+    let has_mask = repairs && !joined;
+    let others = |outlet: &&Outlet| {
+        terms.input.as_deref() != Some(outlet.name()) && channels(outlet, layout) != Some(colours)
+    };
+    let masks = inputs.iter().filter(others);
+    let mask = has_mask.then(|| chosen("mask_input", &terms.mask_input, masks, &mut problems)).flatten();
     let is_mask = |outlet: &&Outlet| mask.is_some_and(|mask| mask.name() == outlet.name());
     let images = inputs.iter().filter(|outlet| !is_mask(outlet));
     let image = chosen("input", &terms.input, images, &mut problems);
     let first = outputs.iter().take(if terms.output.is_some() { outputs.len() } else { 1 });
     let output = chosen("output", &terms.output, first, &mut problems);
-    let (Some(image), Some(output), true) = (image, output, mask.is_some() == repairs) else {
+    let (Some(image), Some(output), true) = (image, output, mask.is_some() == has_mask) else {
         return Err(problems);
     };
     let fed = [Some(image), mask];
@@ -48,30 +82,39 @@ pub(super) fn plugs(session: &Session, terms: &Terms) -> Result<(Plugs, Option<u
     problems.extend(hungry.map(|outlet| {
         format!("the graph wants an input {:?} too, which nothing here could give it", outlet.name())
     }));
-    let (mut sides, count) = (Vec::new(), terms.channels.count() as i64);
-    for (key, outlet, wanted) in
-        [("input", Some(image), count), ("mask_input", mask, 1), ("output", Some(output), count)]
-    {
-        let Some(outlet) = outlet else { continue };
-        match shape(outlet, layout, wanted) {
-            Ok(shape) => sides.push((key, shape)),
-            Err(problem) => problems.push(format!("its {key} {:?} {problem}", outlet.name())),
-        }
-    }
-    let taken = sides.iter().find(|(key, _)| *key == "input").map_or([-1; 3], |(_, shape)| *shape);
+    let mut look = |key: &str, outlet: &Outlet, wanted: i64| {
+        let looked = Plug::of(outlet).and_then(|plug| Ok((plug, shape(outlet, layout, wanted)?)));
+        looked.map_err(|problem| problems.push(format!("its {key} {:?} {problem}", outlet.name()))).ok()
+    };
+    let input = look("input", image, colours + i64::from(joined));
+    let mask = mask.map(|mask| look("mask_input", mask, 1));
+    let output = look("output", output, colours);
+    let (Some((input, taken)), Some((output, given)), false) = (input, output, mask == Some(None)) else {
+        return Err(problems);
+    };
     let window = fixed(taken, terms).map_err(|problem| problems.push(problem)).unwrap_or(None);
     if !problems.is_empty() {
         return Err(problems);
     }
-    let single = sides.iter().any(|(_, [tiles, ..])| *tiles == 1);
-    let plugs = Plugs {
-        terms: Terms { layout: Some(layout), ..terms.clone() },
-        input: image.name().to_owned(),
-        mask: mask.map(|mask| mask.name().to_owned()),
-        output: output.name().to_owned(),
-        single,
-    };
-    Ok((plugs, window))
+    let (mask, told) = mask.flatten().unzip();
+    let single = [Some(taken), Some(given), told].into_iter().flatten().any(|[tiles, ..]| tiles == 1);
+    let terms = whole(terms, layout, (&input, mask.as_ref(), &output));
+    Ok((Plugs { terms, input, mask, output, joined, single }, window))
+}
+
+/// Terms in which nothing is open.
+fn whole(terms: &Terms, layout: Layout, (input, mask, output): (&Plug, Option<&Plug>, &Plug)) -> Terms {
+    let of_bytes = |plug: &Plug| (plug.kind == Kind::U8).then_some(Range::BYTES);
+    let range = terms.range.or_else(|| of_bytes(input)).unwrap_or(Range::UNIT);
+    Terms {
+        layout: Some(layout),
+        input: Some(input.name.clone()),
+        mask_input: mask.map(|mask| mask.name.clone()),
+        output: Some(output.name.clone()),
+        range: Some(range),
+        output_range: terms.output_range.or_else(|| of_bytes(output)).or(Some(range)),
+        ..terms.clone()
+    }
 }
 
 /// The outlet of this name; without one the only one there is.
@@ -116,10 +159,7 @@ fn channels(outlet: &Outlet, layout: Layout) -> Option<i64> {
 
 /// N, H and W of an outlet, -1 where they are free.
 fn shape(outlet: &Outlet, layout: Layout, wanted: i64) -> Result<[i64; 3], String> {
-    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else { return Err("is no tensor".into()) };
-    if *ty != TensorElementType::Float32 {
-        return Err(format!("holds {ty}: only 32-bit floats can be given to it"));
-    }
+    let ValueType::Tensor { shape, .. } = outlet.dtype() else { return Err("is no tensor".into()) };
     let &[tiles, second, third, fourth] = &shape[..] else {
         return Err(format!("has the shape {:?}: four dimensions are wanted", &shape[..]));
     };

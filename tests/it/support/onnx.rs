@@ -95,8 +95,13 @@ pub fn with_pair(file: &[u8], key: &str, text: &str) -> Vec<u8> {
     [file, &bytes(14, &pair)].concat()
 }
 
+/// What a tensor holds, as the format numbers it.
+pub const F32: u64 = 1;
+pub const U8: u64 = 2;
+pub const F16: u64 = 10;
+
 /// A graph without a card, `x` → `y`: every pixel becomes four. Its shapes are N×H×W×C, or N×C×H×W.
-pub fn nearest_of(nhwc: bool, channels: u64, side: Option<u64>) -> Vec<u8> {
+pub fn nearest_of(kind: u64, nhwc: bool, channels: u64, side: Option<u64>) -> Vec<u8> {
     let order = |[n, c, h, w]: [Option<u64>; 4]| if nhwc { [n, h, w, c] } else { [n, c, h, w] };
     let large = side.map(|side| 2 * side);
     let tiles = side.map(|_| 1);
@@ -106,10 +111,31 @@ pub fn nearest_of(nhwc: bool, channels: u64, side: Option<u64>) -> Vec<u8> {
         many(1, vec![resize("x", "y")]),
         bytes(2, b"nearest"),
         many(5, vec![tensor("scales", 4, &scales)]),
-        bytes(11, &shaped("x", order([tiles, Some(channels), side, side]))),
-        bytes(12, &shaped("y", order([tiles, Some(channels), large, large]))),
+        bytes(11, &shaped("x", kind, order([tiles, Some(channels), side, side]))),
+        bytes(12, &shaped("y", kind, order([tiles, Some(channels), large, large]))),
     ];
     file(&graph.concat())
+}
+
+/// A graph without a card that repairs: a picture and its mask in one tensor of four channels. It gives the
+/// picture, with a quarter more of red where the mask is 1. Its weights, which are given too, lie in the file
+/// of this name.
+pub fn joined(weights: &str) -> (Vec<u8>, Vec<u8>) {
+    let rows: [[f32; 4]; 3] = [[1.0, 0.0, 0.0, 0.25], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+    let raw: Vec<u8> = rows.iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
+    let dims: Vec<u8> = [3, 4, 1, 1].iter().flat_map(|side| number(1, *side)).collect();
+    let entry =
+        |key: &str, text: &str| bytes(13, &[bytes(1, key.as_bytes()), bytes(2, text.as_bytes())].concat());
+    let place = [entry("location", weights), entry("offset", "0"), entry("length", &raw.len().to_string())];
+    let constant = [dims, number(2, F32), bytes(8, b"w"), place.concat(), number(14, 1)].concat();
+    let graph = [
+        bytes(1, &node("Conv", &["x", "w"], "y")),
+        bytes(2, b"joined"),
+        bytes(5, &constant),
+        bytes(11, &shaped("x", F32, [None, Some(4), None, None])),
+        bytes(12, &shaped("y", F32, [None, Some(3), None, None])),
+    ];
+    (file(&graph.concat()), raw)
 }
 
 /// The same file with its input `source` always 0, and a second output, `bytes`: the first times 255.
@@ -119,7 +145,7 @@ pub fn told_and_in_bytes(whole: &[u8]) -> Vec<u8> {
     let more = [
         bytes(1, &node("Mul", &["output", "most"], "bytes")),
         many(5, vec![[dims, source.concat()].concat(), tensor("most", 1, &255f32.to_le_bytes())]),
-        bytes(12, &shaped("bytes", [None; 4])),
+        bytes(12, &shaped("bytes", F32, [None; 4])),
     ];
     // Of two messages behind each other, the format makes one.
     [whole, &bytes(7, &more.concat())].concat()
@@ -130,14 +156,14 @@ fn file(graph: &[u8]) -> Vec<u8> {
     [number(1, 8), bytes(8, &opset), bytes(7, graph)].concat()
 }
 
-/// A float tensor of these sides, free where there is none.
-fn shaped(name: &str, sides: [Option<u64>; 4]) -> Vec<u8> {
+/// A tensor of these sides, free where there is none.
+fn shaped(name: &str, kind: u64, sides: [Option<u64>; 4]) -> Vec<u8> {
     let free = |axis: usize| bytes(1, &bytes(2, format!("{name}{axis}").as_bytes()));
     let side = |(axis, side): (usize, Option<u64>)| {
         side.map_or_else(|| free(axis), |length| bytes(1, &number(1, length)))
     };
     let shape: Vec<u8> = sides.into_iter().enumerate().flat_map(side).collect();
-    let tensor = [number(1, 1), bytes(2, &shape)].concat();
+    let tensor = [number(1, kind), bytes(2, &shape)].concat();
     [bytes(1, name.as_bytes()), bytes(2, &bytes(1, &tensor))].concat()
 }
 
@@ -167,7 +193,7 @@ fn tensor(name: &str, length: u64, raw: &[u8]) -> Vec<u8> {
 /// A float tensor N×channels×H×W, N×1×1×1 for one channel, or N×1×H×W for none.
 fn value(name: &str, channels: u64) -> Vec<u8> {
     let side = (channels == 1).then_some(1);
-    shaped(name, [None, Some(channels.max(1)), side, side])
+    shaped(name, F32, [None, Some(channels.max(1)), side, side])
 }
 
 fn many(field: u64, messages: Vec<Vec<u8>>) -> Vec<u8> {

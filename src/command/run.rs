@@ -25,7 +25,7 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
         quiet: pipeline.settle,
         notice: pipeline.notice,
         poll: pipeline.poll,
-        masking: pipeline.masking.clone(),
+        masking: masking_of(pipeline),
         ignore: pipeline.ignore.clone(),
         order: pipeline.order,
         priority: pipeline.priority,
@@ -38,6 +38,12 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
     Ok(Exit::AllDone)
 }
 
+/// What tells which pixels are to be repaired, its places told from the root.
+fn masking_of(pipeline: &Pipeline) -> Option<Masking> {
+    let masking = pipeline.masking.clone()?;
+    Some(Masking { from: masking.from.placed(absolute), ..masking })
+}
+
 /// A configuration as what the threads are made from.
 pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<'a> {
     let ordered = |pipeline: &'a Pipeline| Ordered {
@@ -47,10 +53,7 @@ pub(super) fn order<'a>(config: &'a Config, library: Option<&'a Path>) -> Order<
         wish: Wish {
             name: pipeline.name.clone(),
             output: absolute(&pipeline.output),
-            masking: pipeline
-                .masking
-                .clone()
-                .map(|masking| Masking { from: masking.from.placed(absolute), ..masking }),
+            masking: masking_of(pipeline),
             seed: pipeline.seed,
             source: pipeline.source,
             uncertainty: pipeline.uncertainty,

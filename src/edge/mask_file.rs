@@ -5,6 +5,7 @@ use super::disk::open_beneath;
 use super::scan::{look, stamp_of};
 use crate::job::MaskFile;
 use crate::work::masking::{MaskFrom, Masking};
+use crate::work::naming::is_picture;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,24 @@ pub fn pictures(masking: &Masking, mask: &Path) -> Vec<PathBuf> {
     let mut places = masking.pictures(mask);
     places.retain(|place| look(place, false).is_ok_and(|metadata| metadata.is_file()));
     places
+}
+
+/// The pictures below `root` of a mask that lies in a folder of masks: those in its place of the tree that
+/// would look for it.
+pub fn pictures_apart(masking: &Masking, root: &Path, mask: &Path) -> Vec<PathBuf> {
+    let MaskFrom::Folder(folder, _) = &masking.from else { return Vec::new() };
+    let Ok(place) = mask.strip_prefix(folder) else { return Vec::new() };
+    let entries = std::fs::read_dir(root.join(place.parent().unwrap_or(Path::new(""))));
+    let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut pictures: Vec<PathBuf> = paths
+        .filter(|path| is_picture(path))
+        .filter(|path| {
+            let relative = path.strip_prefix(root).unwrap_or(path);
+            masking.places(relative).iter().any(|looked_for| looked_for == place)
+        })
+        .collect();
+    pictures.sort();
+    pictures
 }
 
 /// Opens a mask for reading.

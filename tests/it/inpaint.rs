@@ -95,11 +95,15 @@ fn words_that_do_not_go_together_are_refused() {
 }
 
 fn daemon(world: &World, wait_s: u32) -> Process {
+    daemon_with(world, wait_s, "sidecar")
+}
+
+fn daemon_with(world: &World, wait_s: u32, mask: &str) -> Process {
     model(world);
     let config = world.root.path().join("config.toml");
     let text = format!(
         "[[pipeline]]\ninput = \"in\"\noutput = \"out\"\nsettle_ms = 100\ntask = \"inpaint\"\n\
-         model = \"./as-it-is.onnx\"\nmask_wait_s = {wait_s}\nignore = [\"raw\"]\n\
+         model = \"./as-it-is.onnx\"\nmask_wait_s = {wait_s}\nignore = [\"raw\"]\nmask = \"{mask}\"\n\
          [device]\ndevice = \"cpu\"\nthreads = 1\n"
     );
     fs::write(&config, text).expect("writable");
@@ -171,4 +175,42 @@ fn a_mask_that_comes_late_or_changes_has_its_picture_done() {
     child.signal("TERM");
     let said = child.wait();
     assert!(said.code() == 0 && said.stderr.contains("1 done, "), "{said:?}");
+}
+
+/// In a folder of their own, also in one that comes later, and as one for all.
+#[test]
+fn masks_that_lie_apart_are_heard_too() {
+    let world = World::new();
+    let masks = world.root.path().join("masks");
+    fs::create_dir(&masks).expect("writable");
+    let child = daemon_with(&world, 0, "./masks");
+    let failed = |name: &str| world.output.join(format!("failed/{name}.reason.json"));
+    let done = |name: &str| world.output.join(name).exists() && !failed(name).exists();
+    for name in ["a.png", "sub/b.png"] {
+        world.put(name, png(&pattern(9, 8, 3)));
+        until("a reason", || failed(name).exists());
+    }
+    fs::write(masks.join("a.png"), png(&white(9, 8, 0))).expect("writable");
+    until("a.png", || done("a.png"));
+    fs::create_dir(masks.join("sub")).expect("writable");
+    fs::write(masks.join("sub/b_mask.png"), png(&white(9, 8, 0))).expect("writable");
+    until("b.png", || done("sub/b.png"));
+    // A mask that covers all is refused: so this one was looked at.
+    fs::write(masks.join("a.png"), png(&white(9, 8, 72))).expect("writable");
+    until("a reason", || failed("a.png").exists());
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+
+    let world = World::new();
+    let logo = world.root.path().join("logo.png");
+    fs::write(&logo, png(&white(9, 8, 0))).expect("writable");
+    world.put("a.png", png(&pattern(9, 8, 3)));
+    let child = daemon_with(&world, 0, "./logo.png");
+    until("a.png", || world.output.join("a.png").exists());
+    fs::write(world.root.path().join("neighbour.png"), "no picture of ours").expect("writable");
+    fs::write(&logo, png(&white(9, 8, 72))).expect("writable");
+    until("a reason", || world.output.join("failed/a.png.reason.json").exists());
+    child.signal("TERM");
+    let said = child.wait();
+    assert!(said.code() == 0 && !said.stderr.contains("neighbour"), "{said:?}");
 }

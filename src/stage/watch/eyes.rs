@@ -30,10 +30,10 @@ const POLLED_QUIET: Duration = Duration::from_secs(5);
 
 /// What sees: the watched folder, what may still be in writing, and what is whole.
 pub(super) struct Eyes<'a> {
-    options: &'a Watching,
-    pulse: &'a Pulse,
-    root: Arc<Path>,
-    watch: Option<FolderWatch>,
+    pub(super) options: &'a Watching,
+    pub(super) pulse: &'a Pulse,
+    pub(super) root: Arc<Path>,
+    pub(super) watch: Option<FolderWatch>,
     pub(super) hints: Receiver<Hint>,
     /// Folders below which nobody, or not everybody, tells of changes.
     blind: Vec<PathBuf>,
@@ -91,6 +91,7 @@ impl Eyes<'_> {
         } else if was_polled {
             log::info!("watched by events again: {folder}");
         }
+        self.listen_to_masks();
         let root = Arc::clone(&self.root);
         self.rescan(&root);
         Ok(())
@@ -209,6 +210,9 @@ impl Eyes<'_> {
     }
 
     fn heed_one(&mut self, hint: Hint, now: Instant) {
+        if self.heed_apart(&hint, now) {
+            return;
+        }
         match hint {
             Hint::Lost => self.rescan(&Arc::clone(&self.root)),
             Hint::NewFolder(path) | Hint::Closed(path) | Hint::Touched(path) if self.is_left_alone(&path) => {
@@ -223,12 +227,12 @@ impl Eyes<'_> {
         }
     }
 
-    fn is_left_alone(&self, path: &Path) -> bool {
+    pub(super) fn is_left_alone(&self, path: &Path) -> bool {
         let relative = path.strip_prefix(&*self.root).unwrap_or(path);
         relative.ancestors().any(is_left_alone) || self.options.ignore.leaves_any(relative)
     }
 
-    fn rescan(&mut self, folder: &Path) {
+    pub(super) fn rescan(&mut self, folder: &Path) {
         for found in self.scan(folder) {
             if found.named {
                 log::warn!(
@@ -249,7 +253,7 @@ impl Eyes<'_> {
     }
 
     /// A file is there, and may be whole for long.
-    fn see(&mut self, path: PathBuf) {
+    pub(super) fn see(&mut self, path: PathBuf) {
         let stamp = look(&path, false).ok().map(|metadata| stamp_of(&metadata));
         // Another machine's clock says nothing of how long a file was quiet.
         let age = stamp.filter(|_| !self.is_polled());
@@ -301,12 +305,17 @@ impl Eyes<'_> {
         for path in self.settler.due(Instant::now()) {
             let metadata = look(&path, false).ok();
             let now = Instant::now();
+            let is_apart = !path.starts_with(&*self.root);
             if metadata.as_ref().is_some_and(|metadata| metadata.is_dir()) {
                 self.settler.looked(&path, None, now);
-                self.rescan(&path);
+                if is_apart { self.enter_masks(&path) } else { self.rescan(&path) }
             } else if let stamp = metadata.as_ref().map(stamp_of)
                 && self.settler.looked(&path, stamp, now)
             {
+                if is_apart {
+                    self.see_pictures_apart(&path);
+                    continue;
+                }
                 if self.is_mask(&path) {
                     self.see_pictures_of(&path);
                     continue;

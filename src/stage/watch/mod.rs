@@ -2,6 +2,7 @@
 //! each file is whole. Sightings are hints; whoever admits looks for himself.
 
 mod eyes;
+mod masks;
 
 use crate::board::Board;
 use crate::error::{End, Fatal};

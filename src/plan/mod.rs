@@ -14,6 +14,7 @@ use crate::work::device::joined;
 use crate::work::file_name::FileName;
 use crate::work::format::Format;
 use crate::work::mark::Fingerprint;
+use crate::work::masking::MaskFrom;
 use crate::work::tiling::{Tiling, pool_bytes};
 use crate::work::told::Telling;
 use contract::card::{Precision, Task};
@@ -83,6 +84,17 @@ pub struct Line {
     pub device: String,
     /// For `status`: what serves it, and why nothing better does.
     pub served: String,
+}
+
+/// What a line stands on, beside its input folder.
+#[derive(Debug, Clone, Copy)]
+pub struct StandsOn<'a> {
+    /// What it is called: by that it is paused.
+    pub name: &'a str,
+    /// Where its results go.
+    pub output: &'a Path,
+    /// Where its masks lie, if they have a folder of their own.
+    pub masks: Option<&'a Path>,
 }
 
 /// One network's part in what is done to a picture.
@@ -235,9 +247,13 @@ impl Line {
         self.steps.last().expect("a line has a step")
     }
 
-    /// Its name, and where its results go.
-    pub fn stands_on(&self) -> (&str, &Path) {
-        (&self.name, &self.output)
+    /// What must be there for it to go on.
+    pub fn stands_on(&self) -> StandsOn<'_> {
+        let masks = match self.wanted.masking.as_ref().map(|masking| &masking.from) {
+            Some(MaskFrom::Folder(folder, _)) => Some(folder.as_path()),
+            _ => None,
+        };
+        StandsOn { name: &self.name, output: &self.output, masks }
     }
 
     fn new(choice: &Choice, serving: &Serving, wish: &Wish, steps: &[Facts]) -> Result<Line, StartError> {

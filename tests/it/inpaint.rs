@@ -195,6 +195,15 @@ fn masks_that_lie_apart_are_heard_too() {
     fs::create_dir(masks.join("sub")).expect("writable");
     fs::write(masks.join("sub/b_mask.png"), png(&white(9, 8, 0))).expect("writable");
     until("b.png", || done("sub/b.png"));
+    // Without its folder a picture waits, and does not fail.
+    let away = world.root.path().join("away");
+    fs::rename(&masks, &away).expect("ours");
+    world.put("c.png", png(&pattern(9, 8, 3)));
+    until("a pause", || child.stderr().contains("paused: the mask folder is gone"));
+    assert!(!failed("c.png").exists());
+    fs::write(away.join("c.png"), png(&white(9, 8, 0))).expect("writable");
+    fs::rename(&away, &masks).expect("ours");
+    until("c.png", || done("c.png"));
     // A mask that covers all is refused: so this one was looked at.
     fs::write(masks.join("a.png"), png(&white(9, 8, 72))).expect("writable");
     until("a reason", || failed("a.png").exists());

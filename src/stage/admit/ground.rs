@@ -3,6 +3,7 @@
 
 use crate::edge::disk::{Place, free_bytes, place};
 use crate::edge::{state_folder, store};
+use crate::plan::StandsOn;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ pub(super) struct Ground {
     /// Where it is said that we are to pause.
     state: PathBuf,
     reserve_mb: u64,
-    /// Where each input folder was when it was first seen.
+    /// Where each input folder, and each of masks, was when it was first seen.
     roots: HashMap<Arc<Path>, Place>,
     outputs: HashMap<PathBuf, Output>,
 }
@@ -36,12 +37,15 @@ impl Ground {
     }
 
     /// What keeps one pipeline from going on, as the beginning of a sentence: somebody's wish, its input
-    /// folder or its output folder.
-    pub(super) fn obstacle(&mut self, root: &Arc<Path>, (name, output): (&str, &Path)) -> Option<String> {
+    /// folder, its folder of masks or its output folder.
+    pub(super) fn obstacle(&mut self, root: &Arc<Path>, stands_on: StandsOn<'_>) -> Option<String> {
+        let StandsOn { name, output, masks } = stands_on;
         if self.is_paused(Some(name)) {
             return Some(format!("asked to by `onestep pause --pipeline`, `onestep resume` goes on: {name}"));
         }
-        self.input(root).or_else(|| self.output(output))
+        let amiss = self.input(root);
+        let amiss = amiss.or_else(|| masks.and_then(|masks| self.folder("mask folder", &masks.into())));
+        amiss.or_else(|| self.output(output))
     }
 
     /// Whether somebody asked us to pause: this pipeline, or all.
@@ -51,6 +55,10 @@ impl Ground {
 
     /// What is amiss with an input folder: then its pictures are neither gone nor changed, only out of sight.
     pub(super) fn input(&mut self, root: &Arc<Path>) -> Option<String> {
+        self.folder("input folder", root)
+    }
+
+    fn folder(&mut self, what: &str, root: &Arc<Path>) -> Option<String> {
         // The folder of a bare file name.
         let folder = if root.as_os_str().is_empty() { Path::new(".") } else { root };
         match (place(folder), self.roots.get(root)) {
@@ -60,11 +68,11 @@ impl Ground {
             }
             (Ok(now), Some(then)) if now.is_on_that_of(*then) => None,
             (Ok(_), Some(_)) => Some(format!(
-                "another file system is mounted where the input folder was: put the former one back, or \
-                 start anew to take this one: {}",
+                "another file system is mounted where the {what} was: put the former one back, or start anew \
+                 to take this one: {}",
                 root.display()
             )),
-            (Err(error), _) => Some(format!("the input folder is gone ({error}): {}", root.display())),
+            (Err(error), _) => Some(format!("the {what} is gone ({error}): {}", root.display())),
         }
     }
 
@@ -111,7 +119,8 @@ mod tests {
         let root = tempfile::tempdir().expect("a temp folder");
         let (input, output): (Arc<Path>, _) = (root.path().join("in").into(), root.path().join("out"));
         std::fs::create_dir(&input).and_then(|()| std::fs::create_dir(&output)).expect("writable");
-        let (mut ground, asked) = (Ground::new(root.path(), 0), ("photos", output.as_path()));
+        let asked = StandsOn { name: "photos", output: &output, masks: None };
+        let mut ground = Ground::new(root.path(), 0);
         assert_eq!(ground.obstacle(&input, asked), None);
         ground.doubt();
         assert_eq!((ground.obstacle(&input, asked), ground.outputs[&output].doubtful), (None, false));
@@ -122,11 +131,19 @@ mod tests {
             told.starts_with("asked to by `onestep pause --pipeline") && told.ends_with(": photos"),
             "{told}"
         );
-        assert_eq!(ground.obstacle(&input, ("scans", &output)), None);
+        assert_eq!(ground.obstacle(&input, StandsOn { name: "scans", ..asked }), None);
         assert!(ground.is_paused(Some("photos")) && !ground.is_paused(None));
         pause(Some("photos"), false);
         pause(None, true);
         assert!(!ground.is_paused(Some("photos")) && ground.is_paused(None));
+        let masks = root.path().join("masks");
+        let masked = StandsOn { masks: Some(&masks), ..asked };
+        let told = ground.obstacle(&input, masked).expect("gone");
+        assert!(told.starts_with("the mask folder is gone ("), "{told}");
+        ground.roots.insert(masks.as_path().into(), place(Path::new("/proc")).expect("Linux"));
+        std::fs::create_dir(&masks).expect("writable");
+        let told = ground.obstacle(&input, masked).expect("what it was mounted on");
+        assert!(told.starts_with("another file system is mounted where the mask folder was"), "{told}");
         ground.roots.insert(Arc::clone(&input), place(Path::new("/proc")).expect("Linux"));
         let told = ground.obstacle(&input, asked).expect("replaced");
         assert!(told.starts_with("another file system is mounted where the input folder was"), "{told}");

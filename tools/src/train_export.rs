@@ -261,8 +261,9 @@ fn judge(session: &Session, judged: &[Pair], facts: &CorpusFacts) -> Samples {
     let scale = session.recipe.scale;
     Samples {
         judged: Judged { crops: judged.len(), held_out: facts.held_out > 0, samples: JUDGED.1 },
-        sample: sample_figures(&set, scale, |e| &e.residuals),
-        grain: sample_figures(&set, scale, |e| &e.grain),
+        sample: sample_figures(&set, scale, &|e| &e.residuals),
+        two_steps: [0, 1, 2].map(|step| sample_figures(&set, scale, &|e| &e.two_steps[step])),
+        grain: sample_figures(&set, scale, &|e| &e.grain),
     }
 }
 

@@ -10,6 +10,9 @@ use contract::pixels::{Picture, Planes, cut_window};
 use contract::source::Source;
 use tch::{Device, Kind, Tensor};
 
+/// Noise levels at which a second step sets in, in units of the normalised residual.
+pub const SECOND_STEPS: [f64; 3] = [0.3, 0.8, 2.0];
+
 /// What the networks say about one picture; all planes are RGB at the large size unless noted.
 #[derive(Debug)]
 pub struct Estimate {
@@ -17,6 +20,9 @@ pub struct Estimate {
     pub mean: Planes,
     /// One residual per seed: sample − μ.
     pub residuals: Vec<Planes>,
+    /// The same after a second step from each of [`SECOND_STEPS`], with fresh noise (Song et al. 2023, algorithm
+    /// 1, which clips pictures in between; a residual has no bounds).
+    pub two_steps: [Vec<Planes>; SECOND_STEPS.len()],
     /// The grain baseline's residuals, per seed: white noise in opponent colours times the local scale, no
     /// network.
     pub grain: Vec<Planes>,
@@ -50,29 +56,30 @@ pub fn estimate(
     let opponent = &frozen.calibration.opponent;
     let unfold = |folded: &Tensor| planes(&folded.pixel_shuffle(factor), context * factor as usize);
     let restore = |f: &Tensor| unfold(&opponent.restore(&(f * &conditioned.scale), factor));
-    let sigma = Tensor::from_slice(&[LEVELS.sigma_max as f32]).to_device(device);
-    let (mut residuals, mut grain) = (Vec::new(), Vec::new());
+    let denoised = |x: &Tensor, level: f64| {
+        let sigma = Tensor::from_slice(&[level as f32]).to_device(device);
+        consistency_function(&frozen.nets.sampler, sampler, x, &sigma, &conditioned.condition, frozen.bf16)
+    };
+    let large = window.times(factor as usize);
+    let noise = |seed, stream| unit_noise((seed, stream), large, device).pixel_unshuffle(factor);
+    let (mut residuals, mut grain, mut two_steps) = (Vec::new(), Vec::new(), [const { Vec::new() }; 3]);
     for &seed in seeds {
-        let z = unit_noise(seed, window.times(factor as usize), device).pixel_unshuffle(factor);
-        let f = consistency_function(
-            &frozen.nets.sampler,
-            sampler,
-            &(&z * LEVELS.sigma_max),
-            &sigma,
-            &conditioned.condition,
-            frozen.bf16,
-        );
+        let z = noise(seed, 0);
+        let f = denoised(&(&z * LEVELS.sigma_max), LEVELS.sigma_max);
+        for (refined, level) in two_steps.iter_mut().zip(SECOND_STEPS) {
+            refined.push(restore(&denoised(&(&f + noise(seed, 1) * level), level)));
+        }
         residuals.push(restore(&f));
         grain.push(restore(&z));
     }
     let luma = conditioned.scale.narrow(1, 0, factor * factor) * opponent.rms[0];
     let luma_scale = planes(&luma.pixel_shuffle(factor), context * factor as usize).values;
-    Estimate { mean: unfold(&conditioned.mean), residuals, grain, luma_scale }
+    Estimate { mean: unfold(&conditioned.mean), residuals, two_steps, grain, luma_scale }
 }
 
-fn unit_noise(seed: u64, window: Rect, device: Device) -> Tensor {
+fn unit_noise((seed, stream): (u64, u32), window: Rect, device: Device) -> Tensor {
     let mut values = vec![0.0; 3 * window.size.area()];
-    noise::fill(seed, 0, window, &mut values);
+    noise::fill(seed, stream, window, &mut values);
     let shape = [1, 3, window.size.height as i64, window.size.width as i64];
     Tensor::from_slice(&values).view(shape).to_device(device)
 }

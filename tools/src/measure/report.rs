@@ -1,6 +1,7 @@
 //! The report of a model: public sets through the ONNX files that ship, samples on the held-out crops, as
 //! Markdown and JSON. It says what was measured, with which seeds, and what was not.
 
+use super::estimate::SECOND_STEPS;
 use super::sample_figures::{SPECTRUM_STRENGTHS, SampleFigures};
 use super::sets::{Row, TABLE_HEAD};
 use serde::Serialize;
@@ -49,6 +50,8 @@ pub struct Samples {
     pub judged: Judged,
     /// One-step samples.
     pub sample: SampleFigures,
+    /// After a second step from each of [`SECOND_STEPS`].
+    pub two_steps: [SampleFigures; SECOND_STEPS.len()],
     /// The grain baseline.
     pub grain: SampleFigures,
 }
@@ -95,7 +98,11 @@ impl Samples {
         let spectra = SPECTRUM_STRENGTHS.map(|strength| format!("spectrum error at {strength}"));
         let heads = [&heads.map(str::to_owned)[..], &["spread/skill".into()], &spectra].concat();
         lines.push(format!("| | {} |\n|---|{}", heads.join(" | "), "---|".repeat(heads.len())));
-        for (name, f) in [("one-step sample", self.sample), ("grain, no network", self.grain)] {
+        let again = SECOND_STEPS.iter().zip(self.two_steps);
+        let again = again.map(|(level, figures)| (format!("two steps, again from σ = {level}"), figures));
+        let (one, grain) =
+            (("one-step sample".to_owned(), self.sample), ("grain, no network".into(), self.grain));
+        for (name, f) in std::iter::once(one).chain(again).chain([grain]) {
             let figures = [f.std_ratio, f.block_correlation, f.energy_score, f.kurtosis, f.posterior_gain];
             let figures = [&figures[..], &[f.spread_skill], &f.spectrum_error].concat();
             let figures: Vec<String> = figures.iter().map(|v| format!("{v:.4}")).collect();
@@ -172,6 +179,7 @@ mod tests {
             samples: Some(Samples {
                 judged: Judged { crops: 24, held_out: true, samples: 8 },
                 sample: figures,
+                two_steps: [figures, SampleFigures { kurtosis: 0.87, ..figures }, figures],
                 grain: SampleFigures { spread_skill: 1.05, ..figures },
             }),
         }
@@ -204,6 +212,7 @@ mod tests {
             "24 held-out crops, 8 samples each (seeds 1 to 8)",
             "| one-step sample | 0.9000 | 0.8000 | 0.7000 | 3.3000 | 2.1000 | 0.9500 |",
             " | 2.1000 | 0.9500 | 1.7500 | 0.7400 | 0.4200 |",
+            "| two steps, again from σ = 0.8 | 0.9000 | 0.8000 | 0.7000 | 0.8700 |",
             "| grain, no network | 0.9000 | 0.8000 | 0.7000 | 3.3000 | 2.1000 | 1.0500 |",
             "| 0.75 | 25.00 | 24.00 | 23.00 | 25.00 | 24.00 | 23.00 |",
             "from seeds 1 to 4, measured with seeds 5 to 8",

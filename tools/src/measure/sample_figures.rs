@@ -41,14 +41,14 @@ pub struct SampleFigures {
 }
 
 /// Which residuals of an estimate are judged.
-pub type Choose = fn(&Estimate) -> &[Planes];
+pub type Choose<'a> = &'a dyn Fn(&Estimate) -> &[Planes];
 
 /// Figures over several pictures: estimates with their truths (RGB planes of the same size, of 8-bit
 /// pictures), `scale` output pixels per input pixel along a side.
 ///
 /// # Panics
 /// If there are no pictures or fewer than two samples of one.
-pub fn sample_figures(set: &[(Estimate, Planes)], scale: usize, choose: Choose) -> SampleFigures {
+pub fn sample_figures(set: &[(Estimate, Planes)], scale: usize, choose: Choose<'_>) -> SampleFigures {
     assert!(set.iter().all(|(estimate, _)| choose(estimate).len() > 1), "an energy score needs two samples");
     let mut sums = Sums::default();
     for (estimate, truth) in set {
@@ -218,11 +218,12 @@ mod tests {
         let grey = Planes { values: vec![0.5; 3 * SIZE.area()], ..Planes::new(SIZE, 3) };
         let estimate = Estimate {
             residuals: (1..9).map(draw).collect(),
+            two_steps: Default::default(),
             grain: vec![],
             luma_scale: (0..SIZE.area()).map(scale).collect(),
             mean: grey.clone(),
         };
-        sample_figures(&[(estimate, at_strength(&grey, &truth, 1.0))], 4, |e| &e.residuals)
+        sample_figures(&[(estimate, at_strength(&grey, &truth, 1.0))], 4, &|e| &e.residuals)
     }
 
     /// Truth and samples drawn from one Gaussian with a local scale: every figure must show a perfect

@@ -23,6 +23,10 @@ const SIGHTINGS: usize = 1024;
 /// Ends on their way to `record`: enough that a burst of skips does not wait for the log.
 const ENDED: usize = 64;
 
+/// What is repaired and waits to be enlarged, so that lines of one step seldom wait for it: its memory is
+/// reckoned with its picture's.
+const REPAIRED: usize = 256;
+
 /// Where pictures come from.
 pub enum Intake {
     /// These, then the end.
@@ -58,7 +62,7 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         let (job_tx, job_rx) = bounded::<Arc<Job>>(decoders); // one ready for each decoder
         let (tile_tx, tile_rx) = bounded::<Tile>(2 * plan.batching.tiles * workers.len()); // two batches each
         let (finished_tx, finished_rx) = bounded::<Finished>(encoders); // one ready for each encoder
-        let (repaired_tx, repaired_rx) = bounded::<Finished>(1); // its memory is reckoned with its picture's
+        let (repaired_tx, repaired_rx) = bounded::<Finished>(REPAIRED);
         let (ended_tx, ended_rx) = bounded::<Ended>(ENDED);
         let (landed_tx, landed_rx) = bounded::<Errand>(ENDED); // as `record` tells them
         let (alive, over) = bounded::<Never>(0); // closes when `originals`, the last of all, ends

@@ -87,7 +87,8 @@ pub struct ModelCard {
     pub halo: usize,
     /// Window sides must be multiples of this.
     pub multiple: usize,
-    /// The one side that windows have, where the graph's shapes are fixed; `None`: any.
+    /// The one side that windows have, of a model from elsewhere whose shapes are fixed; `None`: any. Not a
+    /// key of cards: graphs that carry one have free sides.
     pub window: Option<usize>,
     /// The largest circle in a hole, as its diameter in pixels, that one evaluation repairs (inpainting
     /// only): deeper ones are repaired coarse to fine.
@@ -183,7 +184,6 @@ impl ModelCard {
         if let Some(companion) = &self.companion {
             pairs.push(("companion", companion.clone()));
         }
-        pairs.extend(self.window.map(|side| ("window", side.to_string())));
         if self.task == Task::Inpainting {
             pairs.push(("hole_px", self.hole_px.to_string()));
         }
@@ -281,8 +281,6 @@ mod tests {
         let mean =
             ModelCard { role: Role::Mean, companion: None, int8: None, f16: None, precision, ..card() };
         assert_eq!(ModelCard::from_pairs(&mean.to_pairs().into_iter().collect()), Ok((mean, vec![])));
-        let fixed = ModelCard { window: Some(96), ..card() };
-        assert_eq!(ModelCard::from_pairs(&fixed.to_pairs().into_iter().collect()), Ok((fixed, vec![])));
     }
 
     #[test]
@@ -329,10 +327,6 @@ mod tests {
             "model card: companion must be a bare file name"
         );
         assert_eq!(refusal("onestep.scale", Some("0")).matches("scale must be 1 to 8").count(), 1);
-        assert_eq!(
-            refusal("onestep.window", Some("20")),
-            "model card: window must have a core within the halo, hold golden.side, and honour multiple"
-        );
     }
 
     #[test]

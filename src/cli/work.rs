@@ -44,7 +44,7 @@ pub struct Once {
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<String>,
     /// A configuration whose models are meant too: its `[[model]]` tables (models from elsewhere) and its
-    /// folder of models. Nothing else of it is looked at.
+    /// folder of models. Nothing else of it is used.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// How much of the sampled detail to add: 0 is the mean alone. Default: what the model says looks best.

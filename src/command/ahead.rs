@@ -113,7 +113,7 @@ fn seconds_a_megapixel(line: &Line, model: &mut dyn Model) -> Result<f64, StartE
     let seconds = seconds(model, 1, window, 1)
         .map_err(|error| StartError::Model { name: line.model_name.clone(), problem: error.to_string() })?;
     let evaluations = 1.0 + f64::from(line.wanted.uncertainty.unwrap_or(0));
-    Ok(seconds * evaluations * 1e6 / kept as f64)
+    Ok(seconds * evaluations * 1e6 / kept.max(1) as f64)
 }
 
 fn told(pipeline: &Pipeline, line: &Line, ahead: &Ahead, seconds: f64, workers: usize) -> String {

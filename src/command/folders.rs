@@ -43,7 +43,9 @@ pub(super) fn problems(file: &Path, config: &Config) -> Vec<String> {
         // Who may drop pictures must not decide what is done with them.
         let models = config.model_folder.as_deref().map(|folder| ("folder of models", folder));
         let state = config.state.as_deref().map(|folder| ("state folder", folder));
-        for (what, path) in [("configuration", file)].into_iter().chain(models).chain(state) {
+        let elsewhere = config.elsewhere.iter().map(|terms| ("file of a model", terms.file.as_path()));
+        let fixed = [("configuration", file)].into_iter().chain(models).chain(state);
+        for (what, path) in fixed.chain(elsewhere) {
             if resolved(path).starts_with(resolved(&a.input)) {
                 problems.push(format!(
                     "{}: the {what} lies inside the input folder, where whoever drops pictures can change \

@@ -5,7 +5,6 @@ use super::disk::open_beneath;
 use super::scan::{look, stamp_of};
 use crate::job::MaskFile;
 use crate::work::masking::{MaskFrom, Masking};
-use crate::work::naming::is_picture;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -47,22 +46,18 @@ pub fn pictures(masking: &Masking, mask: &Path) -> Vec<PathBuf> {
     places
 }
 
-/// The pictures below `root` of a mask that lies in a folder of masks: those in its place of the tree that
-/// would look for it.
+/// The pictures below `root` that are there of a mask in a folder of masks. No link to a folder is followed,
+/// as in no scan.
 pub fn pictures_apart(masking: &Masking, root: &Path, mask: &Path) -> Vec<PathBuf> {
     let MaskFrom::Folder(folder, _) = &masking.from else { return Vec::new() };
     let Ok(place) = mask.strip_prefix(folder) else { return Vec::new() };
-    let entries = std::fs::read_dir(root.join(place.parent().unwrap_or(Path::new(""))));
-    let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut pictures: Vec<PathBuf> = paths
-        .filter(|path| is_picture(path))
-        .filter(|path| {
-            let relative = path.strip_prefix(root).unwrap_or(path);
-            masking.places(relative).iter().any(|looked_for| looked_for == place)
-        })
-        .collect();
-    pictures.sort();
-    pictures
+    let is_folder = |path: &Path| look(path, false).is_ok_and(|metadata| metadata.is_dir());
+    let folders = place.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    if !folders.into_iter().all(|folder| is_folder(&root.join(folder))) {
+        return Vec::new();
+    }
+    let places = masking.pictures_apart(place).into_iter().map(|place| root.join(place));
+    places.filter(|path| look(path, false).is_ok_and(|metadata| metadata.is_file())).collect()
 }
 
 /// Opens a mask for reading.

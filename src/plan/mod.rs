@@ -15,6 +15,7 @@ use crate::work::file_name::FileName;
 use crate::work::format::Format;
 use crate::work::mark::Fingerprint;
 use crate::work::masking::MaskFrom;
+use crate::work::precision::Wanted;
 use crate::work::tiling::{Tiling, pool_bytes};
 use crate::work::told::Telling;
 use contract::card::{Precision, Task};
@@ -196,8 +197,9 @@ impl Plan {
             let of_line = wishes.iter().filter_map(|(wish, all)| {
                 let facts = all.get(step)?;
                 let mapped = wish.uncertainty.is_some() && step + 1 == all.len();
-                let window = facts.tiling.largest();
-                Some(pool_bytes(&facts.card, window, tiles, workers, cutters, mapped).div_ceil(1_000_000))
+                let (window, foreign) = (facts.tiling.largest(), facts.terms.is_some());
+                let bytes = pool_bytes(&facts.card, window, tiles, workers, cutters, (mapped, foreign));
+                Some(bytes.div_ceil(1_000_000))
             });
             of_line.max().unwrap_or(0)
         };
@@ -259,21 +261,7 @@ impl Line {
     fn new(choice: &Choice, serving: &Serving, wish: &Wish, steps: &[Facts]) -> Result<Line, StartError> {
         let (facts, before) = steps.split_last().expect("a line has a model");
         let refused = |problem| StartError::Model { name: facts.card.name.clone(), problem };
-        let last = if wish.masking.is_none() || !before.is_empty() {
-            Task::SuperResolution
-        } else {
-            Task::Inpainting
-        };
-        let tasks = before.iter().map(|facts| (facts, Task::Inpainting)).chain([(facts, last)]);
-        for (Facts { card, .. }, task) in tasks {
-            if card.task != task {
-                let problem = wrong_task(&wish.name, card.task);
-                return Err(StartError::Model { name: card.name.clone(), problem });
-            }
-        }
-        if last == Task::Inpainting && wish.uncertainty.is_some() {
-            return Err(refused("an uncertainty map is for super-resolution: leave uncertainty out".into()));
-        }
+        check(choice.computing.precision, wish, steps)?;
         let telling = Telling::new(&facts.card.sources, wish.source).map_err(refused)?;
         let wanted = Fingerprint {
             model_sha256: facts.sha256.clone(),
@@ -335,6 +323,25 @@ fn served(steps: &[Facts], serving: &Serving) -> String {
     let step = |facts: &Facts| format!("{} in {}", facts.card.name, facts.card.precision.word());
     let steps: Vec<String> = steps.iter().map(step).collect();
     format!("{} on {}{why}", steps.join(", then "), joined(&serving.devices))
+}
+
+/// Whether each model can do its step, and as it is wished.
+fn check(precision: Wanted, wish: &Wish, steps: &[Facts]) -> Result<(), StartError> {
+    let repairs = usize::from(wish.masking.is_some());
+    for (number, Facts { card, terms, .. }) in steps.iter().enumerate() {
+        let task = if number < repairs { Task::Inpainting } else { Task::SuperResolution };
+        let problem = if card.task != task {
+            wrong_task(&wish.name, card.task)
+        } else if terms.is_some() && !precision.accepts(card.precision) {
+            format!("it computes in {} by itself: leave precision at auto", card.precision.word())
+        } else if steps.len() == repairs && wish.uncertainty.is_some() {
+            "an uncertainty map is for super-resolution: leave uncertainty out".into()
+        } else {
+            continue;
+        };
+        return Err(StartError::Model { name: card.name.clone(), problem });
+    }
+    Ok(())
 }
 
 /// A model can do one of both tasks, and is asked for the other.

@@ -210,6 +210,15 @@ impl Masking {
         }
     }
 
+    /// Where the pictures may be, from the input folder, of the mask at this place of a folder of masks.
+    pub fn pictures_apart(&self, place: &Path) -> Vec<PathBuf> {
+        let MaskFrom::Folder(_, suffixes) = &self.from else { return Vec::new() };
+        let stem = place.file_stem().unwrap_or_default().as_bytes();
+        let shorter = suffixes.iter().filter_map(|suffix| stem.strip_suffix(suffix.as_bytes()));
+        let stems = std::iter::once(stem).chain(shorter).filter(|stem| !stem.is_empty());
+        stems.flat_map(|stem| named(place, OsStr::from_bytes(stem), &[""])).collect()
+    }
+
     /// Whether this is the name of a mask that lies among the pictures: then it is none itself.
     pub fn is_mask(&self, path: &Path) -> bool {
         self.stem(path).is_some()

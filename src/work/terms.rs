@@ -222,9 +222,9 @@ impl Terms {
     }
 
     /// Windows as the network takes them. `image` is N×3×H×W, RGB in [0, 1]; `mask` is N×1×H×W, above 0 in
-    /// holes, or empty; `area` is H·W. Where it is `joined`, the mask is the fourth channel.
-    pub fn enter(&self, image: &[f32], (mask, joined): (&[f32], bool), area: usize) -> Vec<f32> {
-        let channels = if joined { 4 } else { 3 };
+    /// holes, or empty; `area` is H·W. Where there is a `fourth` channel, it is the mask, and that its 1.
+    pub fn enter(&self, image: &[f32], (mask, fourth): (&[f32], Option<f32>), area: usize) -> Vec<f32> {
+        let channels = if fourth.is_some() { 4 } else { 3 };
         let mut values = vec![0.0; image.len() / 3 * channels];
         for (tile, (from, into)) in
             image.chunks_exact(3 * area).zip(values.chunks_exact_mut(channels * area)).enumerate()
@@ -239,16 +239,17 @@ impl Terms {
                         if is_emptied { 0.0 } else { self.range().enter(*value) };
                 }
             }
-            for (pixel, hole) in holes.iter().take(if joined { area } else { 0 }).enumerate() {
-                into[self.place((area, channels), pixel, 3)] = self.hole(*hole);
+            for (one, (pixel, hole)) in fourth.iter().cycle().zip(holes.iter().take(area).enumerate()) {
+                into[self.place((area, channels), pixel, 3)] = one * self.hole(*hole);
             }
         }
         values
     }
 
-    /// Masks as the network takes them: one channel, so that the layout decides nothing but the shape.
-    pub fn enter_mask(&self, mask: &[f32]) -> Vec<f32> {
-        mask.iter().map(|hole| self.hole(*hole)).collect()
+    /// Masks as the network takes them, where `one` stands for 1: one channel, so that the layout decides
+    /// nothing but the shape.
+    pub fn enter_mask(&self, mask: &[f32], one: f32) -> Vec<f32> {
+        mask.iter().map(|hole| one * self.hole(*hole)).collect()
     }
 
     fn hole(&self, hole: f32) -> f32 {
@@ -334,7 +335,7 @@ mod tests {
             .flat_map(|tile| (0..3).flat_map(move |c| (0..2).map(move |pixel| value(tile, c, pixel))))
             .collect();
         let enter = |channels, layout| {
-            Terms { channels, layout: Some(layout), ..terms() }.enter(&ours, (&[], false), 2)
+            Terms { channels, layout: Some(layout), ..terms() }.enter(&ours, (&[], None), 2)
         };
         assert_eq!(enter(Channels::Rgb, Layout::Nchw), ours);
         assert_eq!(enter(Channels::Bgr, Layout::Nchw)[..6], [20.0, 21.0, 10.0, 11.0, 0.0, 1.0]);
@@ -351,7 +352,7 @@ mod tests {
                 let layout = Some(layout);
                 let terms = Terms { channels, layout, range: Some(range), ..terms() };
                 let (mut back, size) = (Vec::new(), Size::new(2, 2));
-                terms.leave(&terms.enter(&ours, (&[], false), 4), (size, size), &mut back);
+                terms.leave(&terms.enter(&ours, (&[], None), 4), (size, size), &mut back);
                 assert!(back.iter().zip(&ours).all(|(a, b)| (a - b).abs() < 1e-6), "{terms:?}");
             }
         }
@@ -393,15 +394,19 @@ mod tests {
         let (task, hole_fill) = (Task::Inpainting, HoleFill::Zero);
         let range = Some(Range { low: -1.0, high: 1.0 });
         let terms = Terms { task, hole_fill, range, scale: 1, mask_hole: 0.0, ..terms() };
-        assert_eq!(terms.enter_mask(&mask), [1.0, 0.0, 0.0]);
-        assert_eq!(terms.enter(&[1.0; 9], (&mask, false), 3)[..3], [1.0, 0.0, 0.0]);
-        let joined = terms.enter(&[1.0; 9], (&mask, true), 3);
+        assert_eq!(terms.enter_mask(&mask, 1.0), [1.0, 0.0, 0.0]);
+        assert_eq!(terms.enter_mask(&mask, 255.0), [255.0, 0.0, 0.0]);
+        assert_eq!(terms.enter(&[1.0; 9], (&mask, None), 3)[..3], [1.0, 0.0, 0.0]);
+        let joined = terms.enter(&[1.0; 9], (&mask, Some(1.0)), 3);
         assert_eq!(joined[6..], [1.0, 0.0, 0.0, 1.0, 0.0, 0.0], "blue, then the mask");
         let last = Terms { layout: Some(Layout::Nhwc), ..terms.clone() };
-        assert_eq!(last.enter(&[1.0; 9], (&mask, true), 3)[..8], [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(
+            last.enter(&[1.0; 9], (&mask, Some(1.0)), 3)[..8],
+            [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+        );
         let terms = Terms { mask_hole: 1.0, hole_fill: HoleFill::Smooth, ..terms };
-        assert_eq!(terms.enter_mask(&mask), [0.0, 1.0, 1.0]);
-        assert_eq!(terms.enter(&[1.0; 9], (&mask, false), 3), [1.0; 9]);
+        assert_eq!(terms.enter_mask(&mask, 1.0), [0.0, 1.0, 1.0]);
+        assert_eq!(terms.enter(&[1.0; 9], (&mask, None), 3), [1.0; 9]);
     }
 
     #[test]

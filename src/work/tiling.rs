@@ -104,6 +104,10 @@ impl Tiling {
 /// what is filled (12), its mask as told (4) and the differences at the border (12), with masks of a byte.
 const REPAIR_BYTES: usize = 48;
 
+/// Bytes a pixel, going in and coming out, that a model from elsewhere needs beside that: its values in its
+/// own order, and once more as a tensor.
+const FOREIGN_BYTES: usize = 32;
+
 /// Memory of all tiles that may exist at once, whatever the pictures: windows waiting and in hand, each
 /// worker's noise, what is kept of outputs, waiting and in hand, and what a worker keeps of the samples of an
 /// uncertainty map.
@@ -113,19 +117,21 @@ pub fn pool_bytes(
     tiles: usize,
     workers: usize,
     decoders: usize,
-    mapped: bool,
+    (mapped, foreign): (bool, bool),
 ) -> u64 {
     let repairs = card.task == Task::Inpainting;
     let input = (12 + usize::from(repairs)) * window.area();
     let repair = if repairs { REPAIR_BYTES * window.area() } else { 0 };
     let output = window.times(card.scale).area();
     let noise = if card.role == Role::Sample { 12 * output } else { 0 };
+    let converted = if foreign { FOREIGN_BYTES * (window.area() + output) } else { 0 };
     // Decoders each hold a tile, two batches for each worker wait as tiles, the batcher holds one batch, and
     // each worker has one waiting and one in hand.
     let windows = decoders + tiles * (2 * workers + 1 + 2 * workers);
     let kept = tiles * (2 * workers + 1);
     let (channels, moments) = if mapped { (4, 8 * output) } else { (3, 0) };
-    (windows * input + workers * tiles * (noise + moments + repair) + kept * channels * output) as u64
+    let each = noise + moments + repair + converted;
+    (windows * input + workers * tiles * each + kept * channels * output) as u64
 }
 
 /// A card as tests want one.

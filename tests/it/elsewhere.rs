@@ -2,7 +2,7 @@
 //! range and shape; and terms that do not fit are told before any picture.
 
 use crate::support::pictures::{difference, nearest, open, pattern, png};
-use crate::support::process::{Said, onestep, repository, said};
+use crate::support::process::{Said, onestep, repository, said, start, until};
 use crate::support::{World, onnx};
 use contract::geometry::Size;
 use contract::pixels::Picture;
@@ -147,7 +147,17 @@ fn terms_that_do_not_fit_are_told_before_any_picture() {
     let three = config(&world, "[[model]]\nname = 'other'\nfile = 'any.onnx'\nscale = 3\n");
     check(&models(&world, &three).stdout, "scale is 3, but a window of 80×80 gave 160×160: it is 2");
     let repairs = config(&world, "[[model]]\nname = 'other'\nfile = 'any.onnx'\ntask = 'inpaint'\n");
-    check(&models(&world, &repairs).stdout, "mask_input must be named: the graph has none");
+    check(&models(&world, &repairs).stdout, "the graph has one input alone, \"x\": it takes no mask");
+    let named = "[[model]]\nname = 'other'\nfile = 'any.onnx'\ntask = 'inpaint'\nmask_input = 'm'\n";
+    let named = config(&world, named);
+    check(&models(&world, &named).stdout, "mask_input is \"m\", but the graph has x");
+    file(&world, "halves.onnx", &onnx::halves());
+    let halves = |lines: &str| {
+        let table = format!("[[model]]\nname = 'other'\nfile = 'halves.onnx'\nscale = 1\n{lines}\n");
+        models(&world, &config(&world, &table))
+    };
+    check(&halves("").stdout, "is multiple_of larger than 1?");
+    assert_eq!(halves("multiple_of = 2").code(), 0);
     let whole = repository().join("models/sr-x4.onnx");
     let whole = config(&world, &format!("[[model]]\nname = 'other'\nfile = {whole:?}\nscale = 4\n"));
     check(
@@ -182,6 +192,33 @@ fn a_model_that_repairs_is_served_with_masks() {
     let (ours, theirs) = (open(&ours.join("a.png")), open(&theirs.join("a.png")));
     assert_eq!(difference(&ours, &theirs), 0);
     assert!(difference(&theirs, &picture) > 0, "something was repaired");
+}
+
+/// A network that gives less than its window, the first of whose colours is brighter: red or blue.
+#[test]
+fn unpadded_networks_are_served_and_colours_have_their_order() {
+    let world = World::new();
+    file(&world, "less.onnx", &onnx::unpadded(8.0 / 255.0));
+    let table = |name: &str, lines: &str| {
+        format!("[[model]]\nname = '{name}'\nfile = 'less.onnx'\nscale = 1\n{lines}\n")
+    };
+    let tables = [table("rgb", "halo = 1"), table("bgr", "halo = 3\nchannels = 'bgr'")].concat();
+    let config = config(&world, &tables);
+    let picture = Picture { size: Size::new(67, 51), channels: 3, samples: vec![90; 3 * 67 * 51] };
+    world.put("a.png", png(&picture));
+    for (name, brighter) in [("rgb", 0), ("bgr", 2)] {
+        let output = world.root.path().join(name);
+        let said = once(&world, &output, &["--model", name, "--config", config.to_str().expect("text")]);
+        assert_eq!(said.code(), 0, "{said:?}");
+        let mut expected = picture.clone();
+        expected.samples.iter_mut().skip(brighter).step_by(3).for_each(|value| *value += 8);
+        assert_eq!(open(&output.join("a.png")), expected, "{name}");
+    }
+    let none = self::config(&world, &table("none", "halo = 0"));
+    assert!(models(&world, &none).stdout.contains("not as much of its middle as halo = 0 leaves"));
+    // Its middle depends on one pixel: a halo of one is enough, and said to be.
+    let told = models(&world, &self::config(&world, &tables)).stdout;
+    assert!(told.contains("halo      1; beyond it, tiles differ by 0.00 of 255 levels\n"), "{told}");
 }
 
 /// A picture and its mask in one tensor, and weights in a second file, which are part of what it is.
@@ -221,9 +258,17 @@ fn four_channels_and_a_second_file_are_served() {
 fn a_pipeline_names_a_model_from_elsewhere() {
     let world = World::new();
     file(&world, "any.onnx", &onnx::nearest_of(onnx::F32, false, 3, None));
+    file(&world, "fixed.onnx", &onnx::nearest_of(onnx::F32, true, 3, Some(40)));
+    file(&world, "half.onnx", &onnx::nearest_of(onnx::F16, false, 3, None));
+    fs::create_dir(world.root.path().join("in2")).expect("writable");
+    // Three windows at a time, of a graph that takes any number, and of one that takes one.
     let text = format!(
-        "[[pipeline]]\ninput = {:?}\noutput = {:?}\nmodel = 'other'\n[device]\ndevice = 'cpu'\n\
-         [[model]]\nname = 'other'\nfile = 'any.onnx'\nscale = 2\nhalo = 2\n",
+        "[[pipeline]]\ninput = {:?}\noutput = {:?}\nmodel = 'other'\nsettle_ms = 100\n\
+         [[pipeline]]\ninput = 'in2'\noutput = 'out2'\nmodel = 'fixed'\nsettle_ms = 100\n\
+         [device]\ndevice = 'cpu'\nbatch = 3\nwindow_px = 64\nprecision = 'auto'\n\
+         [[model]]\nname = 'other'\nfile = 'any.onnx'\nscale = 2\nhalo = 2\n\
+         [[model]]\nname = 'fixed'\nfile = 'fixed.onnx'\nscale = 2\nhalo = 4\n\
+         [[model]]\nname = 'half'\nfile = 'half.onnx'\nscale = 2\nhalo = 4\n",
         world.input, world.output
     );
     let config = config(&world, &text);
@@ -235,4 +280,28 @@ fn a_pipeline_names_a_model_from_elsewhere() {
     assert!(well.code() == 0 && well.stdout.contains("model   other on cpu, strength 0"), "{well:?}");
     let looked = ask("doctor");
     assert!(looked.stdout.contains("any.onnx: f32 on cpu, golden tile differs by 0.0e0"), "{looked:?}");
+    let picture = pattern(167, 151, 3);
+    world.put("a.png", png(&picture));
+    fs::write(world.root.path().join("in2/a.png"), png(&picture)).expect("writable");
+    let words = ["run".as_ref(), "--config".as_ref(), config.as_os_str()];
+    let child = start(&mut onestep(world.root.path(), &words));
+    let results = [world.output.join("a.png"), world.root.path().join("out2/a.png")];
+    until("both", || results.iter().all(|result| result.exists()));
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+    for result in results {
+        assert_eq!(open(&result), nearest(&picture, 2));
+    }
+    let refused = |text: &str, sentence: &str| {
+        fs::write(&config, text).expect("writable");
+        let said = ask("validate");
+        assert!(said.code() == 2 && said.stderr.contains(sentence), "{said:?}");
+    };
+    let half = text.replace("model = 'other'", "model = 'half'").replace("'auto'", "'f32'");
+    refused(&half, "it computes in f16 by itself: leave precision at auto");
+    let inside = text.replace("file = 'any.onnx'", "file = 'in2/any.onnx'");
+    refused(&inside, "the file of a model lies inside the input folder");
+    refused(&text.replace("model = 'other'", "model = 'other'\nsource = 'photo'"), "cannot be told");
+    let odd = text.replace("file = 'any.onnx'", "file = 'gone.onnx'");
+    refused(&odd, "gone.onnx: cannot be read");
 }

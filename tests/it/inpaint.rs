@@ -204,6 +204,10 @@ fn masks_that_lie_apart_are_heard_too() {
     fs::write(away.join("c.png"), png(&white(9, 8, 0))).expect("writable");
     fs::rename(&away, &masks).expect("ours");
     until("c.png", || done("c.png"));
+    // A folder that is made anew is heard as well.
+    fs::remove_dir_all(&masks).expect("ours");
+    fs::create_dir(&masks).expect("writable");
+    until("a new watch", || child.stderr().contains("since masks lie in another folder"));
     // A mask that covers all is refused: so this one was looked at.
     fs::write(masks.join("a.png"), png(&white(9, 8, 72))).expect("writable");
     until("a reason", || failed("a.png").exists());

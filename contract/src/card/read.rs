@@ -31,7 +31,7 @@ impl Reader<'_> {
             receptive_field: self.number("receptive_field"),
             halo: self.number("halo"),
             multiple: self.number("multiple"),
-            window: self.window(),
+            window: None,
             sources: self.sources(),
             companion: self.optional("companion"),
             precision: self.precision(),
@@ -61,14 +61,6 @@ impl Reader<'_> {
             (card.halo <= 512, "halo must be at most 512"),
             (card.receptive_field <= 4096, "receptive_field must be at most 4096"),
             ((1..=256).contains(&card.multiple), "multiple must be 1 to 256"),
-            (
-                card.window.is_none_or(|window| {
-                    (2 * card.halo.min(512) + 1).max(side) <= window
-                        && window <= 4096
-                        && (window % card.multiple.max(1), (window - side) % 2) == (0, 0)
-                }),
-                "window must have a core within the halo, hold golden.side, and honour multiple",
-            ),
             ((0.0..=1.2).contains(&card.default_strength), "default_strength must be 0 to 1.2"),
             (card.golden.image.samples.len() == thrice_squared(side), "golden.image must hold 3·side² bytes"),
             (
@@ -133,10 +125,6 @@ impl Reader<'_> {
             self.bad(key, &text, "hexadecimal");
             Vec::new()
         })
-    }
-
-    fn window(&mut self) -> Option<usize> {
-        self.optional("window").map(|_| self.number("window"))
     }
 
     fn precision(&mut self) -> Precision {

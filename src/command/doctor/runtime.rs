@@ -75,8 +75,8 @@ fn tell_provider(devices: &Devices, (provider, tried): (Provider, &Tried), findi
 fn tell_model(devices: &Devices, file: &Path, proven: &Proof, findings: &mut Findings) {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     match proven {
-        Ok((card, gap)) => {
-            let (most, word) = (card.golden_tolerance(), card.precision.word());
+        Ok((card, gap, most)) => {
+            let word = card.precision.word();
             let said = format!("{word} on {devices}, golden tile differs by {gap:.1e} (at most {most:.0e})");
             findings.push("models", name, (State::Ok, said));
         }

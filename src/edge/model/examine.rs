@@ -32,8 +32,8 @@ pub struct Examined {
     pub models: Vec<(PathBuf, Proof)>,
 }
 
-/// A card and how far its golden tile is off, or what is wrong.
-pub type Proof = Result<(ModelCard, f32), String>;
+/// A card, how far its golden tile is off and may be at most, or what is wrong.
+pub type Proof = Result<(ModelCard, f32, f32), String>;
 
 /// What came of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +107,7 @@ fn proven(environment: &Environment, (file, terms): (&Path, Option<&Terms>), req
             Ok(mut placed) => {
                 let side = placed.tilings[0].golden_side(&placed.cards[0]);
                 let gap = prove(placed.workers[0][0].as_mut(), side)?;
-                Ok((placed.cards[0].clone(), gap))
+                Ok((placed.cards[0].clone(), gap, placed.workers[0][0].tolerance()))
             }
             Err(on_gpu::Refused::Device(reason)) => Err(reason),
             Err(on_gpu::Refused::Model(error)) => Err(error.to_string()),
@@ -118,5 +118,6 @@ fn proven(environment: &Environment, (file, terms): (&Path, Option<&Terms>), req
         Arc::new(move || opened.commit(builder(&environment, GraphOptimizationLevel::Level3)?));
     let mut model = file.network(recipe, None).map_err(|error| error.to_string())?;
     let gap = prove(model.as_mut(), file.card.golden_side())?;
-    Ok((file.card, gap))
+    let most = model.tolerance();
+    Ok((file.card, gap, most))
 }

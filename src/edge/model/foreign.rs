@@ -6,10 +6,11 @@ use super::onnx::Recipe;
 use super::plugs::{Kind, Plug, Plugs, plugs};
 use super::{BatchInput, Model, ModelError, golden_input};
 use crate::error::StartError;
-use crate::work::terms::Terms;
+use crate::work::terms::{Range, Terms};
 use contract::card::{ModelCard, Precision, Role, Task};
 use contract::geometry::Size;
-use contract::golden::Golden;
+use contract::golden::{F16_GOLDEN_TOLERANCE, Golden};
+use contract::mask::UNKNOWN;
 use contract::pixels::Picture;
 use contract::source::Source;
 use half::f16;
@@ -20,9 +21,8 @@ use ort::value::{DynValue, Tensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Side of the golden crop, and of its middle whose answer is known.
+/// Side of the golden crop; the answer is known for all of it, as near to the border as tiles keep pixels.
 pub(super) const GOLDEN_SIDE: usize = 16;
-const GOLDEN_MIDDLE: usize = 8;
 /// Further surroundings, in pixels, that are to change nothing in a tile's middle.
 const BEYOND_PX: usize = 32;
 /// So far from its input, as RMS of [0, 1], no result is that is meant: ranges or layouts are mistaken.
@@ -51,8 +51,10 @@ impl Foreign {
     fn evaluate(&mut self, input: &BatchInput<'_>) -> ort::Result<Vec<f32>> {
         let Plugs { terms, joined, single, .. } = &self.plugs;
         let (window, colours) = (input.window, terms.channels.count());
-        let values = terms.enter(input.image, (input.mask, *joined), window.area());
-        let mask = terms.enter_mask(input.mask);
+        let bytes = |plug: &Plug| if plug.kind == Kind::U8 { Range::BYTES.high } else { 1.0 };
+        let fourth = joined.then(|| bytes(&self.plugs.input));
+        let values = terms.enter(input.image, (input.mask, fourth), window.area());
+        let mask = terms.enter_mask(input.mask, self.plugs.mask.as_ref().map_or(1.0, bytes));
         // A network of one channel has three windows to evaluate.
         let all = input.tiles * 3 / colours;
         let together = if *single { 1 } else { all };
@@ -116,6 +118,11 @@ impl Model for Foreign {
         Ok(())
     }
 
+    /// Its insides may be in 16 bits, and its output in bytes, whatever its tensors say.
+    fn tolerance(&self) -> f32 {
+        F16_GOLDEN_TOLERANCE
+    }
+
     fn renew(&mut self) -> Result<(), ModelError> {
         self.session = (self.recipe)().map_err(|error| ModelError(error.to_string()))?;
         Ok(())
@@ -143,6 +150,7 @@ pub(super) fn adopt(environment: &Environment, path: &Path, terms: &Terms) -> Re
     file.plugs = Some(plugs);
     let side = file.card.golden_side();
     let mut file = answered(environment, &file, side)?;
+    try_windows(environment, &mut file)?;
     if window.is_none() && terms.task == Task::SuperResolution {
         let wider = answered(environment, &file, (side + 2 * BEYOND_PX).next_multiple_of(terms.multiple))?;
         let pairs = file.card.golden.expected.iter().zip(&wider.card.golden.expected);
@@ -157,6 +165,41 @@ pub(super) fn adopt(environment: &Environment, path: &Path, terms: &Terms) -> Re
         }
     }
     Ok(file)
+}
+
+/// Windows as pictures have them: of sides that are no more than multiples, and two together, where the graph
+/// says that it takes such. One that says so and does not is evaluated one by one.
+fn try_windows(environment: &Environment, file: &mut File) -> Result<(), StartError> {
+    let Some(plugs) = file.plugs.clone().filter(|_| file.card.window.is_none()) else { return Ok(()) };
+    let (side, multiple) = (file.card.golden_side().next_multiple_of(file.card.multiple), file.card.multiple);
+    let window = Size::new(side + multiple, side + 2 * multiple);
+    let mut model = opened(environment, file, &plugs)?;
+    let mut try_together = |tiles: usize| {
+        let (image, mask) = (vec![0.5; 3 * tiles * window.area()], vec![UNKNOWN; tiles * window.area()]);
+        let mask = if plugs.terms.task == Task::Inpainting { &mask[..] } else { &[] };
+        let (image, noise, strength, source) = (&image[..], &[][..], &[][..], &[][..]);
+        model.run(&BatchInput { tiles, window, image, mask, noise, strength, source }, &mut |_| ())
+    };
+    try_together(1).map_err(|error| {
+        let why = format!(
+            "cannot be evaluated in a window of {window}: {error}: is multiple_of larger than {multiple}?"
+        );
+        refusal(&file.path, &why)
+    })?;
+    if !plugs.single && try_together(2).is_err() {
+        log::info!("evaluated one by one, since it does not take two windows together: {}", plugs.terms.name);
+        file.plugs = Some(Plugs { single: true, ..plugs });
+    }
+    Ok(())
+}
+
+/// Its network, on the processor.
+fn opened(environment: &Environment, file: &File, plugs: &Plugs) -> Result<Foreign, StartError> {
+    let (environment, opened) = (environment.clone(), file.clone());
+    let recipe: Recipe =
+        Arc::new(move || opened.commit(builder(&environment, GraphOptimizationLevel::Level3)?));
+    Foreign::open(recipe, file.card.clone(), plugs.clone())
+        .map_err(|error| refusal(&file.path, &unopened(&error.to_string())))
 }
 
 /// The file beside a model in which its weights lie, by the names that PyTorch and Hugging Face give it.
@@ -189,19 +232,17 @@ fn unopened(reason: &str) -> String {
 /// It cannot be evaluated, or its answer is none.
 pub(super) fn answered(environment: &Environment, file: &File, side: usize) -> Result<File, StartError> {
     let Some(plugs) = &file.plugs else { return Ok(file.clone()) };
-    let (environment, opened) = (environment.clone(), file.clone());
-    let recipe: Recipe =
-        Arc::new(move || opened.commit(builder(&environment, GraphOptimizationLevel::Level3)?));
     let refused = |problem: &str| refusal(&file.path, problem);
-    let mut model = Foreign::open(recipe, file.card.clone(), plugs.clone())
-        .map_err(|error| refused(&unopened(&error.to_string())))?;
+    let mut model = opened(environment, file, plugs)?;
     let (golden, scale) = (&file.card.golden, file.card.scale);
     let window = golden.window(side);
     let known = golden.input(window);
     let mut output = Vec::new();
     golden_input(&file.card, window, &mut |input| model.run(input, &mut |values| output = values.to_vec()))
         .map_err(|error| refused(&format!("cannot be evaluated: {error}")))?;
-    let unlike = unlike(&known, &output, (window.size, scale, file.card.halo));
+    // Of what is repaired, all around the hole; else what is within the halo, beyond which nothing may be.
+    let halo = if plugs.terms.task == Task::Inpainting { 0 } else { file.card.halo };
+    let unlike = unlike(&known, &output, (window.size, scale, halo));
     if !unlike.is_finite() || unlike > MOST_UNLIKE {
         return Err(refused(&format!(
             "what it gives is not like what it is given (they differ by {unlike:.2} of 1, as RMS): look at \
@@ -263,6 +304,6 @@ fn card(terms: &Terms, window: Option<usize>) -> ModelCard {
         sigma_max: 0.0,
         licence: terms.licence.clone(),
         facts: [].into(),
-        golden: Golden { image, seed: 0, middle: GOLDEN_MIDDLE, expected: Vec::new() },
+        golden: Golden { image, seed: 0, middle: GOLDEN_SIDE, expected: Vec::new() },
     }
 }

@@ -38,6 +38,11 @@ pub trait Model: Send {
     /// What the runtime says; then `see` was not called.
     fn run(&mut self, input: &BatchInput<'_>, see: &mut dyn FnMut(&[f32])) -> Result<(), ModelError>;
 
+    /// The largest difference from the golden answer that it may show.
+    fn tolerance(&self) -> f32 {
+        self.card().golden_tolerance()
+    }
+
     /// Opens the network anew on its device, after that was lost.
     ///
     /// # Errors
@@ -122,7 +127,7 @@ fn golden_input(
 pub fn prove(model: &mut dyn Model, side: usize) -> Result<f32, String> {
     let error =
         golden_error(model, side).map_err(|error| format!("its golden tile cannot be evaluated: {error}"))?;
-    let most = model.card().golden_tolerance();
+    let most = model.tolerance();
     if error > most {
         let problem = format!("its golden tile differs by {error:.1e}, at most {most:.0e} is arithmetic");
         return Err(problem);

@@ -130,7 +130,13 @@ impl Context<'_> {
                 Err(reason) => return Err(reason.into()),
             }
         }
-        Ok(self.proven(file, device)?)
+        let whose = |reason: String| match &file.plugs {
+            Some(plugs) => {
+                format!("model {} from elsewhere does not run there alone: {reason}", plugs.terms.name)
+            }
+            None => reason,
+        };
+        Ok(self.proven(file, device).map_err(whose)?)
     }
 
     /// What computes in 16 bits: CUDA needs a file for it, TensorRT makes it of the f32 one.

@@ -7,6 +7,9 @@ use contract::card::Task;
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 
+/// Least side of a crop that is repaired.
+const LEAST_CROP_PX: usize = 32;
+
 /// Terms with what the graph adds to them, and its own inputs and output.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plugs {
@@ -67,7 +70,10 @@ pub(super) fn plugs(session: &Session, terms: &Terms) -> Result<(Plugs, Option<u
     let others = |outlet: &&Outlet| {
         terms.input.as_deref() != Some(outlet.name()) && channels(outlet, layout) != Some(colours)
     };
-    let masks = inputs.iter().filter(others);
+    if let ([only], true) = (inputs, has_mask && terms.mask_input.is_none()) {
+        return Err(vec![format!("the graph has one input alone, {:?}: it takes no mask", only.name())]);
+    }
+    let masks = inputs.iter().filter(|outlet| terms.mask_input.is_some() || others(outlet));
     let mask = has_mask.then(|| chosen("mask_input", &terms.mask_input, masks, &mut problems)).flatten();
     let is_mask = |outlet: &&Outlet| mask.is_some_and(|mask| mask.name() == outlet.name());
     let images = inputs.iter().filter(|outlet| !is_mask(outlet));
@@ -186,8 +192,9 @@ fn fixed([_, height, width]: [i64; 3], terms: &Terms) -> Result<Option<usize>, S
     match (usize::try_from(height), usize::try_from(width)) {
         (Err(_), Err(_)) => Ok(None),
         (Ok(height), Ok(width)) if height == width => {
-            let least = (2 * terms.halo + 1).max(GOLDEN_SIDE);
-            if width < least {
+            // Crops of holes have 32 pixels a side at least.
+            let least = if terms.task == Task::Inpainting { LEAST_CROP_PX } else { GOLDEN_SIDE };
+            if width < least.max(2 * terms.halo + GOLDEN_SIDE) {
                 return Err(format!(
                     "takes windows of {width}×{width} alone: with halo = {} nothing is left of them",
                     terms.halo

@@ -206,6 +206,14 @@ impl Admitting<'_> {
                     None => return self.turn_away(errand, outcome),
                 },
                 Err(Turned::Held(obstacle)) => return self.hold(obstacle, sighting),
+                // Without their folder all masks are missing, and none is to be waited for.
+                Err(Turned::Unmasked(pause)) => {
+                    let stands_on = self.lines[sighting.line].stands_on();
+                    return match self.ground.obstacle(&sighting.root, stands_on) {
+                        Some(obstacle) => self.hold(obstacle, sighting),
+                        None => Err(Turned::Unmasked(pause)),
+                    };
+                }
                 Err(Turned::Blocked(obstacle)) => self.wait(obstacle)?,
                 other => return other,
             }

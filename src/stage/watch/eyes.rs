@@ -41,7 +41,9 @@ pub(super) struct Eyes<'a> {
     pub(super) settler: Settler,
     pub(super) ready: VecDeque<(Stamp, Sighting)>,
     /// Where the watched folder is; `None` while it is gone.
-    place: Option<Place>,
+    pub(super) place: Option<Place>,
+    /// Where masks are that lie apart, as they were when they were listened to.
+    pub(super) masks_place: Option<Place>,
     /// How it is watched, for people.
     watched: String,
 }
@@ -59,6 +61,7 @@ impl Eyes<'_> {
             settler: Settler::new(options.quiet),
             ready: VecDeque::new(),
             place: place(&options.input).ok(),
+            masks_place: None,
             watched: "not yet".into(),
         }
     }
@@ -162,6 +165,7 @@ impl Eyes<'_> {
             }
             (Err(_), None) => {}
         }
+        self.look_at_masks();
     }
 
     /// Watches anew, and sees what came meanwhile.
@@ -303,6 +307,7 @@ impl Eyes<'_> {
     pub(super) fn settle(&mut self) {
         let waited = self.ready.len();
         for path in self.settler.due(Instant::now()) {
+            self.pulse.beat();
             let metadata = look(&path, false).ok();
             let now = Instant::now();
             let is_apart = !path.starts_with(&*self.root);

@@ -3,6 +3,7 @@
 //! scan of the input does: whoever admits compares masks too.
 
 use super::eyes::Eyes;
+use crate::edge::disk::place;
 use crate::edge::folder::{FolderWatch, Hint, Unwatched};
 use crate::edge::mask_file;
 use crate::edge::scan::{look, scan_beating};
@@ -18,24 +19,38 @@ impl Eyes<'_> {
         self.options.masking.as_ref().map(|masking| &masking.from)
     }
 
+    /// The folder to listen to for masks that lie apart.
+    fn masks_folder(&self) -> Option<PathBuf> {
+        match self.masks()? {
+            MaskFrom::Folder(folder, _) => Some(folder.clone()),
+            MaskFrom::One(file) => Some(file.parent().unwrap_or(Path::new("/")).to_owned()),
+            _ => None,
+        }
+    }
+
     /// Asks for events of masks that lie apart.
     pub(super) fn listen_to_masks(&mut self) {
-        let (pulse, folder) = (
-            self.pulse,
-            match self.masks() {
-                Some(MaskFrom::Folder(folder, _)) => folder.clone(),
-                Some(MaskFrom::One(file)) => {
-                    let parent = file.parent().unwrap_or(Path::new("/")).to_owned();
-                    if let Some(watch) = &mut self.watch {
-                        listen_to(watch, &parent);
-                    }
-                    return;
-                }
-                _ => return,
-            },
-        );
+        let Some(folder) = self.masks_folder() else { return };
+        self.masks_place = place(&folder).ok();
+        let (pulse, is_one) = (self.pulse, matches!(self.masks(), Some(MaskFrom::One(_))));
         if let Some(watch) = &mut self.watch {
-            enter(watch, pulse, &folder);
+            if is_one {
+                listen_to(watch, &folder);
+            } else {
+                enter(watch, pulse, &folder);
+            }
+        }
+    }
+
+    /// Their folder may be another one by now, whose events would not be heard.
+    pub(super) fn look_at_masks(&mut self) {
+        let now = self.masks_folder().and_then(|folder| place(&folder).ok());
+        if self.place.is_some() && now.is_some() && now != self.masks_place {
+            log::warn!(
+                "watching anew and scanning, since masks lie in another folder: {}",
+                self.root.display()
+            );
+            self.renew();
         }
     }
 

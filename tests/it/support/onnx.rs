@@ -59,7 +59,7 @@ pub fn model(card: &ModelCard) -> Vec<u8> {
     let large = if sample { "large" } else { "output" };
     let scales: Vec<u8> =
         [1.0, 1.0, card.scale as f32, card.scale as f32].iter().flat_map(|v: &f32| v.to_le_bytes()).collect();
-    let mut nodes = vec![resize("image", if told { "enlarged" } else { large })];
+    let mut nodes = vec![resize(("image", "scales"), if told { "enlarged" } else { large })];
     let mut inputs = vec![value("image", 3)];
     let mut constants = vec![tensor("scales", 4, &scales)];
     if told {
@@ -108,7 +108,7 @@ pub fn nearest_of(kind: u64, nhwc: bool, channels: u64, side: Option<u64>) -> Ve
     let scales: [f32; 4] = if nhwc { [1.0, 2.0, 2.0, 1.0] } else { [1.0, 1.0, 2.0, 2.0] };
     let scales: Vec<u8> = scales.iter().flat_map(|v| v.to_le_bytes()).collect();
     let graph = [
-        many(1, vec![resize("x", "y")]),
+        many(1, vec![resize(("x", "scales"), "y")]),
         bytes(2, b"nearest"),
         many(5, vec![tensor("scales", 4, &scales)]),
         bytes(11, &shaped("x", kind, order([tiles, Some(channels), side, side]))),
@@ -136,6 +136,40 @@ pub fn joined(weights: &str) -> (Vec<u8>, Vec<u8>) {
         bytes(12, &shaped("y", F32, [None, Some(3), None, None])),
     ];
     (file(&graph.concat()), raw)
+}
+
+/// A graph without a card that makes pictures half as large and then twice: of odd sides it loses a pixel.
+pub fn halves() -> Vec<u8> {
+    let scales =
+        |side: f32| -> Vec<u8> { [1.0, 1.0, side, side].iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let graph = [
+        many(1, vec![resize(("x", "half"), "small"), resize(("small", "double"), "y")]),
+        bytes(2, b"halves"),
+        many(5, vec![tensor("half", 4, &scales(0.5)), tensor("double", 4, &scales(2.0))]),
+        bytes(11, &shaped("x", F32, [None, Some(3), None, None])),
+        bytes(12, &shaped("y", F32, [None, Some(3), None, None])),
+    ];
+    file(&graph.concat())
+}
+
+/// A graph without a card whose convolution is not padded: the middle of a 3×3 kernel is 1, and the first
+/// channel gets `more`. So it gives a pixel less on each side.
+pub fn unpadded(more: f32) -> Vec<u8> {
+    let weights = (0..81).map(|i| if i % 9 == 4 && i / 27 == i / 9 % 3 { 1.0f32 } else { 0.0 });
+    let dims = |sides: &[u64]| -> Vec<u8> { sides.iter().flat_map(|side| number(1, *side)).collect() };
+    let constant = |name: &str, sides: &[u64], values: Vec<f32>| {
+        let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        [dims(sides), number(2, F32), bytes(8, name.as_bytes()), bytes(9, &raw)].concat()
+    };
+    let graph = [
+        bytes(1, &node("Conv", &["x", "w", "b"], "y")),
+        bytes(2, b"unpadded"),
+        bytes(5, &constant("w", &[3, 3, 3, 3], weights.collect())),
+        bytes(5, &constant("b", &[3], vec![more, 0.0, 0.0])),
+        bytes(11, &shaped("x", F32, [None, Some(3), None, None])),
+        bytes(12, &shaped("y", F32, [None, Some(3), None, None])),
+    ];
+    file(&graph.concat())
 }
 
 /// The same file with its input `source` always 0, and a second output, `bytes`: the first times 255.
@@ -167,12 +201,12 @@ fn shaped(name: &str, kind: u64, sides: [Option<u64>; 4]) -> Vec<u8> {
     [bytes(1, name.as_bytes()), bytes(2, &bytes(1, &tensor))].concat()
 }
 
-fn resize(input: &str, output: &str) -> Vec<u8> {
+fn resize((input, scales): (&str, &str), output: &str) -> Vec<u8> {
     let text = |name: &str, value: &str| {
         bytes(5, &[bytes(1, name.as_bytes()), bytes(4, value.as_bytes()), number(20, 3)].concat())
     };
     [
-        node("Resize", &[input, "", "scales"], output),
+        node("Resize", &[input, "", scales], output),
         text("mode", "nearest"),
         text("coordinate_transformation_mode", "asymmetric"),
         text("nearest_mode", "floor"),

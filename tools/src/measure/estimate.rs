@@ -20,8 +20,8 @@ pub struct Estimate {
     pub mean: Planes,
     /// One residual per seed: sample − μ.
     pub residuals: Vec<Planes>,
-    /// The same after a second step from each of [`SECOND_STEPS`], with fresh noise (Song et al. 2023, algorithm
-    /// 1, which clips pictures in between; a residual has no bounds).
+    /// The same after a second step from each of [`SECOND_STEPS`], with fresh noise (Song et al. 2023,
+    /// algorithm 1, which clips pictures in between; a residual has no bounds).
     pub two_steps: [Vec<Planes>; SECOND_STEPS.len()],
     /// The grain baseline's residuals, per seed: white noise in opponent colours times the local scale, no
     /// network.

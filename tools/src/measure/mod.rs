@@ -12,7 +12,7 @@ mod strength;
 mod strip;
 mod uncertainty;
 
-pub use estimate::{Estimate, estimate};
+pub use estimate::{Estimate, SECOND_STEPS, estimate};
 pub use figures::{psnr_y, ssim_y};
 pub use generated::{Gallery, GeneratedFigures, frechet, generated_figures};
 pub use holes::{HOLES_HEAD, HoleRow, evaluate_holes};

@@ -72,6 +72,9 @@ fn the_shipped_model_gives_the_same_under_terms() {
     assert!(once(&world, &theirs, &words).stderr.contains("0 done, 1 already there"));
     fs::write(&config, tables.replace("halo = 14", "halo = 16")).expect("writable");
     assert!(once(&world, &theirs, &words).stderr.contains("1 done, 0 already there"));
+    fs::write(&config, tables.replace("halo = 14", "halo = 2")).expect("writable");
+    let small = models(&world, &config);
+    assert!(small.stdout.contains("of 255 levels: give it more") && small.stderr.contains("seams may show"));
     let strength = once(&world, &theirs, &[&words[..], &["--strength=0.5"]].concat());
     assert!(strength.code() == 2 && strength.stderr.contains("its strength can only be 0"), "{strength:?}");
 }

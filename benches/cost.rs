@@ -1,5 +1,6 @@
 //! What a whole run costs: CPU-seconds per megapixel of input of `onestep once`, start-up, decoding, encoding
-//! and syncs included, at strength 0 and 0.5, in f32 and int8; and how much faster two threads are than one.
+//! and syncs included, of ×4 and ×2 at strength 0 and 0.5, in f32 and int8; and how much faster two threads
+//! are than one.
 //! `cargo bench --bench cost`
 #![allow(clippy::disallowed_methods, reason = "a benchmark's own files need not be durable")]
 
@@ -24,30 +25,33 @@ fn main() {
         mosaic(ALONG, number).save(folder.path().join(format!("in/{number}.png"))).expect("writable");
     }
     let megapixels = PICTURES as f64 * f64::from(256 * ALONG * 256 * ALONG) / 1e6;
-    let kinds = [("0", "f32"), ("0", "int8"), ("0.5", "f32"), ("0.5", "int8")];
-    let (mut costs, mut faster) = (kinds.map(|_| Vec::new()), Vec::new());
+    let kinds = ["sr-x4", "sr-x2"].map(|model| {
+        [("0", "f32"), ("0", "int8"), ("0.5", "f32"), ("0.5", "int8")].map(|(a, b)| (model, a, b))
+    });
+    let kinds = kinds.as_flattened();
+    let (mut costs, mut faster) = (vec![Vec::new(); kinds.len()], Vec::new());
     for round in 0..ROUNDS {
-        for ((strength, precision), costs) in kinds.iter().zip(&mut costs) {
-            let name = format!("{round}-{strength}-{precision}");
-            let (cpu, _) = once(folder.path(), &name, (strength, precision), "2");
+        for ((model, strength, precision), costs) in kinds.iter().zip(&mut costs) {
+            let name = format!("{round}-{model}-{strength}-{precision}");
+            let (cpu, _) = once(folder.path(), &name, (model, strength, precision), "2");
             costs.push(cpu / megapixels);
         }
         let (_, one) = once(folder.path(), &format!("{round}-one"), kinds[0], "1");
         let (_, two) = once(folder.path(), &format!("{round}-two"), kinds[0], "2");
         faster.push(one / two);
     }
-    for ((strength, precision), costs) in kinds.iter().zip(&mut costs) {
+    for ((model, strength, precision), costs) in kinds.iter().zip(&mut costs) {
         let (middle, least, most) = spread(costs);
         print(&format!(
-            "strength {strength:3} {precision:4}: {middle:.2} CPU-s per input megapixel \
+            "{model}, strength {strength:3} {precision:4}: {middle:.2} CPU-s per input megapixel \
              (least {least:.2}, most {most:.2})"
         ));
     }
-    for (strength, pair) in ["0", "0.5"].iter().zip(costs.chunks_exact(2)) {
+    for ((model, strength, _), pair) in kinds.iter().step_by(2).zip(costs.chunks_exact(2)) {
         let mut ratios: Vec<f64> = pair[0].iter().zip(&pair[1]).map(|(f32, int8)| f32 / int8).collect();
         let (middle, least, most) = spread(&mut ratios);
         print(&format!(
-            "strength {strength:3}: int8 is {middle:.2}× as fast (least {least:.2}, most {most:.2})"
+            "{model}, strength {strength:3}: int8 is {middle:.2}× as fast (least {least:.2}, most {most:.2})"
         ));
     }
     let (middle, least, most) = spread(&mut faster);
@@ -57,10 +61,15 @@ fn main() {
 }
 
 /// A run. Gives CPU and wall seconds.
-fn once(folder: &Path, name: &str, (strength, precision): (&str, &str), threads: &str) -> (f64, f64) {
+fn once(
+    folder: &Path,
+    name: &str,
+    (model, strength, precision): (&str, &str, &str),
+    threads: &str,
+) -> (f64, f64) {
     let (input, out) = (folder.join("in"), folder.join(name));
     let (input, out) = (input.to_str().expect("text"), out.to_str().expect("text"));
-    let fixed = ["once", input, "-o", out, "--device=cpu"];
+    let fixed = ["once", input, "-o", out, "--device=cpu", "--model", model];
     let chosen = ["--strength", strength, "--precision", precision, "--threads", threads];
     let words = [&fixed[..], &chosen].concat();
     let (before, begin) = (cpu_seconds(), Instant::now());

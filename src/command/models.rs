@@ -4,7 +4,7 @@
 use super::asked::CONFIG;
 use crate::cli;
 use crate::config::load_models;
-use crate::edge::model::{HALO_LEVELS, TERMS, cards};
+use crate::edge::model::{BETTER_RANGE, HALO_LEVELS, TERMS, cards};
 use crate::edge::{library, model_file};
 use crate::error::{CommandError, Exit, StartError};
 use crate::work::terms::Terms;
@@ -70,6 +70,9 @@ fn told_under(file: &Path, card: &ModelCard) -> String {
     let mut text = told(file, card);
     if let Some(terms) = card.facts.get(TERMS) {
         writeln!(text, "  terms     {terms}").unwrap_or(());
+    }
+    if let Some(better) = card.facts.get(BETTER_RANGE) {
+        writeln!(text, "  range     LOOK AT IT: {better}").unwrap_or(());
     }
     if let Some(side) = card.window {
         writeln!(text, "  window    {side}×{side}, the only one that it takes").unwrap_or(());

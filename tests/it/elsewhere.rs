@@ -75,6 +75,13 @@ fn the_shipped_model_gives_the_same_under_terms() {
     fs::write(&config, tables.replace("halo = 14", "halo = 2")).expect("writable");
     let small = models(&world, &config);
     assert!(small.stdout.contains("of 255 levels: give it more") && small.stderr.contains("seams may show"));
+    assert!(!small.stdout.contains("LOOK AT IT"), "{small:?}");
+    let mistaken =
+        tables.replace("output_range = '0..255'", "range = '0..255'").replace("'bytes'", "'output'");
+    fs::write(&config, mistaken).expect("writable");
+    let mistaken = models(&world, &config).stdout;
+    assert!(mistaken.contains("range     LOOK AT IT: ") && mistaken.contains("better: 0..1 ("), "{mistaken}");
+    fs::write(&config, tables).expect("writable");
     let strength = once(&world, &theirs, &[&words[..], &["--strength=0.5"]].concat());
     assert!(strength.code() == 2 && strength.stderr.contains("its strength can only be 0"), "{strength:?}");
 }

@@ -194,7 +194,7 @@ fn try_windows(environment: &Environment, file: &mut File) -> Result<(), StartEr
 }
 
 /// Its network, on the processor.
-fn opened(environment: &Environment, file: &File, plugs: &Plugs) -> Result<Foreign, StartError> {
+pub(super) fn opened(environment: &Environment, file: &File, plugs: &Plugs) -> Result<Foreign, StartError> {
     let (environment, opened) = (environment.clone(), file.clone());
     let recipe: Recipe =
         Arc::new(move || opened.commit(builder(&environment, GraphOptimizationLevel::Level3)?));

@@ -5,6 +5,7 @@
 mod engines;
 mod examine;
 mod file;
+mod fit;
 mod foreign;
 mod on_gpu;
 mod onnx;
@@ -15,6 +16,7 @@ mod trial;
 
 pub use engines::engine_folder;
 pub use examine::{Examined, Proof, Tried, examine};
+pub use fit::BETTER_RANGE;
 pub use foreign::{HALO_LEVELS, TERMS};
 pub use open::{Asked, Facts, Opened, Request, Serving, cards, open};
 pub use trial::seconds;

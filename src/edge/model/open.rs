@@ -2,6 +2,7 @@
 //! GPUs. Falls back to the CPU only where `auto` was asked for.
 
 use super::file::{File, builder, choose, int8_of, load, read_under, refusal};
+use super::fit::{BETTER_RANGE, better_range};
 use super::on_gpu::{self, Refused};
 use super::onnx::Recipe;
 use super::{Model, prove};
@@ -190,7 +191,8 @@ fn parted(networks: Networks, seconds: &[bool]) -> (Networks, Networks) {
     (first, second)
 }
 
-/// The cards of files, or what is wrong with each, in order. Opens nothing on a device.
+/// The cards of files, or what is wrong with each, in order; of models from elsewhere also which range fits
+/// better. Opens nothing on a device.
 ///
 /// # Errors
 /// If the library cannot be loaded.
@@ -200,7 +202,11 @@ pub fn cards(
 ) -> Result<Vec<Result<ModelCard, StartError>>, StartError> {
     let environment = load(library)?;
     let card = |(path, terms): &(PathBuf, Option<Terms>)| {
-        read_under(&environment, path, terms.as_ref()).map(|file| file.card)
+        let file = read_under(&environment, path, terms.as_ref())?;
+        let better = better_range(&environment, &file)?;
+        let mut card = file.card;
+        card.facts.extend(better.map(|told| (BETTER_RANGE.to_owned(), told)));
+        Ok(card)
     };
     Ok(files.iter().map(card).collect())
 }

@@ -1,6 +1,6 @@
 //! `onestep run`: folders, until asked to stop.
 
-use super::{Order, Ordered, absolute, folders, serve};
+use super::{Order, Ordered, absolute, folders, resolved, serve};
 use crate::cli;
 use crate::config::{self, Config, Pipeline};
 use crate::edge::originals::Originals;
@@ -8,7 +8,7 @@ use crate::error::{CommandError, Exit, StartError};
 use crate::pipeline::Intake;
 use crate::plan::{Choice, Wish};
 use crate::stage::watch::Watching;
-use crate::work::masking::Masking;
+use crate::work::masking::{MaskFrom, Masking};
 use std::path::Path;
 
 pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
@@ -38,10 +38,15 @@ pub(super) fn main(words: cli::Run) -> Result<Exit, CommandError> {
     Ok(Exit::AllDone)
 }
 
-/// What tells which pixels are to be repaired, its places told from the root.
+/// What tells which pixels are to be repaired, its places told from the root: a folder as it is compared with
+/// the others, so that none lies in another by its spelling.
 fn masking_of(pipeline: &Pipeline) -> Option<Masking> {
     let masking = pipeline.masking.clone()?;
-    Some(Masking { from: masking.from.placed(absolute), ..masking })
+    let from = match masking.from {
+        MaskFrom::Folder(folder, suffixes) => MaskFrom::Folder(resolved(&folder), suffixes),
+        other => other.placed(absolute),
+    };
+    Some(Masking { from, ..masking })
 }
 
 /// A configuration as what the threads are made from.

@@ -2,7 +2,7 @@
 //! knows no database and opens no file.
 
 use crate::work::mark::Stamp;
-use crate::work::masking::{is_with_mask, with_mask};
+use crate::work::masking::{is_with_mask, told_mask, with_mask};
 
 /// So many crashes with a picture in flight, and it is left alone.
 pub const MAX_CRASHES: u32 = 2;
@@ -70,7 +70,9 @@ pub fn wanted(known: Option<&Known>, of_line: &str, mask: Option<Stamp>) -> Stri
 pub fn recall(known: Option<&Known>, stamp: Stamp, done: &str, failed: &str) -> Recall {
     let Some(known) = known else { return Recall::New };
     let same_file = known.stamp == stamp;
-    if known.crashes >= MAX_CRASHES && same_file {
+    // Perhaps it was the mask, and that is another by now.
+    let same_mask = told_mask(done).is_none_or(|mask| told_mask(&known.fingerprint) == Some(mask));
+    if known.crashes >= MAX_CRASHES && same_file && same_mask {
         return Recall::Quarantined { crashes: known.crashes, told: known.state == State::Failed };
     }
     match known.state {
@@ -137,6 +139,12 @@ mod tests {
         check(&known(State::Started, "", 2), STAMP, &Recall::Quarantined { crashes: 2, told: false });
         check(&known(State::Failed, "", 2), STAMP, &Recall::Quarantined { crashes: 2, told: true });
         check(&known(State::Started, "", 2), Stamp { bytes: 8, ..STAMP }, &Recall::Interrupted);
+        let mask = |modified_ns| Some(Stamp { bytes: 3, modified_ns, changed_ns: 0 });
+        let masked = known(State::Started, &wanted(None, "options", mask(5)), 2);
+        let now = |mask| recall(Some(&masked), STAMP, &wanted(Some(&masked), "options", mask), "");
+        let quarantined = Recall::Quarantined { crashes: 2, told: false };
+        assert_eq!((now(mask(5)), now(None)), (quarantined.clone(), quarantined));
+        assert_eq!(now(mask(6)), Recall::Interrupted, "another mask");
         assert_eq!(recall(None, STAMP, "", ""), Recall::New);
     }
 }

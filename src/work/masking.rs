@@ -372,6 +372,11 @@ pub fn with_mask(options: &str, mask: Option<Stamp>) -> String {
     }
 }
 
+/// What options tell of a mask file, if they do.
+pub fn told_mask(options: &str) -> Option<&str> {
+    options.split_once(WITH_MASK).map(|(_, mask)| mask)
+}
+
 /// Whether `full` are these options of a line, with whatever mask.
 pub fn is_with_mask(options: &str, full: &str) -> bool {
     full.strip_prefix(options).is_some_and(|rest| rest.starts_with(WITH_MASK))

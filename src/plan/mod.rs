@@ -363,7 +363,9 @@ fn wrong_task(pipeline: &str, task: Task) -> String {
 mod tests {
     use super::*;
     use crate::work::device::Device;
+    use crate::work::masking::Masking;
     use crate::work::tiling::card;
+    use contract::card::ModelCard;
 
     #[test]
     fn too_little_memory_is_refused_with_what_it_takes() {
@@ -401,5 +403,20 @@ mod tests {
         // One more channel of what is kept, and two floats a pixel in each thread.
         let mapped = pool + (5 + 2 * 8) * 16 * 384 * 384;
         assert_eq!(plan(500, Some(2)).expect("enough").admission.memory_mb, 500 - mapped / 1_000_000 - 1);
+        // A model from elsewhere has its values in its own order, twice, in each thread.
+        let left = |wish: &Wish, steps: Vec<Facts>| {
+            let plan = Plan::new(&choice(900), &Serving::on_cpu(2), &[(wish.clone(), steps)]);
+            plan.expect("enough").admission.memory_mb
+        };
+        let foreign = Facts { terms: Some("other".into()), ..facts.clone() };
+        let converted = pool + 2 * 32 * (384 * 384 + 16 * 384 * 384);
+        assert_eq!(left(&wish, vec![foreign]), 900 - converted / 1_000_000 - 1);
+        // Two steps have queues of their own.
+        let repairs = ModelCard { task: Task::Inpainting, scale: 1, hole_px: 64, ..card(8, 1) };
+        let tiling = Tiling::new(&repairs, Device::Cpu, None);
+        let repairs = Facts { tiling, card: repairs, ..facts.clone() };
+        let masked = Wish { masking: Some(Masking::new(MaskFrom::Alpha)), ..wish.clone() };
+        let alone = 900 - left(&masked, vec![repairs.clone()]);
+        assert_eq!(900 - left(&masked, vec![repairs, facts.clone()]), alone + pool / 1_000_000 + 1);
     }
 }

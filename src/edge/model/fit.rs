@@ -81,7 +81,12 @@ fn psnr(model: &mut Foreign) -> f32 {
         let sum: f32 = compared.iter().map(|at| (output[*at].clamp(0.0, 1.0) - original[*at]).powi(2)).sum();
         squares = sum / compared.len().max(1) as f32;
     });
-    if evaluated.is_ok() { -10.0 * squares.max(1e-9).log10() } else { f32::NEG_INFINITY }
+    if evaluated.is_ok() { decibels(squares) } else { f32::NEG_INFINITY }
+}
+
+/// Of a mean square; what is not finite is as far as can be, or a network that overflows would be the best.
+fn decibels(squares: f32) -> f32 {
+    if squares.is_finite() { -10.0 * squares.max(1e-9).log10() } else { f32::NEG_INFINITY }
 }
 
 /// The known picture: soft colours, a slanted edge, and waves that a small picture can still hold.
@@ -91,4 +96,15 @@ fn known(x: usize, y: usize, channel: usize, scale: usize) -> f32 {
     let edge = if x * 0.8 + y * 0.6 > 25.0 { 0.22 } else { 0.0 };
     let waves = 0.12 * (0.9 * x + 0.5 * y).sin();
     (soft + edge + waves).clamp(0.02, 0.98)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_is_never_better() {
+        assert!((decibels(0.01) - 20.0).abs() < 1e-4 && decibels(0.0) > 80.0);
+        assert_eq!([f32::NAN, f32::INFINITY].map(decibels), [f32::NEG_INFINITY; 2]);
+    }
 }

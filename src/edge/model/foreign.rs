@@ -12,7 +12,6 @@ use contract::geometry::Size;
 use contract::golden::{F16_GOLDEN_TOLERANCE, Golden};
 use contract::mask::UNKNOWN;
 use contract::pixels::Picture;
-use contract::source::Source;
 use half::f16;
 use ort::environment::Environment;
 use ort::session::Session;
@@ -31,7 +30,6 @@ const MOST_UNLIKE: f32 = 0.2;
 const HOLE_PX: usize = 4096;
 /// The fact of the card that tells by how many 8-bit levels a tile's pixels change with more around it.
 pub const HALO_LEVELS: &str = "score.halo.levels";
-
 /// The fact that tells its terms, as the graph completed them.
 pub const TERMS: &str = "data.terms";
 
@@ -137,7 +135,7 @@ pub(super) fn adopt(environment: &Environment, path: &Path, terms: &Terms) -> Re
     let unread = |error: std::io::Error| refusal(path, &format!("cannot be read: {error}"));
     let bytes = std::fs::read(path).map_err(unread)?.into();
     let weights = weights_of(path).map_err(unread)?;
-    let mut file = File { path: path.to_owned(), bytes, card: card(terms, None), plugs: None, weights };
+    let mut file = File { path: path.to_owned(), bytes, card: card(terms), plugs: None, weights };
     let session = builder(environment, GraphOptimizationLevel::Disable)
         .and_then(|builder| file.commit(builder))
         .map_err(|error| refusal(path, &unopened(&error.to_string())))?;
@@ -274,8 +272,8 @@ fn unlike(input: &[f32], output: &[f32], (size, scale, halo): (Size, usize, usiz
     (sum / count as f32).sqrt()
 }
 
-/// What there is to know of such a model, in our words.
-fn card(terms: &Terms, window: Option<usize>) -> ModelCard {
+/// What terms tell of a model, in our words; what its graph and its answers tell comes on top.
+fn card(terms: &Terms) -> ModelCard {
     let size = Size::new(GOLDEN_SIDE, GOLDEN_SIDE);
     // Soft colours with an edge, none of them black or white.
     let value = |i: usize| {
@@ -292,9 +290,9 @@ fn card(terms: &Terms, window: Option<usize>) -> ModelCard {
         receptive_field: terms.halo,
         halo: terms.halo,
         multiple: terms.multiple,
-        window,
+        window: None,
         hole_px: HOLE_PX,
-        sources: Vec::<Source>::new(),
+        sources: vec![],
         companion: None,
         precision: Precision::F32,
         int8: None,

@@ -8,6 +8,7 @@ use crate::plan::Limits;
 use crate::work::gate::Figures;
 use crate::work::mark::Mark;
 use crate::work::naming::text_of;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -35,6 +36,14 @@ pub struct Reason {
 /// Anything as JSON that people can read.
 pub fn pretty(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).expect("strings and numbers always have a JSON form") + "\n"
+}
+
+/// What someone else wrote as JSON.
+///
+/// # Errors
+/// Where it is none, or lacks what is asked for.
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 impl Reason {

@@ -26,6 +26,7 @@ pub mod naming;
 pub mod notice;
 pub mod order;
 pub mod pixels;
+pub mod placement;
 pub mod polled;
 pub mod precision;
 pub mod repeats;

@@ -10,6 +10,7 @@ mod foreign;
 mod on_gpu;
 mod onnx;
 mod open;
+mod placement;
 mod plugs;
 mod provider;
 mod trial;

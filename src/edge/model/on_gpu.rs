@@ -6,6 +6,8 @@ use super::engines::Engines;
 use super::file::{File, builder, f16_of};
 use super::foreign::answered;
 use super::onnx::Recipe;
+use super::placement;
+use super::plugs::Plugs;
 use super::provider::{self, Options};
 use super::trial::best_tiles;
 use super::{Model, Placed, Request, prove};
@@ -16,11 +18,13 @@ use crate::work::batch_size::USUAL;
 use crate::work::device::{Device, Gpu, Provider, joined};
 use crate::work::engine::{EngineKey, cuda_options, profile, tensorrt_options};
 use crate::work::lacking;
+use crate::work::placement::shapes_elsewhere;
 use crate::work::precision::Wanted;
 use crate::work::tiling::Tiling;
 use contract::card::{ModelCard, Precision, Task};
 use ort::environment::Environment;
 use ort::session::builder::GraphOptimizationLevel;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// TensorRT 10's library, whose file carries its version.
@@ -69,7 +73,9 @@ pub(super) fn open(
     // What a model from elsewhere answers is known in the windows that are served here.
     let answered =
         files.iter().map(|file| answered(environment, file, context.golden_side(file, devices[0])));
-    let files = &answered.collect::<Result<Vec<_>, _>>().map_err(Refused::Model)?;
+    let files = answered.collect::<Result<Vec<_>, _>>().map_err(Refused::Model)?;
+    let files = files.into_iter().map(|file| context.placed(file, devices[0]));
+    let files = &files.collect::<Result<Vec<_>, _>>()?;
     let (mut workers, mut cards): (Vec<Vec<Box<dyn Model>>>, Vec<ModelCard>) = (Vec::new(), Vec::new());
     for device in &devices {
         for _ in 0..each {
@@ -130,13 +136,25 @@ impl Context<'_> {
                 Err(reason) => return Err(reason.into()),
             }
         }
-        let whose = |reason: String| match &file.plugs {
-            Some(plugs) => {
-                format!("model {} from elsewhere does not run there alone: {reason}", plugs.terms.name)
-            }
-            None => reason,
+        Ok(self.proven(file, device)?)
+    }
+
+    /// A graph from elsewhere may leave shapes to the processor, once it is seen that they are all it leaves.
+    fn placed(&self, file: File, device: Device) -> Result<File, Refused> {
+        let Device::Cuda(number) = device else { return Ok(file) };
+        let Some(plugs) = file.plugs.clone() else { return Ok(file) };
+        let Err(strict) = self.proven(&file, device) else { return Ok(file) };
+        let name = plugs.terms.name.clone();
+        let alone = |reason| format!("model {name} from elsewhere does not run there alone: {reason}");
+        let file = File { plugs: Some(Plugs { shapes_elsewhere: true, ..plugs }), ..file };
+        let profiled = |profile: &Path| self.recipe(&file, self.on_cuda(number), Some(profile.to_owned()));
+        // Where it does not run at all, the first reason is the one that says why.
+        let Ok(nodes) = placement::nodes(&file, self.golden_side(&file, device), &profiled) else {
+            return Err(alone(strict).into());
         };
-        Ok(self.proven(file, device).map_err(whose)?)
+        let count = shapes_elsewhere(&nodes, provider::name(self.provider)).map_err(alone)?;
+        log::info!("{name}: {count} of {} nodes compute shapes, on the processor", nodes.len());
+        Ok(file)
     }
 
     /// What computes in 16 bits: CUDA needs a file for it, TensorRT makes it of the f32 one.
@@ -157,8 +175,7 @@ impl Context<'_> {
             Device::TensorRt(number) => self.on_tensorrt(file, number),
             Device::Cuda(_) | Device::Cpu => {
                 let number = device.number().unwrap_or(0);
-                let options = vec![(Provider::Cuda, cuda_options(number, self.memory_bytes(number)))];
-                self.opened(file, (device, None), options)
+                self.opened(file, (device, None), self.on_cuda(number))
             }
         }
     }
@@ -214,23 +231,39 @@ impl Context<'_> {
         (device, fixed_tiles): (Device, Option<usize>),
         options: Vec<(Provider, Options)>,
     ) -> Result<Box<dyn Model>, String> {
-        let (environment, opened) = (self.environment.clone(), file.clone());
-        let recipe: Recipe = Arc::new(move || {
-            let providers = options.iter().map(|(provider, options)| match provider {
-                Provider::Cuda => provider::cuda(options),
-                Provider::TensorRt => provider::tensorrt(options),
-            });
-            let providers: Vec<_> = providers.collect();
-            let builder =
-                builder(&environment, GraphOptimizationLevel::Level3)?.with_execution_providers(providers)?;
-            // A named device is a promise: no node of the graph may quietly run elsewhere.
-            opened.commit(builder.with_disable_cpu_fallback()?)
-        });
+        let recipe = self.recipe(file, options, None);
         let plain = |error: ort::Error| lacking::plain(&error.to_string());
         let mut network = file.network(recipe, fixed_tiles).map_err(plain)?;
         let side = self.golden_side(file, device);
         prove(network.as_mut(), side)?;
         Ok(network)
+    }
+
+    /// How sessions of a file are made on a GPU, with a profile that begins with this path.
+    fn recipe(&self, file: &File, options: Vec<(Provider, Options)>, profile: Option<PathBuf>) -> Recipe {
+        let (environment, file) = (self.environment.clone(), file.clone());
+        Arc::new(move || {
+            let providers = options.iter().map(|(provider, options)| match provider {
+                Provider::Cuda => provider::cuda(options),
+                Provider::TensorRt => provider::tensorrt(options),
+            });
+            let providers: Vec<_> = providers.collect();
+            let mut builder =
+                builder(&environment, GraphOptimizationLevel::Level3)?.with_execution_providers(providers)?;
+            if let Some(profile) = &profile {
+                builder = builder.with_profiling(profile)?;
+            }
+            // A named device is a promise: no node of the graph may quietly run elsewhere.
+            if !file.plugs.as_ref().is_some_and(|plugs| plugs.shapes_elsewhere) {
+                builder = builder.with_disable_cpu_fallback()?;
+            }
+            file.commit(builder)
+        })
+    }
+
+    /// CUDA alone.
+    fn on_cuda(&self, number: u16) -> Vec<(Provider, Options)> {
+        vec![(Provider::Cuda, cuda_options(number, self.memory_bytes(number)))]
     }
 
     /// Side of the window in which a file proves itself on a device.

@@ -22,6 +22,8 @@ pub(super) struct Plugs {
     pub(super) joined: bool,
     /// Whether the graph takes one window at a time.
     pub(super) single: bool,
+    /// Whether the graph computes shapes, which a GPU's provider leaves to the processor.
+    pub(super) shapes_elsewhere: bool,
 }
 
 /// An input or output.
@@ -105,7 +107,7 @@ pub(super) fn plugs(session: &Session, terms: &Terms) -> Result<(Plugs, Option<u
     let (mask, told) = mask.flatten().unzip();
     let single = [Some(taken), Some(given), told].into_iter().flatten().any(|[tiles, ..]| tiles == 1);
     let terms = whole(terms, layout, (&input, mask.as_ref(), &output));
-    Ok((Plugs { terms, input, mask, output, joined, single }, window))
+    Ok((Plugs { terms, input, mask, output, joined, single, shapes_elsewhere: false }, window))
 }
 
 /// Terms in which nothing is open.

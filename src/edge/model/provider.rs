@@ -20,6 +20,14 @@ pub(super) fn tensorrt(options: &Options) -> ExecutionProviderDispatch {
     with(TensorRT::default(), options).build().error_on_failure()
 }
 
+/// What profiles call it.
+pub(super) fn name(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Cuda => CUDA::NAME,
+        Provider::TensorRt => TensorRT::NAME,
+    }
+}
+
 fn with<P: ArbitrarilyConfigurableExecutionProvider>(provider: P, options: &Options) -> P {
     options.iter().fold(provider, |provider, (key, value)| provider.with_arbitrary_config(key, value))
 }

@@ -1,6 +1,6 @@
 //! Whether a device does the work of a graph, judged by where its nodes were computed. An exporter may write
-//! arithmetic on shapes into a graph ("twice the height of this tensor"); a provider for GPUs leaves that to the
-//! processor, on purpose. Pictures it must not leave there.
+//! arithmetic on shapes into a graph ("twice the height of this tensor"); a provider for GPUs leaves that to
+//! the processor, on purpose. Pictures it must not leave there.
 
 /// Most elements of a tensor that is no picture: a shape, sizes, factors of an enlargement.
 const MOST_OF_SHAPES: usize = 256;
@@ -28,6 +28,24 @@ impl Node {
     fn moves_pictures(&self) -> bool {
         let read = if LOOK_AT_SIZES.contains(&self.operator.as_str()) { 0 } else { self.read };
         read.max(self.wrote) > MOST_OF_SHAPES
+    }
+}
+
+/// Of a graph that did not run on `provider` alone, for the reason `strict`, how many nodes may run
+/// elsewhere: those that do so when they may, if all of them compute shapes.
+///
+/// # Errors
+/// Why it is not served: pictures would be computed elsewhere; or nothing would, so that the first reason is
+/// another one; or it does not run at all.
+pub fn allowed(strict: &str, nodes: Result<&[Node], &str>, provider: &str) -> Result<usize, String> {
+    let neither = |error: &str| match strict.contains(error) {
+        true => strict.to_owned(),
+        false => format!("{strict}; and leaving shapes to the processor: {error}"),
+    };
+    let nodes = nodes.map_err(neither)?;
+    match shapes_elsewhere(nodes, provider)? {
+        0 => Err(strict.to_owned()),
+        count => Ok(count),
     }
 }
 
@@ -76,10 +94,24 @@ mod tests {
         nodes[4].provider = PROCESSOR.into();
         // A mean over the picture gives little and reads all of it.
         nodes.push(node("ReduceMean", PROCESSOR, 262_144, 1));
-        let told = "2 of its 6 nodes would run elsewhere on pictures: Resize \"/resize\", ReduceMean \"/reducemean\"";
+        let told = "2 of its 6 nodes would run elsewhere on pictures: \
+                    Resize \"/resize\", ReduceMean \"/reducemean\"";
         assert_eq!(shapes_elsewhere(&nodes, GPU), Err(told.into()));
         nodes.extend([1, 2].map(|_| node("Gather", PROCESSOR, 4096, 4096)));
         assert!(shapes_elsewhere(&nodes, GPU).unwrap_err().ends_with("Gather \"/gather\", …"));
+    }
+
+    #[test]
+    fn only_what_leaves_shapes_alone_is_allowed_to_leave_anything() {
+        let nodes = [node("Conv", GPU, 9000, 9000), node("Gather", PROCESSOR, 4, 1)];
+        assert_eq!(allowed("a node has no kernel", Ok(&nodes), GPU), Ok(1));
+        let other = "its golden tile differs";
+        assert_eq!(allowed(other, Ok(&nodes[..1]), GPU), Err(other.into()));
+        let neither = allowed(other, Err("no memory"), GPU).unwrap_err();
+        assert!(neither.starts_with(other) && neither.ends_with("no memory"), "{neither}");
+        assert_eq!(allowed(other, Err("golden tile"), GPU), Err(other.into()));
+        let wrong = [node("Conv", GPU, 9000, 9000), node("Conv", PROCESSOR, 9000, 9000)];
+        assert!(allowed(other, Ok(&wrong), GPU).unwrap_err().starts_with("1 of its 2 nodes"));
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn every_key_is_in_the_shipped_file_and_explained() {
     let all: String = in_use.flat_map(|line| [line, "\n"]).collect();
     let config = read(&all, Path::new("/etc")).expect("the commented keys are keys too");
     let only = &config.pipelines[0];
-    assert_eq!((only.strength, only.seed, config.computing.threads), (Some(0.25), Some(1), 4));
+    assert_eq!((only.strength, only.seed, config.computing.threads), (Some(0.4), Some(1), 4));
     assert_eq!((only.name.as_str(), only.megapixels), ("photos", Megapixels { least: 0.01, most: 4.0 }));
     let suffixes = SUFFIXES.map(str::to_owned).to_vec();
     assert_eq!(only.masking, Some(Masking::new(MaskFrom::Beside(suffixes))), "its defaults are shown");

@@ -6,12 +6,13 @@ use crate::export::read::{start_weights, super_resolution_weights};
 use crate::export::{self, ExportError, ExportOptions, ModelFiles};
 use crate::gallery::write_png;
 use crate::measure::{
-    Estimate, Judged, Report, SETS_SEED, STRENGTHS, Samples, Trial, estimate, evaluate, sample_figures, strip,
+    Estimate, Judged, Report, SECOND_STEPS, SETS_SEED, STRENGTHS, Samples, Trial, estimate, evaluate,
+    sample_figures, strip,
 };
 use crate::onnx::{Asked, OnnxError, OnnxModel, bicubic};
 use crate::plot::plot_losses;
 use crate::progress::Progress;
-use crate::recipe::{Choices, Recipe};
+use crate::recipe::{Choices, Recipe, Stage};
 use crate::run_folder::{self, CHECKPOINT, RunFolder, WEIGHTS};
 use crate::start::{Chosen, Start, StartError};
 use crate::train::{self, Interrupted, Session, TrainError};
@@ -249,12 +250,14 @@ fn judge(session: &Session, judged: &[Pair], facts: &CorpusFacts) -> Samples {
     let frozen = session.frozen(false).expect("the mean net is finished");
     let seeds: Vec<u64> = (1..=JUDGED.1 as u64).collect();
     let context = session.recipe.sample_radius();
+    let again = session.recipe.run.stages.last().is_some_and(|plan| plan.stage == Stage::Consistency);
+    let asked = (&seeds[..], if again { &SECOND_STEPS[..] } else { &[] });
     let average = &session.parts.sampler.trainee.average;
     let set: Vec<(Estimate, Planes)> = judged
         .iter()
         .map(|pair| {
             let small = &pair.small;
-            let estimate = estimate(&frozen, average, small, Source::Clean, context, &seeds, session.device);
+            let estimate = estimate(&frozen, average, small, Source::Clean, context, asked, session.device);
             (estimate, Planes::from_picture(&pair.large))
         })
         .collect();
@@ -262,7 +265,7 @@ fn judge(session: &Session, judged: &[Pair], facts: &CorpusFacts) -> Samples {
     Samples {
         judged: Judged { crops: judged.len(), held_out: facts.held_out > 0, samples: JUDGED.1 },
         sample: sample_figures(&set, scale, &|e| &e.residuals),
-        two_steps: [0, 1, 2].map(|step| sample_figures(&set, scale, &|e| &e.two_steps[step])),
+        two_steps: again.then(|| [0, 1, 2].map(|step| sample_figures(&set, scale, &|e| &e.two_steps[step]))),
         grain: sample_figures(&set, scale, &|e| &e.grain),
     }
 }

@@ -18,7 +18,7 @@ use crate::work::batch_size::USUAL;
 use crate::work::device::{Device, Gpu, Provider, joined};
 use crate::work::engine::{EngineKey, cuda_options, profile, tensorrt_options};
 use crate::work::lacking;
-use crate::work::placement::shapes_elsewhere;
+use crate::work::placement::allowed;
 use crate::work::precision::Wanted;
 use crate::work::tiling::Tiling;
 use contract::card::{ModelCard, Precision, Task};
@@ -136,7 +136,11 @@ impl Context<'_> {
                 Err(reason) => return Err(reason.into()),
             }
         }
-        Ok(self.proven(file, device)?)
+        let whose = |reason: String| match &file.plugs {
+            Some(plugs) => format!("model {} from elsewhere: {reason}", plugs.terms.name),
+            None => reason,
+        };
+        Ok(self.proven(file, device).map_err(whose)?)
     }
 
     /// A graph from elsewhere may leave shapes to the processor, once it is seen that they are all it leaves.
@@ -145,15 +149,13 @@ impl Context<'_> {
         let Some(plugs) = file.plugs.clone() else { return Ok(file) };
         let Err(strict) = self.proven(&file, device) else { return Ok(file) };
         let name = plugs.terms.name.clone();
-        let alone = |reason| format!("model {name} from elsewhere does not run there alone: {reason}");
         let file = File { plugs: Some(Plugs { shapes_elsewhere: true, ..plugs }), ..file };
         let profiled = |profile: &Path| self.recipe(&file, self.on_cuda(number), Some(profile.to_owned()));
-        // Where it does not run at all, the first reason is the one that says why.
-        let Ok(nodes) = placement::nodes(&file, self.golden_side(&file, device), &profiled) else {
-            return Err(alone(strict).into());
-        };
-        let count = shapes_elsewhere(&nodes, provider::name(self.provider)).map_err(alone)?;
-        log::info!("{name}: {count} of {} nodes compute shapes, on the processor", nodes.len());
+        let nodes = placement::nodes(&file, self.golden_side(&file, device), &profiled);
+        let seen = nodes.as_ref().map(Vec::as_slice).map_err(String::as_str);
+        let count = allowed(&strict, seen, provider::name(self.provider))
+            .map_err(|reason| format!("model {name} from elsewhere does not run there alone: {reason}"))?;
+        log::info!("{name}: {count} of its nodes compute shapes, on the processor");
         Ok(file)
     }
 

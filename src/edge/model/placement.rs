@@ -1,5 +1,5 @@
-//! Where the nodes of a graph are really computed: one evaluation under the runtime's profiler, whose records name
-//! the provider of every node.
+//! Where the nodes of a graph are really computed: one evaluation under the runtime's profiler, whose
+//! records name the provider of every node.
 
 use super::file::File;
 use super::foreign::Foreign;
@@ -11,6 +11,9 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Least side of a window in which it is looked at, where any will do: in a small one a picture may have no
+/// more elements than a shape.
+const LEAST_PX: usize = 256;
 /// What the runtime appends to the name of a node whose time it tells.
 const TIMED: &str = "_kernel_time";
 
@@ -33,8 +36,8 @@ struct Args {
     output_type_shape: Vec<BTreeMap<String, Vec<i64>>>,
 }
 
-/// The nodes that one evaluation of the golden tile in a window of `side` pixels computes. `recipe` makes its
-/// session with a profile that begins with the path it is given.
+/// The nodes that one evaluation of the golden tile in a window of at least `side` pixels computes.
+/// `recipe` makes its session with a profile that begins with the path it is given.
 ///
 /// # Errors
 /// What the runtime says, or that its profile cannot be read.
@@ -44,6 +47,10 @@ pub(super) fn nodes(file: &File, side: usize, recipe: &dyn Fn(&Path) -> Recipe) 
     let folder = tempfile::Builder::new().prefix("onestep-").tempdir().map_err(unkept)?;
     let recipe = recipe(&folder.path().join("profile"));
     let mut network = Foreign::open(recipe, file.card.clone(), plugs).map_err(|error| error.to_string())?;
+    let side = match file.card.window {
+        Some(_) => side,
+        None => side.max(LEAST_PX).next_multiple_of(file.card.multiple),
+    };
     golden_error(&mut network, side).map_err(|error| error.to_string())?;
     let profile = network.end_profile().map_err(|error| error.to_string())?;
     let text = std::fs::read_to_string(&profile).map_err(|error| format!("its profile: {error}"))?;
@@ -54,12 +61,13 @@ fn nodes_of(profile: &str) -> Result<Vec<Node>, String> {
     let events: Vec<Event> = record::parse(profile).map_err(|error| format!("its profile: {error}"))?;
     let elements = |shapes: &[BTreeMap<String, Vec<i64>>]| {
         let of = |shape: &Vec<i64>| shape.iter().map(|side| usize::try_from(*side).unwrap_or(0)).product();
-        shapes.iter().flat_map(BTreeMap::values).map(of).max().unwrap_or(0)
+        shapes.iter().flat_map(BTreeMap::values).map(of).max()
     };
     let node = |Event { name, args, .. }: Event| Node {
         name: name.trim_end_matches(TIMED).to_owned(),
-        read: elements(&args.input_type_shape),
-        wrote: elements(&args.output_type_shape),
+        read: elements(&args.input_type_shape).unwrap_or(0),
+        // Of what is no tensor nothing is known.
+        wrote: elements(&args.output_type_shape).unwrap_or(usize::MAX),
         operator: args.op_name,
         provider: args.provider,
     };
@@ -83,7 +91,8 @@ mod tests {
     const PROFILE: &str = r#"[
 {"cat":"Session","pid":1,"tid":1,"dur":2604,"ts":446,"ph":"X","name":"session_initialization","args":{}},
 {"cat":"Node","pid":1,"tid":1,"dur":229,"ts":3185,"ph":"X","name":"c_nchwc_kernel_time","args":{
- "output_size":"262144","op_name":"Conv","provider":"CPUExecutionProvider","thread_scheduling_stats":{"main_thread":
+ "output_size":"262144","op_name":"Conv","provider":"CPUExecutionProvider","thread_scheduling_stats":{
+ "main_thread":
  {"thread_pool_name":"session-1-intra-op","block_size":[1],"core":0}},"node_index":"7",
  "output_type_shape":[{"float":[1,16,64,64]}],"parameter_size":"1728",
  "input_type_shape":[{"float":[1,3,64,64]},{"float":[16,3,3,3]}]}},

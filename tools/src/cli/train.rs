@@ -30,12 +30,12 @@ pub struct TrainExport {
     /// Training time, e.g. 90m or 1h30m; export and evaluation come on top.
     #[arg(long, default_value = "60m", value_parser = parse_budget)]
     budget: Duration,
-    /// Stages of super-resolution and repair that run, sharing the budget (default: all but energy). `mean`
+    /// Stages of super-resolution and repair that run, sharing the budget (default: all). `mean`
     /// alone makes only the mean's file; the others continue from --init-from.
     #[arg(long, value_enum, value_delimiter = ',', num_args = 1, conflicts_with = "steps")]
     stages: Option<Vec<Stage>>,
-    /// Steps of the stages instead of a time: exactly repeatable; 0 leaves one out. Super-resolution has five
-    /// (mean, scale, diffusion, consistency, energy), inpaint the first four of them, cifar10 two (diffusion,
+    /// Steps of the stages instead of a time: exactly repeatable; 0 leaves one out. Super-resolution and
+    /// inpaint have five (mean, scale, diffusion, consistency, adversarial), cifar10 two (diffusion,
     /// consistency).
     #[arg(long, value_delimiter = ',', num_args = 1, conflicts_with = "budget")]
     steps: Option<Vec<u64>>,
@@ -145,8 +145,9 @@ impl TrainExport {
     pub fn into_choices(self) -> Result<Training, Vec<String>> {
         let mut problems = self.method.problems();
         let (wanted, example) = match self.preset {
-            PresetName::SrX4 | PresetName::SrX2 => (5, "five numbers, e.g. 4000,200,1500,5000,0"),
-            PresetName::Inpaint => (4, "four numbers, e.g. 6000,200,1500,4000"),
+            PresetName::SrX4 | PresetName::SrX2 | PresetName::Inpaint => {
+                (5, "five numbers, e.g. 4000,200,1500,3000,2000")
+            }
             PresetName::Cifar10 => (2, "two numbers, e.g. 6000,4000"),
         };
         if self.steps.as_ref().is_some_and(|steps| steps.len() != wanted) {
@@ -167,8 +168,6 @@ impl TrainExport {
     /// Options that were given and mean nothing to the preset.
     fn strange(&self) -> Vec<&'static str> {
         let stages = [("--stages", self.stages.is_some())];
-        let energy = self.stages.iter().flatten().any(|stage| *stage == Stage::Energy);
-        let unknown = [("--stages energy", energy)];
         let networks = [
             ("--body", self.body.is_some()),
             ("--channels", self.channels.is_some()),
@@ -184,7 +183,7 @@ impl TrainExport {
         ];
         let options: Vec<(&str, bool)> = match self.preset {
             PresetName::SrX4 | PresetName::SrX2 => Vec::new(),
-            PresetName::Inpaint => [&unknown[..], &networks[..]].concat(),
+            PresetName::Inpaint => networks.to_vec(),
             PresetName::Cifar10 => [&stages[..], &networks[..], &photographs[..]].concat(),
         };
         options.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()

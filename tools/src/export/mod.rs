@@ -173,7 +173,7 @@ fn parity(
     let sampler: &Params = &session.parts.sampler.trainee.average;
     // The source between the others: both terms of what it adds take part.
     let (seed, strength, source) = (5, 1.0, Source::Photo);
-    let expected = estimate(&frozen, sampler, picture, source, 8, &[seed], session.device);
+    let expected = estimate(&frozen, sampler, picture, source, 8, (&[seed], &[]), session.device);
     let out = model.enlarge(picture, 8, Asked { seed, strength, source })?;
     let truth = expected.mean.values.iter().zip(&expected.residuals[0].values);
     let difference = out.values.iter().zip(truth).map(|(o, (m, r))| {

@@ -10,7 +10,8 @@ use contract::pixels::{Picture, Planes, cut_window};
 use contract::source::Source;
 use tch::{Device, Kind, Tensor};
 
-/// Noise levels at which a second step sets in, in units of the normalised residual.
+/// Noise levels at which a second step sets in, in units of the normalised residual. The adversarial stage
+/// trains one step alone, and unlearns the others.
 pub const SECOND_STEPS: [f64; 3] = [0.3, 0.8, 2.0];
 
 /// What the networks say about one picture; all planes are RGB at the large size unless noted.
@@ -20,9 +21,9 @@ pub struct Estimate {
     pub mean: Planes,
     /// One residual per seed: sample − μ.
     pub residuals: Vec<Planes>,
-    /// The same after a second step from each of [`SECOND_STEPS`], with fresh noise (Song et al. 2023,
+    /// The same after a second step from each of the levels that were asked for, with fresh noise (Song et al. 2023,
     /// algorithm 1, which clips pictures in between; a residual has no bounds).
-    pub two_steps: [Vec<Planes>; SECOND_STEPS.len()],
+    pub two_steps: Vec<Vec<Planes>>,
     /// The grain baseline's residuals, per seed: white noise in opponent colours times the local scale, no
     /// network.
     pub grain: Vec<Planes>,
@@ -30,14 +31,15 @@ pub struct Estimate {
     pub luma_scale: Vec<f32>,
 }
 
-/// Runs the networks on `small`, said to come from `source`, with `context` mirrored pixels around it.
+/// Runs the networks on `small`, said to come from `source`, with `context` mirrored pixels around it: a sample
+/// for each seed, and a second step from each level.
 pub fn estimate(
     frozen: &Frozen<'_>,
     sampler: &Params,
     small: &Picture,
     source: Source,
     context: usize,
-    seeds: &[u64],
+    (seeds, levels): (&[u64], &[f64]),
     device: Device,
 ) -> Estimate {
     let _guard = tch::no_grad_guard();
@@ -62,11 +64,11 @@ pub fn estimate(
     };
     let large = window.times(factor as usize);
     let noise = |seed, stream| unit_noise((seed, stream), large, device).pixel_unshuffle(factor);
-    let (mut residuals, mut grain, mut two_steps) = (Vec::new(), Vec::new(), [const { Vec::new() }; 3]);
+    let (mut residuals, mut grain, mut two_steps) = (Vec::new(), Vec::new(), vec![Vec::new(); levels.len()]);
     for &seed in seeds {
         let z = noise(seed, 0);
         let f = denoised(&(&z * LEVELS.sigma_max), LEVELS.sigma_max);
-        for (refined, level) in two_steps.iter_mut().zip(SECOND_STEPS) {
+        for (refined, &level) in two_steps.iter_mut().zip(levels) {
             refined.push(restore(&denoised(&(&f + noise(seed, 1) * level), level)));
         }
         residuals.push(restore(&f));

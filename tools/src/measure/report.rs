@@ -50,8 +50,8 @@ pub struct Samples {
     pub judged: Judged,
     /// One-step samples.
     pub sample: SampleFigures,
-    /// After a second step from each of [`SECOND_STEPS`].
-    pub two_steps: [SampleFigures; SECOND_STEPS.len()],
+    /// After a second step from each of [`SECOND_STEPS`], where consistency training came last.
+    pub two_steps: Option<[SampleFigures; SECOND_STEPS.len()]>,
     /// The grain baseline.
     pub grain: SampleFigures,
 }
@@ -98,7 +98,7 @@ impl Samples {
         let spectra = SPECTRUM_STRENGTHS.map(|strength| format!("spectrum error at {strength}"));
         let heads = [&heads.map(str::to_owned)[..], &["spread/skill".into()], &spectra].concat();
         lines.push(format!("| | {} |\n|---|{}", heads.join(" | "), "---|".repeat(heads.len())));
-        let again = SECOND_STEPS.iter().zip(self.two_steps);
+        let again = SECOND_STEPS.iter().zip(self.two_steps.into_iter().flatten());
         let again = again.map(|(level, figures)| (format!("two steps, again from σ = {level}"), figures));
         let (one, grain) =
             (("one-step sample".to_owned(), self.sample), ("grain, no network".into(), self.grain));
@@ -179,7 +179,7 @@ mod tests {
             samples: Some(Samples {
                 judged: Judged { crops: 24, held_out: true, samples: 8 },
                 sample: figures,
-                two_steps: [figures, SampleFigures { kurtosis: 0.87, ..figures }, figures],
+                two_steps: Some([figures, SampleFigures { kurtosis: 0.87, ..figures }, figures]),
                 grain: SampleFigures { spread_skill: 1.05, ..figures },
             }),
         }

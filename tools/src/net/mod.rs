@@ -7,6 +7,7 @@
 
 mod body;
 mod colour;
+mod critic;
 pub mod film;
 mod mean;
 mod params;
@@ -18,6 +19,7 @@ pub mod unet;
 
 pub use body::{BodyKind, LEAK};
 pub use colour::{Opponent, fold_matrix};
+pub use critic::{CRITIC_PLANES, Critic};
 pub use film::{FREQUENCIES, sigma_features};
 pub use mean::{MeanConfig, MeanNet};
 pub use params::{Conv, GROUP_NORM_EPSILON, Layout, Linear, Norm, Params, Weight};

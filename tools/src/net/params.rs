@@ -32,6 +32,7 @@ pub struct Conv {
     bias: usize,
     padding: i64,
     dilation: i64,
+    stride: i64,
 }
 
 /// A fully connected layer's weight and bias.
@@ -62,12 +63,17 @@ impl Layout {
         let std = gain * (2.0 / (inputs * side * side) as f64).sqrt();
         let weight = self.add(format!("{name}.weight"), vec![outputs, inputs, side, side], (0.0, std));
         let bias = self.add(format!("{name}.bias"), vec![outputs], (0.0, 0.0));
-        Conv { weight, bias, padding: side / 2, dilation: 1 }
+        Conv { weight, bias, padding: side / 2, dilation: 1, stride: 1 }
     }
 
     /// Adds a 3×3 convolution that looks at every `dilation`-th pixel; otherwise as [`Layout::conv`].
     pub fn dilated(&mut self, name: &str, inputs: i64, outputs: i64, dilation: i64, gain: f64) -> Conv {
         Conv { padding: dilation, dilation, ..self.conv(name, inputs, outputs, 3, gain) }
+    }
+
+    /// Adds a 3×3 convolution at every second pixel of every second row; otherwise as [`Layout::conv`].
+    pub fn halving(&mut self, name: &str, inputs: i64, outputs: i64, gain: f64) -> Conv {
+        Conv { stride: 2, ..self.conv(name, inputs, outputs, 3, gain) }
     }
 
     /// Adds a fully connected layer; `gain` as for [`Layout::conv`].
@@ -237,7 +243,7 @@ impl Params {
         let weight = kernel.to_kind(x.kind());
         let bias = self.leaves[layer.bias].to_kind(x.kind());
         let (padding, dilation) = ([layer.padding; 2], [layer.dilation; 2]);
-        x.conv2d(&weight, Some(bias), [1, 1], padding, dilation, 1)
+        x.conv2d(&weight, Some(bias), [layer.stride; 2], padding, dilation, 1)
     }
 
     /// `x` N×C×H×W → each of `groups` groups of channels to zero mean and unit variance over space, then

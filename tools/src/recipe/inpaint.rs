@@ -1,5 +1,5 @@
 //! The recipe of repair: a mean net that sees the picture with its holes filled, and the mask; then local
-//! scale, diffusion and consistency on what it misses in holes.
+//! scale, diffusion, consistency and a critic on what it misses in holes.
 
 use super::{Limit, METHOD, ModelSize, RunPlan, RunRecipe, Stage, StagePlan, limits};
 use crate::device::bf16_pays;
@@ -48,8 +48,8 @@ pub struct InpaintChoices {
     pub stages: Vec<Stage>,
     /// Time for all stages together.
     pub budget: Duration,
-    /// Steps of the four stages instead of a time; 0 leaves one out.
-    pub steps: Option<[u64; 4]>,
+    /// Steps of the five stages instead of a time; 0 leaves one out.
+    pub steps: Option<[u64; 5]>,
     /// Batches whose gradients are averaged before a step.
     pub micro_batches: usize,
     /// Seed of everything random.
@@ -69,8 +69,13 @@ const REPAIR_LEVELS: Levels = Levels {
 };
 
 /// The stages and their shares of the time, as far as they are chosen.
-const SHARES: [(Stage, f64); 4] =
-    [(Stage::Mean, 0.35), (Stage::Scale, 0.02), (Stage::Diffusion, 0.28), (Stage::Consistency, 0.35)];
+const SHARES: [(Stage, f64); 5] = [
+    (Stage::Mean, 0.3),
+    (Stage::Scale, 0.02),
+    (Stage::Diffusion, 0.18),
+    (Stage::Consistency, 0.2),
+    (Stage::Adversarial, 0.3),
+];
 
 impl InpaintChoices {
     /// What is trained when nothing else is asked for: an hour of all stages, size S, on the CPU.
@@ -158,7 +163,8 @@ fn stage_plan(stage: Stage, limit: Limit, bf16: bool) -> StagePlan {
         Stage::Scale => (adam(1e-3, 0.999, 1.0, 0.99), 20),
         Stage::Diffusion => (adam(1e-3, 0.99, 1.0, 0.999), 200),
         // Twice this rate began to blow up after some 700 steps.
-        Stage::Consistency | Stage::Energy => (adam(1e-4, 0.99, 1.0, 0.9995), 500),
+        Stage::Consistency => (adam(1e-4, 0.99, 1.0, 0.9995), 500),
+        Stage::Adversarial => (AdamOptions { beta1: 0.5, ..adam(2e-4, 0.99, 1.0, 0.999) }, 100),
     };
     StagePlan { stage, limit, adam, warmup, bf16 }
 }
@@ -187,10 +193,10 @@ mod tests {
         let recipe = InpaintRecipe::resolve(&choices);
         assert_eq!(serde_json::from_str::<InpaintRecipe>(&recipe.to_text()).unwrap(), recipe);
         assert_eq!(recipe.problems(), Vec::<String>::new());
-        assert!(!recipe.mean_only() && recipe.run.stages.len() == 4);
-        choices.steps = Some([0; 4]);
+        assert!(!recipe.mean_only() && recipe.run.stages.len() == 5);
+        choices.steps = Some([0; 5]);
         assert!(InpaintRecipe::resolve(&choices).problems()[0].contains("nothing would be trained"));
-        choices.steps = Some([0, 1, 1, 1]);
+        choices.steps = Some([0, 1, 1, 1, 1]);
         assert!(InpaintRecipe::resolve(&choices).problems()[0].contains("need a mean net"));
         (choices.steps, choices.stages) = (None, vec![Stage::Mean]);
         let recipe = InpaintRecipe::resolve(&choices);

@@ -30,8 +30,8 @@ pub enum Stage {
     Diffusion,
     /// C: consistency training to one step.
     Consistency,
-    /// D: one-step samples are held against the truth by the energy score.
-    Energy,
+    /// D: one-step samples are held against the truth by the energy score and by a critic.
+    Adversarial,
 }
 
 /// When a stage ends.

@@ -41,8 +41,13 @@ pub trait Course {
     fn make_batch(data: &Self::Data, plan: Self::BatchPlan, device: Device, step: u64) -> Self::Batch;
     /// What has to be ready before a stage's first step.
     fn begin(&mut self, data: &Self::Data, stage: Stage);
-    /// The loss of a batch at `progress` 0…1 of the stage.
-    fn loss(&self, plan: StagePlan, progress: f64, batch: &Self::Batch, random: &mut Random) -> Tensor;
+    /// The loss of a batch at `progress` 0…1 of the stage. A critic of the samples learns from them
+    /// meanwhile.
+    fn loss(&mut self, plan: StagePlan, progress: f64, batch: &Self::Batch, random: &mut Random) -> Tensor;
+    /// The latest loss of a critic that learned beside, where there is one.
+    fn critic(&self) -> Option<f64> {
+        None
+    }
     /// What a stage trains.
     fn trainee(&mut self, stage: Stage) -> &mut Trainee;
     /// After a step of the optimiser: a target's own average follows here.

@@ -174,7 +174,7 @@ impl Course for GeneratorSession {
         self.student.begin_stage();
     }
 
-    fn loss(&self, plan: StagePlan, progress: f64, clean: &Tensor, random: &mut Random) -> Tensor {
+    fn loss(&mut self, plan: StagePlan, progress: f64, clean: &Tensor, random: &mut Random) -> Tensor {
         match plan.stage {
             Stage::Consistency => self.consistency_loss(clean, plan, progress, random),
             _ => self.diffusion_loss(clean, plan.bf16, random),

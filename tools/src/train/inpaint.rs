@@ -1,6 +1,7 @@
 //! A session of repair: the networks, their weights and moments (`parts`), and the place in the recipe. The
 //! loop that moves it on is in `walk`, what is computed from a batch in `repairing`.
 
+use super::adversary::Adversary;
 use super::checkpoint::{Place, Saved};
 use super::course::{Course, Standing};
 use super::loss;
@@ -48,7 +49,7 @@ impl InpaintSession {
         let (sampler, sampler_layout) = RepairSampler::new(recipe.sampler.clone(), widths);
         let layouts = [&mean_layout, &scale_layout, &sampler_layout];
         InpaintSession {
-            parts: Parts::new(layouts, recipe.run.seed, device),
+            parts: Parts::new(layouts, &recipe.run, device),
             nets: RepairNetworks { mean, scale, sampler },
             recipe,
             device,
@@ -78,7 +79,7 @@ impl InpaintSession {
     /// # Errors
     /// If the mean net finds less than half of its weights.
     pub fn init_from(&mut self, saved: &Saved, path: &Path) -> Result<(), TrainError> {
-        self.parts.init_from(saved, path)
+        self.parts.init_from(saved, path, &self.recipe.run)
     }
 
     /// Goes on where a finished run stood that took so many seconds, from its weights alone.
@@ -121,6 +122,43 @@ impl InpaintSession {
         let feature_std = (average(&squares) - feature_mean.square()).clamp_min(1e-8).sqrt();
         let opponent = Opponent { rms: energy.map(|e| (e / pixels).sqrt()) };
         self.parts.calibration = Some(Calibration { opponent, feature_mean, feature_std });
+    }
+
+    /// The loss of a batch, see [`Course::loss`].
+    fn loss_beside(
+        &self,
+        adversary: Option<&mut Adversary>,
+        plan: StagePlan,
+        progress: f64,
+        holed: &Holed,
+        random: &mut Random,
+    ) -> Tensor {
+        let parts = &self.parts;
+        if plan.stage == Stage::Mean {
+            let net = &self.nets.mean;
+            let output = net.forward(&parts.mean.params, &holed.image, &holed.mask, plan.bf16);
+            return repair_loss(&output, holed, schedule::epsilon(progress));
+        }
+        let frozen = self.frozen(plan.bf16).expect("the mean net was calibrated when its stage ended");
+        if plan.stage == Stage::Scale {
+            return frozen.scale_loss(&parts.scale.params, holed);
+        }
+        let understood = frozen.understand(&holed.image, &holed.mask);
+        let e = frozen.residual(&holed.truth, &understood);
+        let network =
+            |params: &Params, x: &Tensor, sigma: &Tensor| frozen.network(params, x, sigma, &understood);
+        let scene = Scene { e: &e, region: Region::Holes(&understood.holes), network: &network };
+        let (run, params) = (&self.recipe.run, &parts.sampler.trainee.params);
+        match plan.stage {
+            Stage::Consistency => scene.consistency_loss(run, &parts.sampler, progress, random),
+            Stage::Adversarial => {
+                let sight = frozen.sight(&understood, &holed.image, random);
+                let [a, b] = [(); 2].map(|()| scene.one_step(run, params));
+                let adversary = adversary.expect("made with the session");
+                adversary.loss(&sight, &e, [&a, &b], progress)
+            }
+            _ => scene.diffusion_loss(run, params, random),
+        }
     }
 }
 
@@ -169,31 +207,21 @@ impl Course for InpaintSession {
         if stage == Stage::Scale || (lacks && stage != Stage::Mean) {
             self.calibrate(data);
         }
-        if matches!(stage, Stage::Diffusion | Stage::Consistency) {
+        if matches!(stage, Stage::Diffusion | Stage::Consistency | Stage::Adversarial) {
             self.parts.sampler.begin_stage();
         }
     }
 
-    fn loss(&self, plan: StagePlan, progress: f64, holed: &Holed, random: &mut Random) -> Tensor {
-        let parts = &self.parts;
-        if plan.stage == Stage::Mean {
-            let net = &self.nets.mean;
-            let output = net.forward(&parts.mean.params, &holed.image, &holed.mask, plan.bf16);
-            return repair_loss(&output, holed, schedule::epsilon(progress));
-        }
-        let frozen = self.frozen(plan.bf16).expect("the mean net was calibrated when its stage ended");
-        if plan.stage == Stage::Scale {
-            return frozen.scale_loss(&parts.scale.params, holed);
-        }
-        let understood = frozen.understand(&holed.image, &holed.mask);
-        let e = frozen.residual(&holed.truth, &understood);
-        let network =
-            |params: &Params, x: &Tensor, sigma: &Tensor| frozen.network(params, x, sigma, &understood);
-        let scene = Scene { e: &e, region: Region::Holes(&understood.holes), network: &network };
-        match plan.stage {
-            Stage::Consistency => scene.consistency_loss(&self.recipe.run, &parts.sampler, progress, random),
-            _ => scene.diffusion_loss(&self.recipe.run, &parts.sampler.trainee.params, random),
-        }
+    fn loss(&mut self, plan: StagePlan, progress: f64, holed: &Holed, random: &mut Random) -> Tensor {
+        // Out of the session while it learns beside what is frozen there.
+        let mut adversary = self.parts.adversary.take();
+        let loss = self.loss_beside(adversary.as_mut(), plan, progress, holed, random);
+        self.parts.adversary = adversary;
+        loss
+    }
+
+    fn critic(&self) -> Option<f64> {
+        self.parts.adversary.as_ref().and_then(Adversary::preference)
     }
 
     fn trainee(&mut self, stage: Stage) -> &mut Trainee {

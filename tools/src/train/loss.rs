@@ -33,22 +33,23 @@ pub fn plane_energy(residual: &Tensor) -> Tensor {
     )
 }
 
-/// Sides in LR pixels of the patches over which samples are compared, and what each counts.
-const PATCHES: [(i64, f64); 3] = [(1, 1.0), (2, 1.0), (4, 0.5)];
+/// Sides in pixels of the patches over which samples are compared, and what each counts.
+const PATCHES_PX: [(i64, f64); 3] = [(4, 1.0), (8, 1.0), (16, 0.5)];
 
-/// Energy score of two samples a and b of the same picture against the truth x, folded N×3s²×H×W each:
-/// ½(|a − x| + |b − x|) − ½|a − b| (Gneiting & Raftery 2007, equation 21, with two samples), where |·| is the
-/// Euclidean norm of a patch, averaged over patches of several sides. A strictly proper score: in the mean
-/// least where samples are drawn from the truth's own distribution. Taken of the pictures, and of their
-/// differences between neighbours, which weigh fine detail more.
-pub fn energy_score(a: &Tensor, b: &Tensor, x: &Tensor, scale: i64) -> Tensor {
+/// Energy score of two samples a and b of the same picture against the truth x, folded N×3s²×H×W each: ½(|a
+/// − x| + |b − x|) − ½|a − b| (Gneiting & Raftery 2007, equation 21, with two samples), where |·| is the
+/// Euclidean norm of a patch, averaged over patches of several sides, each by its share of `weight`
+/// N×1×H×W. A strictly proper score: in the mean least where samples are drawn from the truth's own
+/// distribution. Taken of the pictures, and of their differences between neighbours, which weigh fine
+/// detail more.
+pub fn energy_score(a: &Tensor, b: &Tensor, x: &Tensor, scale: i64, weight: &Tensor) -> Tensor {
     let (to_truth, apart) = (0.5, -0.5);
     let pairs = [(a - x, to_truth), (b - x, to_truth), (a - b, apart)];
     let terms = pairs.iter().flat_map(|(difference, sign)| {
         let size = difference.size();
         let pixels = difference.view([size[0], 3, scale, scale, size[2], size[3]]);
         let between = |axis| pixels.narrow(axis, 1, scale - 1) - pixels.narrow(axis, 0, scale - 1);
-        [pixels.shallow_clone(), between(2), between(3)].map(|view| patch_norms(&view) * *sign)
+        [pixels.shallow_clone(), between(2), between(3)].map(|view| patch_norms(&view, scale, weight) * *sign)
     });
     terms.reduce(|sum, term| sum + term).expect("there are three pairs")
 }
@@ -61,14 +62,17 @@ pub fn moved(folded: &Tensor, scale: i64, [down, right]: [i64; 2]) -> Tensor {
     part.pixel_unshuffle(scale)
 }
 
-/// Mean Euclidean norm of patches of N×3×rows×columns×H×W, each of [`PATCHES`] by its weight.
-fn patch_norms(view: &Tensor) -> Tensor {
+/// Mean Euclidean norm of patches of N×3×rows×columns×H×W, each of [`PATCHES_PX`] by its weight.
+fn patch_norms(view: &Tensor, scale: i64, weight: &Tensor) -> Tensor {
     let squares = view.square().sum_dim_intlist(&[1i64, 2, 3][..], false, Kind::Float).unsqueeze(1);
-    let norm = |(side, weight): (i64, f64)| {
-        let mean = squares.avg_pool2d([side, side], [side, side], [0, 0], false, true, None::<i64>);
-        (mean + 1e-6).sqrt().mean(Kind::Float) * weight
+    let total = |x: &Tensor| x.sum_dim_intlist(&[1i64, 2, 3][..], false, Kind::Float);
+    let norm = |(side_px, counts): (i64, f64)| {
+        let side = side_px / scale;
+        let pooled = |x: &Tensor| x.avg_pool2d([side, side], [side, side], [0, 0], false, true, None::<i64>);
+        let (weight, norms) = (pooled(weight), (pooled(&squares) + 1e-6).sqrt());
+        (total(&(norms * &weight)) / total(&weight).clamp_min(1e-3)).mean(Kind::Float) * counts
     };
-    PATCHES.map(norm).into_iter().reduce(|sum, term| sum + term).expect("there are patches")
+    PATCHES_PX.map(norm).into_iter().reduce(|sum, term| sum + term).expect("there are patches")
 }
 
 #[cfg(test)]
@@ -81,11 +85,30 @@ mod tests {
         Tensor::randn([8, 48, 12, 12], (Kind::Float, Device::Cpu)) * std
     }
 
+    /// Everywhere.
+    fn all() -> Tensor {
+        Tensor::ones([8, 1, 12, 12], (Kind::Float, Device::Cpu))
+    }
+
+    /// Where nothing is to be made, nothing counts.
+    #[test]
+    fn the_energy_score_is_that_of_its_own_places() {
+        let weight = all();
+        drop(weight.narrow(3, 0, 8).fill_(0.0));
+        let (a, b, x) = (noise(1, 1.0), noise(2, 1.0), noise(3, 1.0));
+        let score = |x: &Tensor| energy_score(&a, &b, x, 4, &weight).double_value(&[]);
+        let before = score(&x);
+        drop(x.narrow(3, 0, 8).fill_(9.0));
+        assert!((score(&x) - before).abs() < 1e-6 * before);
+        drop(x.narrow(3, 8, 4).fill_(9.0));
+        assert!(score(&x) > 2.0 * before);
+    }
+
     /// Truth of standard deviation 1: samples that vary as much score best, and the mean alone worse.
     #[test]
     fn the_energy_score_is_least_for_samples_like_the_truth() {
         let truth = noise(1, 1.0);
-        let score = |std| energy_score(&noise(2, std), &noise(3, std), &truth, 4).double_value(&[]);
+        let score = |std| energy_score(&noise(2, std), &noise(3, std), &truth, 4, &all()).double_value(&[]);
         let right = score(1.0);
         for wrong in [0.0, 0.6, 1.5] {
             assert!(score(wrong) > right, "{wrong}: {} {right}", score(wrong));
@@ -97,8 +120,8 @@ mod tests {
     fn the_energy_score_sees_structure() {
         let truth = noise(1, 1.0);
         let flat = |seed| noise(seed, 1.0).narrow(1, 0, 3).repeat_interleave_self_int(16, 1, None::<i64>);
-        let right = energy_score(&noise(2, 1.0), &noise(3, 1.0), &truth, 4).double_value(&[]);
-        let wrong = energy_score(&flat(2), &flat(3), &truth, 4).double_value(&[]);
+        let score = |a, b| energy_score(a, b, &truth, 4, &all()).double_value(&[]);
+        let (right, wrong) = (score(&noise(2, 1.0), &noise(3, 1.0)), score(&flat(2), &flat(3)));
         assert!(wrong > 1.05 * right, "{wrong} {right}");
     }
 

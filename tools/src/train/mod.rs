@@ -1,6 +1,7 @@
 //! Training: schedules, the optimiser, the loop that walks through a recipe's stages, and the courses that
 //! go through it: super-resolution, repair and generation. Knows networks and data, nothing of ONNX.
 
+mod adversary;
 mod checkpoint;
 mod course;
 mod generator;

@@ -1,6 +1,7 @@
 //! The three sets of weights behind a one-step sample (mean net, local scale, consistency net) and what was
 //! measured between them: how they are saved, resumed and started from shipped ones. Knows no layers.
 
+use super::adversary::Adversary;
 use super::checkpoint::{Saved, save};
 use super::optimiser::Trainee;
 use super::student::Student;
@@ -49,20 +50,24 @@ pub struct Parts {
     pub scale: Trainee,
     /// The consistency net's weights.
     pub sampler: Student,
+    /// The critic, where a stage is adversarial; the session takes it out while it learns.
+    pub adversary: Option<Adversary>,
     /// Measured once the mean net is finished.
     pub calibration: Option<Calibration>,
     device: Device,
 }
 
 impl Parts {
-    /// Fresh weights for a mean net, a scale head and a consistency net.
-    pub fn new(layouts: [&Layout; 3], seed: u64, device: Device) -> Parts {
-        let [mean, scale, sampler] = layouts;
+    /// Fresh weights for a mean net, a scale head and a consistency net, and what else a run's stages want.
+    pub fn new(layouts: [&Layout; 3], run: &RunPlan, device: Device) -> Parts {
+        let ([mean, scale, sampler], seed) = (layouts, run.seed);
+        let adversarial = run.stages.iter().any(|plan| plan.stage == Stage::Adversarial);
         let trainee = |layout: &Layout, salt| Trainee::new(layout.init(seed + salt, device));
         Parts {
             mean: trainee(mean, 0),
             scale: trainee(scale, 1),
             sampler: Student::new(sampler, seed + 2, device),
+            adversary: adversarial.then(|| Adversary::new(seed + 3, device)),
             calibration: None,
             device,
         }
@@ -73,13 +78,28 @@ impl Parts {
         self.trainees().map(|(_, trainee)| trainee.params.flat().numel() as i64)
     }
 
-    /// Starts from shipped weights (a weights.safetensors, or what was read out of an ONNX file) instead of
-    /// fresh ones, with fresh moments. What belongs to another scale or is missing stays fresh, and the log
+    /// Starts a run from shipped weights (a weights.safetensors, or what was read out of an ONNX file) instead
+    /// of fresh ones, with fresh moments. What belongs to another scale or is missing stays fresh, and the log
     /// says so.
     ///
     /// # Errors
-    /// If the mean net finds less than half of its weights.
-    pub fn init_from(&mut self, saved: &Saved, path: &Path) -> Result<(), TrainError> {
+    /// If the mean net finds less than half of its weights, or a stage what it builds on.
+    pub fn init_from(&mut self, saved: &Saved, path: &Path, run: &RunPlan) -> Result<(), TrainError> {
+        let [_, scale, sampler] = self.adopt(saved, path)?;
+        let has = |wanted: &[Stage]| run.stages.iter().any(|plan| wanted.contains(&plan.stage));
+        let later = [Stage::Diffusion, Stage::Consistency, Stage::Adversarial];
+        let lacks = if scale < LEAST_START && has(&later) && !has(&[Stage::Scale]) {
+            "no local scale, on which the later stages build: add scale to --stages"
+        } else if sampler < LEAST_START && has(&later[2..]) && !has(&later[..2]) {
+            "no consistency net for the adversarial stage: add diffusion and consistency to --stages"
+        } else {
+            return Ok(());
+        };
+        Err(TrainError::Checkpoint(format!("{} has {lacks}", path.display())))
+    }
+
+    /// Takes what there is, and tells which share of each network that is.
+    fn adopt(&mut self, saved: &Saved, path: &Path) -> Result<[f64; 3], TrainError> {
         let _guard = tch::no_grad_guard();
         let mut shares = Vec::new();
         for (name, trainee) in self.trainees() {
@@ -99,7 +119,7 @@ impl Parts {
         }
         log::info!("starting from {}: {}", path.display(), told.join(", "));
         self.calibration = self.read_calibration(&|name| saved.find(name));
-        Ok(())
+        Ok([0, 1, 2].map(|network| shares[network].1))
     }
 
     /// The averaged weights and the calibration, as one small file to ship, to start from or to export again.
@@ -122,7 +142,7 @@ impl Parts {
             let problem = "it lacks the slower average, and there is no checkpoint beside it";
             return Err(TrainError::Checkpoint(format!("{}: {problem}", path.display())));
         }
-        self.init_from(&Saved::load(path).map_err(TrainError::Checkpoint)?, path)
+        self.adopt(&Saved::load(path).map_err(TrainError::Checkpoint)?, path).map(drop)
     }
 
     /// Makes the slower averages those that are evaluated and exported.
@@ -137,14 +157,16 @@ impl Parts {
         match stage {
             Stage::Mean => &mut self.mean,
             Stage::Scale => &mut self.scale,
-            Stage::Diffusion | Stage::Consistency | Stage::Energy => &mut self.sampler.trainee,
+            Stage::Diffusion | Stage::Consistency | Stage::Adversarial => &mut self.sampler.trainee,
         }
     }
 
-    /// After a step of the optimiser: a target's own average follows here.
+    /// After a step of the optimiser: a target's own average follows here, and the critic's step.
     pub fn after_step(&mut self, run: &RunPlan, stage: Stage, progress: f64) {
-        if stage == Stage::Consistency {
-            self.sampler.follow(&run.method, progress);
+        match (stage, &mut self.adversary) {
+            (Stage::Consistency, _) => self.sampler.follow(&run.method, progress),
+            (Stage::Adversarial, Some(adversary)) => adversary.step(run.micro_batches, progress),
+            _ => {}
         }
     }
 
@@ -153,6 +175,7 @@ impl Parts {
         let mut tensors = self.mean.state("mean");
         tensors.extend(self.scale.state("scale"));
         tensors.extend(self.sampler.state("sampler"));
+        tensors.extend(self.adversary.iter().flat_map(Adversary::state));
         tensors.extend(self.calibration_tensors());
         tensors
     }
@@ -165,6 +188,7 @@ impl Parts {
         self.mean.restore("mean", find)?;
         self.scale.restore("scale", find)?;
         self.sampler.restore("sampler", find)?;
+        self.adversary.iter_mut().try_for_each(|adversary| adversary.restore(find))?;
         self.calibration = self.read_calibration(find);
         Ok(())
     }

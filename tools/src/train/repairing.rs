@@ -1,10 +1,11 @@
 //! What repair computes from a batch with holes: μ, the local scale of what it misses there, what the
 //! consistency net is told, and a sample. The networks and what was measured between them; no steps.
 
+use super::adversary::Sight;
 use super::loss;
 use super::parts::Calibration;
 use super::scene::RESIDUAL_LIMIT;
-use crate::data::Holed;
+use crate::data::{Holed, Random};
 use crate::method::Levels;
 use crate::method::precondition::preconditioned;
 use crate::net::repair::{FOLD, folded};
@@ -92,6 +93,22 @@ impl RepairFrozen<'_> {
         let residual = (truth - &understood.mean).pixel_unshuffle(FOLD);
         let opponent = self.calibration.opponent.normalise(&residual, FOLD);
         (opponent / &understood.scale).clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT) * &understood.holes
+    }
+
+    /// How the adversarial stage looks at residuals: as what stands in the holes of the known picture.
+    pub fn sight<'a>(&'a self, understood: &'a Understood, image: &Tensor, random: &mut Random) -> Sight<'a> {
+        let holes = understood.holes.shallow_clone();
+        let image = image.pixel_unshuffle(FOLD);
+        Sight {
+            calibration: self.calibration,
+            mean: &image + (understood.mean.pixel_unshuffle(FOLD) - &image) * &holes,
+            scale: &understood.scale,
+            holes,
+            factor: FOLD,
+            border: 0,
+            offset: Sight::offset(FOLD, random),
+            bf16: self.bf16,
+        }
     }
 
     /// F of the consistency net with weights `params`, in the holes; x and σ as for [`RepairSampler`].

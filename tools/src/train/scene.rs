@@ -1,5 +1,5 @@
-//! Training one consistency net on one batch: diffusion, and the run's consistency method. Knows the truth,
-//! where losses count and a network as a closure; nothing of what it is conditioned on.
+//! Training one consistency net on one batch: diffusion, the run's consistency method, one-step samples.
+//! Knows the truth, where losses count and a network as a closure; nothing of what it is conditioned on.
 
 use super::loss;
 use super::student::Student;
@@ -73,6 +73,14 @@ impl Scene<'_> {
         let network = |x: &Tensor, sigma: &Tensor| (self.network)(params, x, sigma);
         let difference = diffusion::difference(&network, self.e, &noise, &sigma, run.diffusion.sigma_data);
         self.region.distance(Distance::MeanSquare, &difference).mean(Kind::Float)
+    }
+
+    /// One-step samples of all residuals from fresh noise.
+    pub fn one_step(&self, run: &RunPlan, params: &Params) -> Tensor {
+        let levels = &run.consistency;
+        let sigma = Tensor::full([self.e.size()[0]], levels.sigma_max, (Kind::Float, self.e.device()));
+        let network = |x: &Tensor, sigma: &Tensor| (self.network)(params, x, sigma);
+        preconditioned(&network, &(self.region.noise(self.e) * levels.sigma_max), &sigma, levels.sigma_data)
     }
 
     /// Stage C: the run's method. The same noise at t and r, or the teacher's ODE between them.

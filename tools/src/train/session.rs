@@ -1,6 +1,7 @@
 //! A super-resolution session: the networks, their weights and moments (`parts`), and the place in the
 //! recipe. The loop that moves it on is in `walk`.
 
+use super::adversary::Adversary;
 use super::checkpoint::{Place, Saved};
 use super::course::{Course, Standing};
 use super::loss;
@@ -42,7 +43,7 @@ impl Session {
         let (sampler, sampler_layout) = SamplerNet::new(recipe.sampler, recipe.mean.channels, factor);
         let layouts = [&mean_layout, &scale_layout, &sampler_layout];
         Session {
-            parts: Parts::new(layouts, recipe.run.seed, device),
+            parts: Parts::new(layouts, &recipe.run, device),
             nets: Networks { mean, scale, sampler, factor },
             recipe,
             device,
@@ -72,7 +73,7 @@ impl Session {
     /// # Errors
     /// If the mean net finds less than half of its weights.
     pub fn init_from(&mut self, saved: &Saved, path: &Path) -> Result<(), TrainError> {
-        self.parts.init_from(saved, path)
+        self.parts.init_from(saved, path, &self.recipe.run)
     }
 
     /// Goes on where a finished run stood that took so many seconds, from its weights alone.
@@ -125,6 +126,47 @@ impl Session {
             feature_std: std.view([1, width, 1, 1]),
         });
     }
+
+    /// The loss of a batch, see [`Course::loss`].
+    fn loss_beside(
+        &self,
+        adversary: Option<&mut Adversary>,
+        plan: StagePlan,
+        progress: f64,
+        batch: &(Tensor, Tensor, Tensor),
+        random: &mut Random,
+    ) -> Tensor {
+        let (y, source, x) = batch;
+        let given = Given { y: y.shallow_clone(), source: source.shallow_clone() };
+        let border = self.recipe.border as i64;
+        let parts = &self.parts;
+        if plan.stage == Stage::Mean {
+            let (net, params) = (&self.nets.mean, &parts.mean.params);
+            let mean = net.mean(params, &given.y, &net.features(params, &given, plan.bf16));
+            return loss::charbonnier(&mean, x, schedule::epsilon(progress), border);
+        }
+        let frozen = self.frozen(plan.bf16).expect("the mean net was calibrated when its stage ended");
+        if plan.stage == Stage::Scale {
+            return stages::scale_loss(&frozen, &parts.scale.params, &given, x, border);
+        }
+        let conditioned = frozen.condition(&given);
+        let e = frozen.residual(x, &conditioned);
+        let network = |params: &Params, x: &Tensor, sigma: &Tensor| {
+            self.nets.sampler.forward(params, x, sigma, &conditioned.condition, plan.bf16)
+        };
+        let scene = Scene { e: &e, region: Region::Inside(border), network: &network };
+        let (run, params) = (&self.recipe.run, &parts.sampler.trainee.params);
+        match plan.stage {
+            Stage::Consistency => scene.consistency_loss(run, &parts.sampler, progress, random),
+            Stage::Adversarial => {
+                let sight = frozen.sight(&conditioned, border, random);
+                let [a, b] = [(); 2].map(|()| scene.one_step(run, params));
+                let adversary = adversary.expect("made with the session");
+                adversary.loss(&sight, &e, [&a, &b], progress)
+            }
+            _ => scene.diffusion_loss(run, params, random),
+        }
+    }
 }
 
 impl Course for Session {
@@ -157,39 +199,20 @@ impl Course for Session {
         match stage {
             Stage::Mean => {}
             Stage::Scale => self.calibrate(data),
-            Stage::Diffusion | Stage::Consistency | Stage::Energy => self.parts.sampler.begin_stage(),
+            Stage::Diffusion | Stage::Consistency | Stage::Adversarial => self.parts.sampler.begin_stage(),
         }
     }
 
-    fn loss(&self, plan: StagePlan, progress: f64, batch: &Self::Batch, random: &mut Random) -> Tensor {
-        let (y, source, x) = batch;
-        let given = Given { y: y.shallow_clone(), source: source.shallow_clone() };
-        let border = self.recipe.border as i64;
-        let parts = &self.parts;
-        if plan.stage == Stage::Mean {
-            let (net, params) = (&self.nets.mean, &parts.mean.params);
-            let mean = net.mean(params, &given.y, &net.features(params, &given, plan.bf16));
-            return loss::charbonnier(&mean, x, schedule::epsilon(progress), border);
-        }
-        let frozen = self.frozen(plan.bf16).expect("the mean net was calibrated when its stage ended");
-        if plan.stage == Stage::Scale {
-            return stages::scale_loss(&frozen, &parts.scale.params, &given, x, border);
-        }
-        let conditioned = frozen.condition(&given);
-        let e = frozen.residual(x, &conditioned);
-        let network = |params: &Params, x: &Tensor, sigma: &Tensor| {
-            self.nets.sampler.forward(params, x, sigma, &conditioned.condition, plan.bf16)
-        };
-        let scene = Scene { e: &e, region: Region::Inside(border), network: &network };
-        let (run, params) = (&self.recipe.run, &parts.sampler.trainee.params);
-        match plan.stage {
-            Stage::Consistency => scene.consistency_loss(run, &parts.sampler, progress, random),
-            Stage::Energy => {
-                let (scale, levels) = (&conditioned.scale, &run.consistency);
-                stages::energy_loss(&scene, &frozen, scale, border, levels, params, random)
-            }
-            _ => scene.diffusion_loss(run, params, random),
-        }
+    fn loss(&mut self, plan: StagePlan, progress: f64, batch: &Self::Batch, random: &mut Random) -> Tensor {
+        // Out of the session while it learns beside what is frozen there.
+        let mut adversary = self.parts.adversary.take();
+        let loss = self.loss_beside(adversary.as_mut(), plan, progress, batch, random);
+        self.parts.adversary = adversary;
+        loss
+    }
+
+    fn critic(&self) -> Option<f64> {
+        self.parts.adversary.as_ref().and_then(Adversary::preference)
     }
 
     fn trainee(&mut self, stage: Stage) -> &mut Trainee {

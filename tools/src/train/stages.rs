@@ -1,11 +1,11 @@
 //! What one training step of super-resolution computes: from a batch to a loss of the mean net, of the scale
-//! head, and to what the stages of the consistency net see (`scene`); and the energy score.
+//! head, and to what the stages of the consistency net see (`scene`, `adversary`).
 
+use super::adversary::Sight;
 use super::loss;
 use super::parts::Calibration;
-use super::scene::{RESIDUAL_LIMIT, Scene};
+use super::scene::RESIDUAL_LIMIT;
 use crate::data::Random;
-use crate::method::Levels;
 use crate::method::precondition::preconditioned;
 use crate::net::{Given, MeanNet, Params, SamplerNet, ScaleHead};
 use crate::recipe::LEVELS;
@@ -64,6 +64,21 @@ impl Frozen<'_> {
         }
     }
 
+    /// How the adversarial stage looks at residuals.
+    pub fn sight<'a>(&'a self, conditioned: &'a Conditioned, border: i64, random: &mut Random) -> Sight<'a> {
+        let factor = self.nets.factor;
+        Sight {
+            calibration: self.calibration,
+            mean: conditioned.mean.shallow_clone(),
+            scale: &conditioned.scale,
+            holes: conditioned.mean.ones_like(),
+            factor,
+            border,
+            offset: Sight::offset(factor, random),
+            bf16: self.bf16,
+        }
+    }
+
     /// The residual x − μ in normalised opponent colours and units of the local scale, bounded.
     pub fn residual(&self, x: &Tensor, conditioned: &Conditioned) -> Tensor {
         let _guard = tch::no_grad_guard();
@@ -98,37 +113,4 @@ pub fn scale_loss(frozen: &Frozen<'_>, params: &Params, given: &Given, x: &Tenso
     let log_scale = loss::inner(&nets.scale.log_scale(params, &features), border);
     let energy = loss::inner(&loss::plane_energy(&residual), border);
     loss::scale_likelihood(&log_scale, &energy).mean(Kind::Float)
-}
-
-/// Stage D: the energy score of two one-step samples, see [`loss::energy_score`]. Residuals count in RGB
-/// units here, as they will be seen.
-pub fn energy_loss(
-    scene: &Scene<'_>,
-    frozen: &Frozen<'_>,
-    scale: &Tensor,
-    border: i64,
-    levels: &Levels,
-    params: &Params,
-    random: &mut Random,
-) -> Tensor {
-    let e = scene.e;
-    let sigma = Tensor::full([e.size()[0]], levels.sigma_max, (Kind::Float, e.device()));
-    let network = |x: &Tensor, sigma: &Tensor| (scene.network)(params, x, sigma);
-    let factor = frozen.nets.factor;
-    // The colour basis is orthonormal: norms need no way back to RGB, only each plane's own size.
-    let opponent = &frozen.calibration.opponent;
-    let planes = opponent.rms.map(|rms| rms / opponent.residual_rms());
-    let planes = Tensor::from_slice(&planes).to_kind(Kind::Float).to_device(e.device());
-    let sizes = planes.repeat_interleave_self_int(factor * factor, 0, None::<i64>).view([1, -1, 1, 1]);
-    let sizes = scale * sizes;
-    // Patches begin anywhere, or the samples would learn the raster of the small picture.
-    let side = factor as usize;
-    let offset = [random.below(side) as i64, random.below(side) as i64];
-    let seen =
-        |normalised: &Tensor| loss::moved(&loss::inner(&(normalised * &sizes), border), factor, offset);
-    let sample = || {
-        let noise = e.randn_like() * levels.sigma_max;
-        seen(&preconditioned(&network, &noise, &sigma, levels.sigma_data))
-    };
-    loss::energy_score(&sample(), &sample(), &seen(e), factor)
 }

@@ -63,6 +63,8 @@ struct LogLine {
     gradient_norm: f64,
     learning_rate: f64,
     blown_up: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    critic: Option<f64>,
 }
 
 /// Runs the recipe from where the course stands to its end, or until `stop` is set.
@@ -154,7 +156,7 @@ fn train_stage<C: Course>(
             break Interrupted::Yes;
         }
         let started = Instant::now();
-        let line = train_step(course, plan, progress, batches, &mut waited)?;
+        let mut line = train_step(course, plan, progress, batches, &mut waited)?;
         let spent = started.elapsed().as_secs_f64();
         let place = &mut course.standing().place;
         place.step += 1;
@@ -162,6 +164,7 @@ fn train_stage<C: Course>(
         place.total_seconds += spent;
         around.progress.step(plan.limit.progress(step + 1, seconds + spent), line.loss);
         if step % course.run().log_every == 0 {
+            line.critic = course.critic();
             around.folder.log(&line)?;
         }
         worked += spent;
@@ -197,7 +200,7 @@ fn train_step<C: Course>(
         loss.backward();
         losses.push(loss.detach());
     }
-    // A number that is read waits for the GPU: one wait a step, when all is under way.
+    // A number that is read waits for the GPU: one wait a step, when all is under way (and a critic's).
     let gradient = course.trainee(plan.stage).take_gradient(micro_batches);
     let value = losses.iter().map(|loss| loss.double_value(&[])).sum::<f64>() / micro_batches as f64;
     let rate = plan.adam.learning_rate * schedule::learning_rate(progress, step, plan.warmup);
@@ -234,6 +237,7 @@ fn train_step<C: Course>(
         gradient_norm: norm,
         learning_rate: rate,
         blown_up,
+        critic: None,
     })
 }
 

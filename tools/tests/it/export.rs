@@ -133,7 +133,7 @@ fn an_exported_file_is_a_start() {
             &picture,
             Source::Clean,
             8,
-            &[1],
+            (&[1], &[]),
             session.device,
         );
         estimate.residuals[0].values.clone()

@@ -25,7 +25,7 @@ use tools::start::Start;
 use tools::train::{self, InpaintSession, Interrupted};
 use tools::train_inpaint::{InpaintExport, Repairing, train_inpaint};
 
-fn train(runs: &Path, out: &Path, steps: [u64; 4], init_from: Option<&Path>) -> ModelFiles {
+fn train(runs: &Path, out: &Path, steps: [u64; 5], init_from: Option<&Path>) -> ModelFiles {
     let mut choices = InpaintChoices::new(samples());
     (choices.steps, choices.init_from) = (Some(steps), init_from.map(Path::to_owned));
     let export = InpaintExport {
@@ -47,17 +47,17 @@ fn a_mean_that_repairs_is_trained_exported_and_a_start() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     // The export itself refuses a file that differs from the network.
-    let files = train(&place("runs"), &place("out"), [1, 0, 0, 0], None);
+    let files = train(&place("runs"), &place("out"), [1, 0, 0, 0, 0], None);
     assert!(!files.sample.exists(), "a mean alone has no samples");
     let inspection = inspect(&files.mean).unwrap();
     assert!(inspection.is_well(), "{inspection}");
     let card = inspection.card.unwrap();
     assert_eq!((card.name.as_str(), card.task, card.role), ("inpaint-mean", Task::Inpainting, Role::Mean));
     assert_eq!((card.scale, card.multiple, card.hole_px), (1, 8, 64));
-    train(&place("runs"), &place("again"), [1, 0, 0, 0], Some(&files.mean));
+    train(&place("runs"), &place("again"), [1, 0, 0, 0, 0], Some(&files.mean));
     let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sr-x4-mean.onnx");
     let wrong =
-        std::panic::catch_unwind(|| train(&place("runs"), &place("wrong"), [1, 0, 0, 0], Some(&other)));
+        std::panic::catch_unwind(|| train(&place("runs"), &place("wrong"), [1, 0, 0, 0, 0], Some(&other)));
     assert!(wrong.is_err(), "weights of another network are refused");
 }
 
@@ -66,7 +66,7 @@ fn a_mean_that_repairs_is_trained_exported_and_a_start() {
 fn a_sample_that_repairs_is_trained_exported_and_adds_to_its_mean_in_holes_alone() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
-    let files = train(&place("runs"), &place("out"), [1, 2, 2, 2], None);
+    let files = train(&place("runs"), &place("out"), [1, 2, 2, 2, 2], None);
     for file in [&files.sample, &files.mean] {
         let inspection = inspect(file).unwrap();
         assert!(inspection.is_well(), "{inspection}");
@@ -112,7 +112,7 @@ fn a_sample_that_repairs_is_trained_exported_and_adds_to_its_mean_in_holes_alone
     assert_eq!(drawn(1, 0, 1.0), first);
 
     // It is a start again, and its halves are for GPUs.
-    train(&place("runs"), &place("again"), [0, 1, 1, 1], Some(&files.sample));
+    train(&place("runs"), &place("again"), [0, 1, 1, 1, 1], Some(&files.sample));
     let data = samples();
     let made = halve(&HalveChoices {
         file: files.sample.clone(),
@@ -131,7 +131,7 @@ fn a_sample_that_repairs_is_trained_exported_and_adds_to_its_mean_in_holes_alone
 fn recipe(steps: u64) -> InpaintRecipe {
     tch::set_num_threads(1);
     let mut choices = InpaintChoices::new(samples());
-    (choices.steps, choices.seed) = (Some([steps; 4]), 3);
+    (choices.steps, choices.seed) = (Some([steps; 5]), 3);
     let mut recipe = InpaintRecipe::resolve(&choices);
     recipe.net = RepairConfig { widths: [8, 8, 8], dilations: vec![1, 2] };
     recipe.sampler = RepairSamplerConfig { widths: [8, 8, 8], dilations: vec![1] };

@@ -3,11 +3,11 @@
 use crate::support::{corpus, go_on, recipe, trained};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tch::Device;
+use tch::{Device, Tensor};
 use tools::export::read::super_resolution_weights;
 use tools::method::{Method, Solver, cd::Cd, ct::Ct, ict::Ict};
 use tools::progress::Progress;
-use tools::recipe::Preset;
+use tools::recipe::{Preset, Stage};
 use tools::run_folder::RunFolder;
 use tools::start::Start;
 use tools::train::{self, Interrupted, Saved, Session};
@@ -86,6 +86,27 @@ fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
     let saved = Saved::load(&path).unwrap();
     let refused = Session::new(larger, Device::Cpu).init_from(&saved, &path).unwrap_err().to_string();
     assert!(refused.contains("belongs to other networks: it has "), "{refused}");
+
+    // A stage that finds nothing to build on is told at the start.
+    let lacking = |part: &str, stages: &[Stage]| {
+        let tensors: Vec<(String, Tensor)> =
+            saved.below("mean").into_iter().map(|(name, tensor)| (format!("mean.{name}"), tensor)).collect();
+        let scale = saved.below("scale").into_iter().map(|(name, tensor)| (format!("scale.{name}"), tensor));
+        let tensors = if part == "scale" { tensors } else { tensors.into_iter().chain(scale).collect() };
+        let path = runs.path().join("part.safetensors");
+        train::save(&path, &tensors).unwrap();
+        let mut chosen = recipe(1);
+        chosen.run.stages.retain(|plan| stages.contains(&plan.stage));
+        Session::new(chosen, Device::Cpu).init_from(&Saved::load(&path).unwrap(), &path)
+    };
+    for (part, stages, told) in [
+        ("scale", &[Stage::Consistency][..], "add scale to --stages"),
+        ("sampler", &[Stage::Adversarial], "add diffusion and consistency to --stages"),
+    ] {
+        let refused = lacking(part, stages).unwrap_err().to_string();
+        assert!(refused.ends_with(told), "{refused}");
+    }
+    assert!(lacking("sampler", &[Stage::Diffusion, Stage::Adversarial]).is_ok());
 
     // Another scale shares the body, not the ends.
     let mut half = recipe(1);

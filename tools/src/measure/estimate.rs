@@ -21,8 +21,8 @@ pub struct Estimate {
     pub mean: Planes,
     /// One residual per seed: sample − μ.
     pub residuals: Vec<Planes>,
-    /// The same after a second step from each of the levels that were asked for, with fresh noise (Song et al. 2023,
-    /// algorithm 1, which clips pictures in between; a residual has no bounds).
+    /// The same after a second step from each of the levels that were asked for, with fresh noise (Song et
+    /// al. 2023, algorithm 1, which clips pictures in between; a residual has no bounds).
     pub two_steps: Vec<Vec<Planes>>,
     /// The grain baseline's residuals, per seed: white noise in opponent colours times the local scale, no
     /// network.
@@ -31,8 +31,8 @@ pub struct Estimate {
     pub luma_scale: Vec<f32>,
 }
 
-/// Runs the networks on `small`, said to come from `source`, with `context` mirrored pixels around it: a sample
-/// for each seed, and a second step from each level.
+/// Runs the networks on `small`, said to come from `source`, with `context` mirrored pixels around it: a
+/// sample for each seed, and a second step from each level.
 pub fn estimate(
     frozen: &Frozen<'_>,
     sampler: &Params,

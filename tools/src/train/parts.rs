@@ -78,9 +78,9 @@ impl Parts {
         self.trainees().map(|(_, trainee)| trainee.params.flat().numel() as i64)
     }
 
-    /// Starts a run from shipped weights (a weights.safetensors, or what was read out of an ONNX file) instead
-    /// of fresh ones, with fresh moments. What belongs to another scale or is missing stays fresh, and the log
-    /// says so.
+    /// Starts a run from shipped weights (a weights.safetensors, or what was read out of an ONNX file)
+    /// instead of fresh ones, with fresh moments. What belongs to another scale or is missing stays fresh,
+    /// and the log says so.
     ///
     /// # Errors
     /// If the mean net finds less than half of its weights, or a stage what it builds on.

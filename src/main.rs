@@ -16,6 +16,10 @@ fn main() -> ExitCode {
         if std::env::var_os("CUDA_DEVICE_ORDER").is_none() {
             std::env::set_var("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
         }
+        // f32 is f32, also where a library is free to round to the ten bits of TF32 (docs/gpu.md).
+        if std::env::var_os("NVIDIA_TF32_OVERRIDE").is_none() {
+            std::env::set_var("NVIDIA_TF32_OVERRIDE", "0");
+        }
     }
     ExitCode::from(onestep::command::main(cli::parse()) as u8)
 }

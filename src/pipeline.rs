@@ -60,7 +60,7 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         let lines = plan.lines.as_slice();
         let (decoders, encoders) = (plan.decoders.max(1), plan.encoders.max(1));
         let (job_tx, job_rx) = bounded::<Arc<Job>>(decoders); // one ready for each decoder
-        let (tile_tx, tile_rx) = bounded::<Tile>(2 * plan.batching.tiles * workers.len()); // two batches each
+        let (tile_tx, tile_rx) = bounded::<Tile>(plan.batching.queued);
         let (finished_tx, finished_rx) = bounded::<Finished>(encoders); // one ready for each encoder
         let (repaired_tx, repaired_rx) = bounded::<Finished>(REPAIRED);
         let (ended_tx, ended_rx) = bounded::<Ended>(ENDED);
@@ -93,7 +93,7 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         drop((job_rx, tile_tx));
         leg(&mut crew, (plan, 0), workers, tile_rx, onward);
         if !second.is_empty() {
-            let (tile_tx, tile_rx) = bounded::<Tile>(2 * plan.batching.tiles * second.len());
+            let (tile_tx, tile_rx) = bounded::<Tile>(plan.batching.queued);
             crew.spawn("enlarge", move |pulse| stage::enlarge::run(pulse, repaired_rx, tile_tx));
             leg(&mut crew, (plan, 1), second, tile_rx, Onward { encode: finished_tx, enlarge: None });
         } else {

@@ -1,4 +1,4 @@
-//! Whose ledger is asked: what `why` and `status` share.
+//! Whose ledger is asked, or changed: what `why`, `status`, `retry` and the like share.
 
 use super::books;
 use crate::cli::Asked;
@@ -56,6 +56,29 @@ pub(super) fn desks(asked: &Asked) -> Result<Vec<Desk>, CommandError> {
         return Err(StartError::usage(sentence).into());
     }
     Ok(desks)
+}
+
+/// The ledger that is to be changed, if there is any: the one that was named, else that of the configuration
+/// in the working folder, else the only one.
+///
+/// # Errors
+/// Where several could be meant: nobody means all of them.
+pub(super) fn to_change(asked: &Asked) -> Result<Option<Desk>, CommandError> {
+    let mut desks = desks(asked)?;
+    let here = Path::new(CONFIG).is_file().then(|| of_config(Path::new(CONFIG)).ok()).flatten();
+    if let Some(at) = here.and_then(|here| desks.iter().position(|desk| desk.folder == here)) {
+        return Ok(Some(desks.swap_remove(at)));
+    }
+    if desks.len() > 1 {
+        let folders: Vec<String> = desks.iter().map(|desk| desk.folder.display().to_string()).collect();
+        let sentence = format!(
+            "there are {} ledgers, so say which is meant with --config, -o or --state: {}",
+            folders.len(),
+            folders.join(", ")
+        );
+        return Err(StartError::usage(sentence).into());
+    }
+    Ok(desks.pop())
 }
 
 fn of_config(file: &Path) -> Result<PathBuf, StartError> {

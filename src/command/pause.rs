@@ -1,7 +1,7 @@
 //! `onestep pause` and `onestep resume`: what is in flight lands, nothing new is begun until it is said; of
 //! all pipelines, or of one.
 
-use super::asked::{Desk, desks};
+use super::asked::{Desk, to_change};
 use crate::cli;
 use crate::edge::state_folder;
 use crate::error::{CommandError, Exit, StartError};
@@ -9,7 +9,7 @@ use std::io::Write;
 
 pub(super) fn main(words: &cli::Pause, on: bool) -> Result<Exit, CommandError> {
     let mut lines = Vec::new();
-    for desk in desks(&words.asked)? {
+    if let Some(desk) = to_change(&words.asked)? {
         let refused =
             |error: std::io::Error| StartError::State { reason: error.into(), folder: desk.folder.clone() };
         let pipeline = words.pipeline.as_deref();

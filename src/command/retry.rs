@@ -1,7 +1,7 @@
 //! `onestep retry`: forgets failures, so that they are tried again when they are seen next. `onestep
 //! reprocess`: forgets with which options results were made, so that they are made again.
 
-use super::asked::desks;
+use super::asked::to_change;
 use crate::cli::{self, Asked};
 use crate::edge::clock::now_ms;
 use crate::edge::ledger::{Made, PictureRow, Said, Which, forget_failures, forget_options};
@@ -38,7 +38,7 @@ fn place(row: &PictureRow) -> PathBuf {
     path_of(&row.root).join(path_of(&row.relative))
 }
 
-/// Forgets in each ledger that was asked for, and tells what.
+/// Forgets in the ledger that is meant, and tells what.
 fn forget(
     asked: &Asked,
     (nothing, word): (&str, &str),
@@ -46,7 +46,7 @@ fn forget(
 ) -> Result<Exit, CommandError> {
     let mut lines = Vec::new();
     let mut at_work = false;
-    for desk in desks(asked)? {
+    if let Some(desk) = to_change(asked)? {
         let refused = |reason| StartError::State { reason, folder: desk.folder.clone() };
         for (source, why) in in_folder(&desk.folder).map_err(refused)? {
             lines.push(format!("{}: {why}", source.display()));

@@ -6,6 +6,9 @@ use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
 use std::ffi::OsStr;
 
+/// The variable that says how CUDA counts GPUs, and its value for the order that NVML has.
+const ORDER: &str = "CUDA_DEVICE_ORDER";
+const BY_BUS: &str = "PCI_BUS_ID";
 /// The name that drivers install; the one without a number comes with development files.
 const LIBRARY: &str = "libnvidia-ml.so.1";
 
@@ -25,15 +28,22 @@ pub struct Gpus {
 pub struct GpuFacts {
     /// As CUDA counts it; `None` where CUDA_VISIBLE_DEVICES hides it.
     pub number: Option<u16>,
-    /// Its trade name.
+    /// Its trade name, or why it does not answer.
     pub name: String,
-    /// `GPU-…`, its own for life.
+    /// `GPU-…`, its own for life; empty where it does not answer.
     pub uuid: String,
     /// Compute capability, such as 9.0.
     pub compute: String,
-    /// All of its memory, in bytes.
-    pub memory_bytes: u64,
-    /// What nobody has, in bytes.
+    /// Its memory; `None` where the driver does not tell, as of what a GPU shares with the processor.
+    pub memory: Option<GpuMemory>,
+}
+
+/// The memory of a GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GpuMemory {
+    /// All of it.
+    pub all_bytes: u64,
+    /// What nobody has.
     pub free_bytes: u64,
 }
 
@@ -45,7 +55,7 @@ pub fn look() -> Result<Gpus, String> {
     let nvml = open()?;
     let told = |error: NvmlError| error.to_string();
     let count = nvml.device_count().map_err(told)?;
-    let mut list = (0..count).map(|n| facts(&nvml, n)).collect::<Result<Vec<_>, _>>().map_err(told)?;
+    let mut list: Vec<GpuFacts> = (0..count).map(|n| facts(&nvml, n)).collect();
     let variable = std::env::var("CUDA_VISIBLE_DEVICES").ok();
     let uuids: Vec<String> = list.iter().map(|gpu| gpu.uuid.clone()).collect();
     for (number, at) in visible(&uuids, variable.as_deref()).into_iter().enumerate() {
@@ -86,7 +96,12 @@ impl Gpus {
 pub fn number(gpu: &Gpu, known: &Result<Gpus, String>) -> Result<u16, String> {
     match gpu {
         Gpu::Number(number) => Ok(*number),
-        Gpu::Uuid(uuid) => known.as_ref().map_err(Clone::clone)?.number(uuid),
+        Gpu::Uuid(uuid) => match std::env::var(ORDER) {
+            Ok(order) if order != BY_BUS => {
+                Err(format!("{ORDER} is {order}, so names say nothing about numbers: unset it"))
+            }
+            _ => known.as_ref().map_err(Clone::clone)?.number(uuid),
+        },
     }
 }
 
@@ -108,16 +123,25 @@ fn open() -> Result<Nvml, String> {
     })
 }
 
-fn facts(nvml: &Nvml, n: u32) -> Result<GpuFacts, NvmlError> {
-    let gpu = nvml.device_by_index(n)?;
-    let (memory, compute) = (gpu.memory_info()?, gpu.cuda_compute_capability()?);
-    Ok(GpuFacts {
+/// One that does not answer keeps its place, and hides no other.
+fn facts(nvml: &Nvml, n: u32) -> GpuFacts {
+    let asked = nvml.device_by_index(n).and_then(|gpu| {
+        let compute = gpu.cuda_compute_capability()?;
+        let memory = gpu.memory_info().ok();
+        Ok(GpuFacts {
+            number: None,
+            name: gpu.name()?,
+            uuid: gpu.uuid()?,
+            compute: format!("{}.{}", compute.major, compute.minor),
+            memory: memory.map(|told| GpuMemory { all_bytes: told.total, free_bytes: told.free }),
+        })
+    });
+    asked.unwrap_or_else(|error| GpuFacts {
         number: None,
-        name: gpu.name()?,
-        uuid: gpu.uuid()?,
-        compute: format!("{}.{}", compute.major, compute.minor),
-        memory_bytes: memory.total,
-        free_bytes: memory.free,
+        name: format!("does not answer: {error}"),
+        uuid: String::new(),
+        compute: String::new(),
+        memory: None,
     })
 }
 
@@ -143,8 +167,7 @@ mod tests {
             name: "one".into(),
             uuid: uuid.into(),
             compute: "9.0".into(),
-            memory_bytes: 0,
-            free_bytes: 0,
+            memory: None,
         };
         let list = vec![gpu(Some(1), "GPU-aa1"), gpu(None, "GPU-ab2"), gpu(Some(0), "GPU-cc3")];
         Gpus { driver: "580".into(), cuda: "13.0".into(), list }

@@ -26,7 +26,8 @@ pub fn multiplies_bytes() -> bool {
 
 /// Megabytes that this process may have: the machine's, or its control group's limit where that is less.
 pub fn memory_mb() -> Option<u64> {
-    let limits = groups().into_iter().filter_map(|file| read(Path::new(&file))?.parse::<u64>().ok());
+    let own = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    let limits = limit_files(&own).into_iter().filter_map(|file| read(Path::new(&file))?.parse::<u64>().ok());
     let meminfo = read(Path::new("/proc/meminfo"))?;
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let total: u64 = total.trim().strip_suffix(" kB")?.parse().ok()?;
@@ -51,13 +52,28 @@ pub fn watch_limits() -> [Option<u64>; 2] {
     [limit("max_user_watches"), limit("max_user_instances")]
 }
 
-/// The limit files of our control group and of all above it (cgroup v2), then that of v1.
-fn groups() -> Vec<String> {
-    let own = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
-    let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-    let all = Path::new(own).ancestors();
-    let second = all.map(|group| format!("/sys/fs/cgroup{}/memory.max", group.display()));
-    second.chain(["/sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned()]).collect()
+/// The limit files of our control groups and of all above them, from what /proc/self/cgroup says: of cgroup
+/// v2, `0::PATH`, and of v1, `N:memory:PATH`, where memory may be one of several. In a container the path may
+/// be that of the host, where nothing lies; the root is looked at in any case.
+fn limit_files(own: &str) -> Vec<String> {
+    let path = |is_it: &dyn Fn(&str, &str) -> bool| {
+        let groups = own.lines().filter_map(|line| {
+            let (number, rest) = line.split_once(':')?;
+            let (controllers, path) = rest.split_once(':')?;
+            is_it(number, controllers).then_some(path)
+        });
+        groups.last().unwrap_or("/").to_owned()
+    };
+    let second = path(&|number, controllers| number == "0" && controllers.is_empty());
+    let first = path(&|_, controllers| controllers.split(',').any(|one| one == "memory"));
+    let files = |(path, root, name): (&str, &str, &str)| -> Vec<String> {
+        let all = Path::new(path).ancestors().map(|group| group.display().to_string());
+        all.map(|group| format!("{root}{}/{name}", group.trim_end_matches('/'))).collect()
+    };
+    [(&*second, "/sys/fs/cgroup", "memory.max"), (&*first, "/sys/fs/cgroup/memory", "memory.limit_in_bytes")]
+        .into_iter()
+        .flat_map(files)
+        .collect()
 }
 
 fn read(path: &Path) -> Option<String> {
@@ -67,6 +83,31 @@ fn read(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_of_both_kinds_of_control_groups_are_looked_at() {
+        let second = "0::/system.slice/onestep.service";
+        assert_eq!(
+            limit_files(second),
+            [
+                "/sys/fs/cgroup/system.slice/onestep.service/memory.max",
+                "/sys/fs/cgroup/system.slice/memory.max",
+                "/sys/fs/cgroup/memory.max",
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            ]
+        );
+        let first = "12:cpu,cpuacct:/other\n5:memory:/slurm/job_7\n1:name=systemd:/x\n0::/";
+        assert_eq!(
+            limit_files(first),
+            [
+                "/sys/fs/cgroup/memory.max",
+                "/sys/fs/cgroup/memory/slurm/job_7/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/slurm/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            ]
+        );
+        assert_eq!(limit_files("").len(), 2);
+    }
 
     #[test]
     fn this_machine_has_a_boot_and_memory() {

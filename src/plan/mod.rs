@@ -163,6 +163,8 @@ pub struct Recording {
 pub struct Batching {
     /// Most tiles of an evaluation.
     pub tiles: usize,
+    /// Tiles that wait before that.
+    pub queued: usize,
     /// How long a tile waits for company.
     pub linger: Duration,
 }
@@ -170,6 +172,8 @@ pub struct Batching {
 /// What `infer` needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Inferring {
+    /// Most tiles of an evaluation.
+    pub tiles: usize,
     /// After so long a device must give the golden tile again before it serves.
     pub prove: Duration,
 }
@@ -191,6 +195,8 @@ impl Plan {
         // On the CPU the network takes nearly all the time; on a GPU, packing PNGs does.
         let encoders = if serving.is_on_cpu() { threads.div_ceil(2) } else { threads };
         let decoders = threads.div_ceil(4);
+        // Two for each worker, or two batches: a batch for each worker waits behind that.
+        let queued = 2 * workers.max(tiles);
         // Tiles of all lines share the queues of a step.
         let pool_mb = |step: usize| {
             let cutters = if step == 0 { decoders } else { 1 };
@@ -198,7 +204,8 @@ impl Plan {
                 let facts = all.get(step)?;
                 let mapped = wish.uncertainty.is_some() && step + 1 == all.len();
                 let (window, foreign) = (facts.tiling.largest(), facts.terms.is_some());
-                let bytes = pool_bytes(&facts.card, window, tiles, workers, cutters, (mapped, foreign));
+                let counts = (queued, facts.tiling.together(tiles));
+                let bytes = pool_bytes(&facts.card, window, counts, (workers, cutters), (mapped, foreign));
                 Some(bytes.div_ceil(1_000_000))
             });
             of_line.max().unwrap_or(0)
@@ -211,9 +218,10 @@ impl Plan {
             let names: Vec<&str> = names.collect();
             return Err(StartError::usage(format!(
                 "memory_mb is {memory_mb}, but the tiles of {workers} threads with model {} take \
-                 {pool_mb} MB: give it at least {} or fewer threads",
+                 {pool_mb} MB: give it at least {}, or fewer threads{}",
                 names.join(", "),
-                pool_mb + LEAST_PICTURES_MB
+                pool_mb + LEAST_PICTURES_MB,
+                if tiles > 1 { format!(", or a batch of less than {tiles}") } else { String::new() }
             )));
         }
         let lines = wishes.iter().map(|(wish, facts)| Line::new(choice, serving, wish, facts));
@@ -229,8 +237,8 @@ impl Plan {
                 backoff: Backoff::default(),
             },
             decoders,
-            batching: Batching { tiles, linger: LINGER },
-            inferring: Inferring { prove: choice.computing.prove },
+            batching: Batching { tiles, queued, linger: LINGER },
+            inferring: Inferring { tiles, prove: choice.computing.prove },
             encoders,
             recording: Recording { limits, once },
             supervision: choice.supervision,

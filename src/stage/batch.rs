@@ -5,6 +5,7 @@ use crate::error::End;
 use crate::plan::Batching;
 use crate::pulse::Pulse;
 use crate::work::batch::{Batcher, Reason};
+use crate::work::tiling::crops;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::time::Instant;
 
@@ -19,10 +20,14 @@ pub fn run(options: &Batching, pulse: &Pulse, inbox: &Receiver<Tile>, outbox: &S
         let (leaving, closing): (Vec<(Vec<Tile>, Reason)>, bool) = match tile {
             Ok(tile) => {
                 let kind = (tile.opened.job.errand.line, tile.size(), tile.levels());
-                (batcher.push(kind, tile, Instant::now()).collect(), false)
+                let most =
+                    if tile.hole.is_some() { crops(options.tiles, tile.size()) } else { options.tiles };
+                (batcher.push(kind, most, tile, Instant::now()).into_iter().collect(), false)
             }
             Err(RecvTimeoutError::Timeout) => (batcher.take(Reason::Linger).into_iter().collect(), false),
-            Err(RecvTimeoutError::Disconnected) => (batcher.take(Reason::Drain).into_iter().collect(), true),
+            Err(RecvTimeoutError::Disconnected) => {
+                (std::iter::from_fn(|| batcher.take(Reason::Drain)).collect(), true)
+            }
         };
         for (tiles, reason) in leaving {
             log::debug!("batch of {}: {reason:?}", tiles.len());

@@ -151,6 +151,15 @@ fn one(word: &str) -> Result<Devices, String> {
     Ok(Devices::Gpus { provider, gpus: vec![gpu] })
 }
 
+impl fmt::Display for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gpu::Number(number) => write!(f, "{number}"),
+            Gpu::Uuid(uuid) => f.write_str(uuid),
+        }
+    }
+}
+
 impl FromStr for Devices {
     type Err = String;
 
@@ -167,10 +176,7 @@ impl fmt::Display for Devices {
             Devices::Gpus { provider, gpus } => {
                 for (n, gpu) in gpus.iter().enumerate() {
                     let comma = if n > 0 { "," } else { "" };
-                    match gpu {
-                        Gpu::Number(number) => write!(f, "{comma}{}:{number}", provider.word())?,
-                        Gpu::Uuid(uuid) => write!(f, "{comma}{}:{uuid}", provider.word())?,
-                    }
+                    write!(f, "{comma}{}:{gpu}", provider.word())?;
                 }
                 Ok(())
             }

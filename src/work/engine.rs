@@ -1,7 +1,7 @@
 //! What TensorRT is told, and what makes an engine fit: shapes, options and the key of the cache. Texts only;
 //! files are the edge's.
 
-use contract::card::{ModelCard, Role, Task};
+use contract::card::{ModelCard, Precision, Role, Task};
 use contract::geometry::Size;
 
 /// The shapes of all inputs for so many windows, as TensorRT's profiles want them: `image:8x3x192x192,…`.
@@ -55,15 +55,23 @@ impl EngineKey {
 }
 
 /// Options of the CUDA provider. Convolutions are chosen by heuristics, since a search for each shape takes
-/// long and may end otherwise the next time; f32 is f32, not TF32's ten bits.
-pub fn cuda_options(number: u16, memory_bytes: Option<u64>) -> Vec<(&'static str, String)> {
+/// long and may end otherwise the next time; f32 is f32, not TF32's ten bits. Without TF32 the provider
+/// leaves out whatever needs tensor cores, f16 too, so a file in f16 is not told so: there
+/// NVIDIA_TF32_OVERRIDE, which `main` sets, keeps what is in f32 exact.
+pub fn cuda_options(
+    number: u16,
+    memory_bytes: Option<u64>,
+    precision: Precision,
+) -> Vec<(&'static str, String)> {
     let mut options = vec![
         ("device_id", number.to_string()),
         ("arena_extend_strategy", "kSameAsRequested".into()),
         ("cudnn_conv_algo_search", "HEURISTIC".into()),
         ("cudnn_conv_use_max_workspace", "1".into()),
-        ("use_tf32", "0".into()),
     ];
+    if precision != Precision::F16 {
+        options.push(("use_tf32", "0".into()));
+    }
     // An empty value is refused, so what is not set is left out.
     options.extend(memory_bytes.map(|bytes| ("gpu_mem_limit", bytes.to_string())));
     options
@@ -140,12 +148,15 @@ mod tests {
 
     #[test]
     fn options_are_what_the_providers_read() {
-        let cuda = cuda_options(1, Some(1 << 30));
+        let cuda = cuda_options(1, Some(1 << 30), Precision::F32);
         assert!(cuda.contains(&("device_id", "1".into())) && cuda.contains(&("use_tf32", "0".into())));
         assert!(cuda.contains(&("gpu_mem_limit", "1073741824".into())));
         assert!(
-            cuda_options(0, None).iter().all(|(key, value)| *key != "gpu_mem_limit" && !value.is_empty())
+            cuda_options(0, None, Precision::F32)
+                .iter()
+                .all(|(key, value)| *key != "gpu_mem_limit" && !value.is_empty())
         );
+        assert!(cuda_options(0, None, Precision::F16).iter().all(|(key, _)| *key != "use_tf32"));
         let tensorrt = tensorrt_options(2, None, "/cache/ab", &key());
         for (name, value) in [
             ("device_id", "2"),

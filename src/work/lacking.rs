@@ -78,7 +78,14 @@ pub fn remedy(reason: &str) -> String {
 /// Whether an evaluation failed for want of the GPU's memory.
 pub fn is_out_of_memory(said: &str) -> bool {
     let said = said.to_ascii_lowercase();
-    let signs = ["out of memory", "failed to allocate memory", "alloc_failed", "bfcarena", "cuda failure 2:"];
+    let signs = [
+        "out of memory",
+        "failed to allocate memory",
+        "alloc_failed",
+        "allocation_failed",
+        "bfcarena",
+        "cuda failure 2:",
+    ];
     signs.iter().any(|sign| said.contains(sign))
 }
 
@@ -127,6 +134,7 @@ mod tests {
             "Failed to allocate memory for requested buffer of size 1073741824",
             "CUDA failure 2: out of memory ; GPU=0",
             "CUDNN_STATUS_ALLOC_FAILED",
+            "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
         ] {
             assert!(is_out_of_memory(said), "{said}");
         }

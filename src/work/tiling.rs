@@ -87,6 +87,17 @@ impl Tiling {
         }
     }
 
+    /// How many of its largest windows go together where `tiles` usual windows do; rounded up, so that no mix
+    /// of smaller ones takes more memory.
+    pub fn together(&self, tiles: usize) -> usize {
+        match self {
+            Tiling::Holes(_) => {
+                (tiles * GPU_WINDOW_SIDE_PX * GPU_WINDOW_SIDE_PX).div_ceil(self.largest().area()).min(tiles)
+            }
+            Tiling::Fitted { .. } | Tiling::Fixed { .. } => tiles,
+        }
+    }
+
     /// The grid of a picture that has pixels. `None` where holes are cut out, and where windows have no core,
     /// which [`Tiling::new`] never makes.
     pub fn grid(&self, picture: Size) -> Option<TileGrid> {
@@ -100,6 +111,12 @@ impl Tiling {
     }
 }
 
+/// How many crops of a size go together where `tiles` usual windows do: as many pixels, but at least one
+/// crop.
+pub fn crops(tiles: usize, size: Size) -> usize {
+    (tiles * GPU_WINDOW_SIDE_PX * GPU_WINDOW_SIDE_PX / size.area().max(1)).clamp(1, tiles.max(1))
+}
+
 /// Bytes a pixel that a worker needs for a crop between its levels, beside input and output: all levels (16),
 /// what is filled (12), its mask as told (4) and the differences at the border (12), with masks of a byte.
 const REPAIR_BYTES: usize = 48;
@@ -108,15 +125,14 @@ const REPAIR_BYTES: usize = 48;
 /// own order, and once more as a tensor.
 const FOREIGN_BYTES: usize = 32;
 
-/// Memory of all tiles that may exist at once, whatever the pictures: windows waiting and in hand, each
-/// worker's noise, what is kept of outputs, waiting and in hand, and what a worker keeps of the samples of an
-/// uncertainty map.
+/// Memory of all tiles that may exist at once, whatever the pictures, where so many are queued and so many go
+/// together: windows waiting and in hand, each worker's noise, what is kept of outputs, waiting and in hand,
+/// and what a worker keeps of the samples of an uncertainty map.
 pub fn pool_bytes(
     card: &ModelCard,
     window: Size,
-    tiles: usize,
-    workers: usize,
-    decoders: usize,
+    (queued, together): (usize, usize),
+    (workers, decoders): (usize, usize),
     (mapped, foreign): (bool, bool),
 ) -> u64 {
     let repairs = card.task == Task::Inpainting;
@@ -125,13 +141,15 @@ pub fn pool_bytes(
     let output = window.times(card.scale).area();
     let noise = if card.role == Role::Sample { 12 * output } else { 0 };
     let converted = if foreign { FOREIGN_BYTES * (window.area() + output) } else { 0 };
-    // Decoders each hold a tile, two batches for each worker wait as tiles, the batcher holds one batch, and
-    // each worker has one waiting and one in hand.
-    let windows = decoders + tiles * (2 * workers + 1 + 2 * workers);
-    let kept = tiles * (2 * workers + 1);
+    // A batch that is not full is filled up in a copy.
+    let filled = if together > 1 { input + noise } else { 0 };
+    // Decoders each hold a tile, others wait in their queue, the batcher holds one batch, and each worker has
+    // one waiting and one in hand.
+    let windows = decoders + queued + together * (1 + 2 * workers);
+    let kept = together * (2 * workers + 1);
     let (channels, moments) = if mapped { (4, 8 * output) } else { (3, 0) };
-    let each = noise + moments + repair + converted;
-    (windows * input + workers * tiles * each + kept * channels * output) as u64
+    let each = noise + moments + repair + converted + filled;
+    (windows * input + workers * together * each + kept * channels * output) as u64
 }
 
 /// A card as tests want one.
@@ -206,6 +224,12 @@ mod tests {
         let repairs = ModelCard { task: Task::Inpainting, ..only };
         let Tiling::Holes(cutting) = Tiling::new(&repairs, Device::Cpu, None) else { panic!("it repairs") };
         assert_eq!((cutting.multiple, cutting.max_side), (64, 64));
+        // Large crops go alone where eight windows go together; of small ones no more than eight go together.
+        let free = ModelCard { window: None, ..repairs };
+        assert_eq!(Tiling::new(&free, Device::Cuda(0), None).together(8), 1);
+        let sides = [1024, 192, 128, 32];
+        assert_eq!(sides.map(|side| crops(8, Size::new(side, side))), [1, 8, 8, 8]);
+        assert_eq!(sides.map(|side| crops(1, Size::new(side, side))), [1; 4]);
         let smaller = Size::new(120, 120);
         let asked = Tiling::new(&card(12, 8), Device::Cuda(1), Some(127));
         assert_eq!(asked, Tiling::Fixed { window: smaller, halo: 12 });

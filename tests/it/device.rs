@@ -23,6 +23,7 @@ fn bench(world: &World, fake: &Fake, tiles: usize) -> Bench {
     bench.plan.lines[0].steps[0].tiling =
         onestep::work::tiling::Tiling::Fitted { max_side: 10, halo: 1, multiple: 1 };
     bench.plan.batching.tiles = tiles;
+    bench.plan.inferring.tiles = tiles;
     bench
 }
 
@@ -99,4 +100,42 @@ fn tiles_that_have_no_room_together_are_evaluated_in_smaller_batches() {
         assert_eq!(fake.renewed.load(Ordering::SeqCst), 0, "the device is well");
         assert_eq!(pixels(&world), reference(), "{room}");
     }
+}
+
+/// A device may say anything about a batch of which one picture is to blame.
+#[test]
+fn what_fails_in_a_batch_fails_alone() {
+    let fake = Fake::new(2, 1).with(Fault::White);
+    let world = world();
+    let mut white = pattern(30, 30, 3);
+    white.samples.fill(255);
+    world.put("white.png", png(&white));
+    let ran = bench(&world, &fake, 8).run();
+    assert_eq!((&ran.end, ran.summary.failed), (&Ok(()), 1), "{:?}", ran.outcomes());
+    assert!(world.output.join("failed/white.png.reason.json").is_file());
+    std::fs::remove_dir_all(world.output.join("failed")).expect("there");
+    assert_eq!(pixels(&world), reference());
+    assert_eq!(fake.renewed.load(Ordering::SeqCst), 0, "the device is well");
+}
+
+#[test]
+fn memory_in_pieces_is_given_back_and_taken_anew() {
+    let fake = Fake::new(2, 1).with(Fault::Pieces(9, 10));
+    let world = world();
+    all_done(&world, &bench(&world, &fake, 1).run());
+    assert_eq!(fake.renewed.load(Ordering::SeqCst), 1);
+    assert_eq!(pixels(&world), reference());
+}
+
+/// Who took the memory may be gone: more tiles are tried with every proof, up to what was planned.
+#[test]
+fn a_batch_that_was_halved_grows_again() {
+    let fake = Fake::new(2, 1).with(Fault::FullAt(5));
+    let world = world();
+    let mut bench = bench(&world, &fake, 8);
+    bench.plan.inferring.prove = Duration::ZERO;
+    all_done(&world, &bench.run());
+    assert_eq!(fake.least.load(Ordering::SeqCst), 4);
+    assert_eq!(fake.served.load(Ordering::SeqCst), 8);
+    assert_eq!(pixels(&world), reference());
 }

@@ -3,7 +3,7 @@
 use crate::run::{comes_back, configure, daemon};
 use crate::support::World;
 use crate::support::pictures::{nearest, open, pattern, png};
-use crate::support::process::{Said, onestep, said, until};
+use crate::support::process::{Said, once, onestep, said, until};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -287,4 +287,32 @@ fn names_that_are_no_text_are_names_all_the_same() {
         let told = said(&mut onestep(world.root.path(), &words));
         assert!(told.code() == 0 && told.stdout.contains("  done  "), "{told:?}");
     }
+}
+
+/// Nobody means all archives at once.
+#[test]
+fn what_changes_a_ledger_must_be_told_which_where_there_are_several() {
+    let mut world = World::new();
+    world.put("a.png", png(&pattern(9, 8, 3)));
+    let home = world.root.path().to_owned();
+    let plain = |words: &[&str]| said(&mut onestep(&home, words));
+    assert_eq!(once(&world, &[]).code(), 0);
+    assert!(
+        plain(&["pause"]).stdout.starts_with("will pause when it is started: "),
+        "one cannot be mistaken"
+    );
+    assert_eq!(plain(&["resume"]).code(), 0);
+    let first = std::mem::replace(&mut world.output, home.join("other"));
+    assert_eq!(once(&world, &[]).code(), 0);
+    for words in [&["pause"][..], &["resume"], &["retry"], &["reprocess", "--since", "1d"]] {
+        let asked = plain(words);
+        assert_eq!(asked.code(), 2, "{asked:?}");
+        assert!(asked.stderr.contains("there are 2 ledgers, so say which is meant"), "{asked:?}");
+    }
+    let first = first.to_str().expect("text");
+    assert_eq!(plain(&["pause", "-o", first]).code(), 0);
+    assert!(
+        plain(&["resume", "-o", world.output.to_str().expect("text")]).stdout.starts_with("is not paused: ")
+    );
+    assert!(plain(&["resume", "-o", first]).stdout.starts_with("will not pause"));
 }

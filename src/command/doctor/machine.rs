@@ -1,6 +1,7 @@
 //! The processor, its memory, and the GPUs with the libraries that they need.
 
 use super::{Findings, State, wants_gpu};
+use crate::edge::gpu::GpuMemory;
 use crate::edge::{gpu, machine, shared_library};
 use crate::plan::{Computing, default_threads};
 use crate::work::device::{Devices, Provider};
@@ -43,12 +44,12 @@ pub(super) fn look(computing: &Computing, built: Option<bool>, findings: &mut Fi
 
 fn look_at_gpus(computing: &Computing, built: Option<bool>, findings: &mut Findings) {
     let wanted = wants_gpu(&computing.devices);
-    let lacks = if wanted { State::Bad } else { State::Note };
+    // Where what computes works, the driver may keep to itself what it is: on Jetson it does.
+    let lacks = if wanted && findings.absent { State::Bad } else { State::Note };
     let known = gpu::look();
     match &known {
         Err(reason) => {
             findings.push("gpu", "driver", (lacks, reason.clone()));
-            findings.absent |= wanted;
         }
         Ok(gpus) => {
             let said = format!("{}, serves CUDA up to {}", gpus.driver, gpus.cuda);
@@ -56,9 +57,16 @@ fn look_at_gpus(computing: &Computing, built: Option<bool>, findings: &mut Findi
             for gpu in &gpus.list {
                 let number =
                     gpu.number.map_or_else(|| "hidden".to_owned(), |number| format!("cuda:{number}"));
-                let (all, free) = (gpu.memory_bytes / 1_000_000, gpu.free_bytes / 1_000_000);
-                let said =
-                    format!("{}, compute {}, {free} of {all} MB free, {}", gpu.name, gpu.compute, gpu.uuid);
+                let memory = gpu.memory.map_or_else(
+                    || "memory not told, so without a limit".to_owned(),
+                    |GpuMemory { all_bytes, free_bytes }| {
+                        format!("{} of {} MB free", free_bytes / 1_000_000, all_bytes / 1_000_000)
+                    },
+                );
+                let said = match gpu.uuid.as_str() {
+                    "" => gpu.name.clone(),
+                    uuid => format!("{}, compute {}, {memory}, {uuid}", gpu.name, gpu.compute),
+                };
                 findings.push("gpu", number, (State::Ok, said));
             }
         }

@@ -1,8 +1,8 @@
 //! ONNX Runtime, its providers and the models: loaded and tried, not guessed.
 
-use super::{Findings, State, Subject, wants_gpu};
+use super::{Findings, State, Subject};
 use crate::command::request;
-use crate::edge::model::{Examined, Proof, Request, Tried, examine};
+use crate::edge::model::{Examined, Proof, Request, Tried, Trouble, examine};
 use crate::edge::{library, model_file};
 use crate::work::device::{Devices, Provider};
 use crate::work::lacking;
@@ -80,13 +80,15 @@ fn tell_model(devices: &Devices, file: &Path, proven: &Proof, findings: &mut Fin
             let said = format!("{word} on {devices}, golden tile differs by {gap:.1e} (at most {most:.0e})");
             findings.push("models", name, (State::Ok, said));
         }
-        // On a GPU it is the device that has to give way or to be mended: `run` would end with its code.
-        Err(problem) if wants_gpu(devices) => {
+        // Others may serve there.
+        Err(Trouble::Unfit(problem)) => findings.push("models", name, (State::Note, one_line(problem))),
+        // It is the device that has to give way or to be mended: `run` would end with its code.
+        Err(Trouble::Device(problem)) => {
             findings.push("models", name, (State::Bad, format!("not on {devices}: {}", one_line(problem))));
             findings.remedy(lacking::remedy(problem));
             findings.absent = true;
         }
-        Err(problem) => findings.push("models", name, (State::Bad, one_line(problem))),
+        Err(Trouble::Model(problem)) => findings.push("models", name, (State::Bad, one_line(problem))),
     }
 }
 

@@ -2,9 +2,10 @@
 //! Tries each thing and goes on, whatever comes of it.
 
 use super::file::{builder, load, read_under};
-use super::on_gpu;
-use super::onnx::Recipe;
+use super::on_gpu::{self, Refused};
+use super::onnx::{Recipe, Tiles};
 use super::{Request, prove, provider};
+use crate::edge::gpu;
 use crate::edge::library::Library;
 use crate::edge::shared_library;
 use crate::error::StartError;
@@ -33,7 +34,18 @@ pub struct Examined {
 }
 
 /// A card, how far its golden tile is off and may be at most, or what is wrong.
-pub type Proof = Result<(ModelCard, f32, f32), String>;
+pub type Proof = Result<(ModelCard, f32, f32), Trouble>;
+
+/// Why a model was not proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The file, its card or what is declared of it is wrong.
+    Model(String),
+    /// The device does not serve such models.
+    Unfit(String),
+    /// The device does not do it.
+    Device(String),
+}
 
 /// What came of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,15 +69,24 @@ pub fn examine(
 ) -> Result<Examined, StartError> {
     let environment = load(library)?;
     let built = provider::compiled_in();
+    // The GPU that is meant, where one is and the driver knows it.
+    let number = match &request.devices {
+        Devices::Gpus { gpus, .. } => gpus.first().and_then(|gpu| gpu::number(gpu, &gpu::look()).ok()),
+        Devices::Auto | Devices::Cpu => None,
+    };
     let tried = |(provider, is_built): (Provider, bool)| {
-        let tried = if is_built { register(&environment, provider) } else { Tried::Absent };
+        let number = number.unwrap_or(0);
+        let tried = if is_built { register(&environment, (provider, number)) } else { Tried::Absent };
         (provider, tried)
     };
     let providers: Vec<(Provider, Tried)> = built.into_iter().map(tried).collect();
     let works = |wanted| providers.contains(&(wanted, Tried::Works));
     let on_gpu = matches!(request.devices, Devices::Gpus { provider, .. } if works(provider));
     let devices = if on_gpu { request.devices.clone() } else { Devices::Cpu };
-    let request = &Request { devices, ..request.clone() };
+    // Engines are built here, if any, and not where those lie that serve.
+    let engines = tempfile::Builder::new().prefix("onestep-doctor.").tempdir().ok();
+    let place = engines.as_ref().map(|folder| folder.path().to_owned());
+    let request = &Request { devices, engines: place, ..request.clone() };
     let one = |(file, terms): &(PathBuf, Option<Terms>)| {
         (file.clone(), proven(&environment, (file, terms.as_ref()), request))
     };
@@ -75,10 +96,10 @@ pub fn examine(
 }
 
 /// Registers a provider with nothing to run: that loads its libraries and makes sure of a GPU.
-fn register(environment: &Environment, provider: Provider) -> Tried {
+fn register(environment: &Environment, (provider, number): (Provider, u16)) -> Tried {
     let dispatch = match provider {
-        Provider::Cuda => provider::cuda(&cuda_options(0, None)),
-        Provider::TensorRt => provider::tensorrt(&vec![("device_id", "0".into())]),
+        Provider::Cuda => provider::cuda(&cuda_options(number, None, Precision::F32)),
+        Provider::TensorRt => provider::tensorrt(&vec![("device_id", number.to_string())]),
     };
     let registered = builder(environment, GraphOptimizationLevel::Disable)
         .and_then(|builder| Ok(builder.with_execution_providers([dispatch])?));
@@ -91,8 +112,8 @@ fn register(environment: &Environment, provider: Provider) -> Tried {
 /// The card of a file and how far its golden tile is off on the device of `request`.
 fn proven(environment: &Environment, (file, terms): (&Path, Option<&Terms>), request: &Request) -> Proof {
     let file = read_under(environment, file, terms).map_err(|error| match error {
-        StartError::Model { problem, .. } => problem,
-        other => other.to_string(),
+        StartError::Model { problem, .. } => Trouble::Model(problem),
+        other => Trouble::Model(other.to_string()),
     })?;
     // Each file by itself, not the version of it that would serve.
     let wanted = match file.card.precision {
@@ -106,18 +127,20 @@ fn proven(environment: &Environment, (file, terms): (&Path, Option<&Terms>), req
         return match on_gpu::open(environment, std::slice::from_ref(&file), request, (*provider, gpus)) {
             Ok(mut placed) => {
                 let side = placed.tilings[0].golden_side(&placed.cards[0]);
-                let gap = prove(placed.workers[0][0].as_mut(), side)?;
+                let gap = prove(placed.workers[0][0].as_mut(), side).map_err(Trouble::Device)?;
                 Ok((placed.cards[0].clone(), gap, placed.workers[0][0].tolerance()))
             }
-            Err(on_gpu::Refused::Device(reason)) => Err(reason),
-            Err(on_gpu::Refused::Model(error)) => Err(error.to_string()),
+            Err(Refused::Device(reason)) => Err(Trouble::Device(reason)),
+            Err(Refused::Model(error)) => Err(Trouble::Model(error.to_string())),
+            Err(Refused::Unfit(error)) => Err(Trouble::Unfit(error.to_string())),
         };
     }
     let (environment, opened) = (environment.clone(), file.clone());
     let recipe: Recipe =
         Arc::new(move || opened.commit(builder(&environment, GraphOptimizationLevel::Level3)?));
-    let mut model = file.network(recipe, None).map_err(|error| error.to_string())?;
-    let gap = prove(model.as_mut(), file.card.golden_side())?;
+    let wrong = |error: ort::Error| Trouble::Model(error.to_string());
+    let mut model = file.network(recipe, Tiles::Any).map_err(wrong)?;
+    let gap = prove(model.as_mut(), file.card.golden_side()).map_err(Trouble::Model)?;
     let most = model.tolerance();
     Ok((file.card, gap, most))
 }

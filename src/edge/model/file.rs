@@ -2,7 +2,7 @@
 //! Opens nothing on a device.
 
 use super::foreign::{Foreign, adopt};
-use super::onnx::{OnnxModel, Recipe, card_of};
+use super::onnx::{OnnxModel, Recipe, Tiles, card_of};
 use super::plugs::Plugs;
 use super::{Asked, Model};
 use crate::edge::digest::sha256;
@@ -50,13 +50,12 @@ impl File {
         }
     }
 
-    /// Its network. Where the number of tiles is fixed, as in an engine that was built for it, fewer are
-    /// filled up.
-    pub(super) fn network(&self, recipe: Recipe, fixed_tiles: Option<usize>) -> ort::Result<Box<dyn Model>> {
+    /// Its network.
+    pub(super) fn network(&self, recipe: Recipe, tiles: Tiles) -> ort::Result<Box<dyn Model>> {
         let card = self.card.clone();
         Ok(match &self.plugs {
             Some(plugs) => Box::new(Foreign::open(recipe, card, plugs.clone())?),
-            None => Box::new(OnnxModel::open(recipe, card, fixed_tiles)?),
+            None => Box::new(OnnxModel::open(recipe, card, tiles)?),
         })
     }
 }

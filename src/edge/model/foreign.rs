@@ -2,7 +2,7 @@
 //! on the processor is its golden tile.
 
 use super::file::{File, builder, refusal};
-use super::onnx::Recipe;
+use super::onnx::{Recipe, Slot};
 use super::plugs::{Kind, Plug, Plugs, plugs};
 use super::{BatchInput, Model, ModelError, golden_input};
 use crate::error::StartError;
@@ -14,7 +14,6 @@ use contract::mask::UNKNOWN;
 use contract::pixels::Picture;
 use half::f16;
 use ort::environment::Environment;
-use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor};
 use std::path::{Path, PathBuf};
@@ -35,20 +34,19 @@ pub const TERMS: &str = "data.terms";
 
 /// A session and what it speaks.
 pub(super) struct Foreign {
-    session: Session,
-    recipe: Recipe,
+    session: Slot,
     card: ModelCard,
     plugs: Plugs,
 }
 
 impl Foreign {
     pub(super) fn open(recipe: Recipe, card: ModelCard, plugs: Plugs) -> ort::Result<Foreign> {
-        Ok(Foreign { session: recipe()?, recipe, card, plugs })
+        Ok(Foreign { session: Slot::open(recipe)?, card, plugs })
     }
 
     /// Ends the profile of a session that was made with one, and tells where it lies.
     pub(super) fn end_profile(&mut self) -> ort::Result<String> {
-        self.session.end_profiling()
+        self.session.get()?.end_profiling()
     }
 
     fn evaluate(&mut self, input: &BatchInput<'_>) -> ort::Result<Vec<f32>> {
@@ -73,7 +71,7 @@ impl Foreign {
             if let Some(plug) = &self.plugs.mask {
                 inputs.extend(ort::inputs![plug.name.as_str() => part(plug, &mask, 1)?]);
             }
-            let outputs = self.session.run(inputs)?;
+            let outputs = self.session.get()?.run(inputs)?;
             let output = &outputs[self.plugs.output.name.as_str()];
             has = terms.judge(output.shape(), (together, window)).map_err(ort::Error::new)?;
             extend(&mut raw, self.plugs.output.kind, output)?;
@@ -126,9 +124,12 @@ impl Model for Foreign {
         F16_GOLDEN_TOLERANCE
     }
 
+    fn serve(&mut self, _tiles: usize) -> bool {
+        true
+    }
+
     fn renew(&mut self) -> Result<(), ModelError> {
-        self.session = (self.recipe)().map_err(|error| ModelError(error.to_string()))?;
-        Ok(())
+        self.session.renew().map_err(|error| ModelError(error.to_string()))
     }
 }
 

@@ -16,7 +16,7 @@ mod provider;
 mod trial;
 
 pub use engines::engine_folder;
-pub use examine::{Examined, Proof, Tried, examine};
+pub use examine::{Examined, Proof, Tried, Trouble, examine};
 pub use fit::BETTER_RANGE;
 pub use foreign::{HALO_LEVELS, TERMS};
 pub use open::{Asked, Facts, Opened, Request, Serving, cards, open};
@@ -46,7 +46,16 @@ pub trait Model: Send {
         self.card().golden_tolerance()
     }
 
-    /// Opens the network anew on its device, after that was lost.
+    /// How many tiles are evaluated where so many are asked for.
+    fn evaluated(&self, tiles: usize) -> usize {
+        tiles
+    }
+
+    /// From now on no evaluation has more tiles than this. `false` where that changes nothing about the
+    /// memory it takes, as with an engine that was built for so many.
+    fn serve(&mut self, tiles: usize) -> bool;
+
+    /// Opens the network anew on its device, after that was lost or its memory was in pieces.
     ///
     /// # Errors
     /// What the runtime says.

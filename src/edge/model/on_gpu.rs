@@ -1,11 +1,12 @@
 //! Opening networks on GPUs: sessions that may use nothing else, each proven by the golden tile in the very
-//! shape that it will serve. Falls back to f32 where f16 does not prove itself and nobody asked for it by
-//! name.
+//! shape that it will serve. First it is decided, by sessions that are closed again, what computes (f32 where
+//! f16 does not prove itself on every GPU and nobody asked for it by name) and in how many tiles; then all
+//! threads' sessions are opened alike.
 
 use super::engines::Engines;
 use super::file::{File, builder, f16_of};
 use super::foreign::answered;
-use super::onnx::Recipe;
+use super::onnx::{Recipe, Tiles};
 use super::placement;
 use super::plugs::Plugs;
 use super::provider::{self, Options};
@@ -40,12 +41,19 @@ pub(super) enum Refused {
     Device(String),
     /// A model or its file is wrong, whatever the device.
     Model(StartError),
+    /// This kind of device does not serve this kind of model.
+    Unfit(StartError),
 }
 
 impl From<String> for Refused {
     fn from(reason: String) -> Refused {
         Refused::Device(reason)
     }
+}
+
+/// What ONNX Runtime says, in our sentences.
+fn plain(error: &ort::Error) -> String {
+    lacking::plain(&error.to_string())
 }
 
 /// What is the same for all networks.
@@ -68,89 +76,102 @@ pub(super) fn open(
     let each = (request.threads / 2).clamp(1, MOST_WORKERS);
     let sessions = each * files.len();
     let context = Context { environment, request, provider, gpus: gpu::look(), sessions };
-    let devices = named.iter().map(|gpu| Ok(provider.on(gpu::number(gpu, &context.gpus)?)));
-    let devices = devices.collect::<Result<Vec<_>, String>>()?;
+    let devices = resolved(provider, named, &context.gpus)?;
     // What a model from elsewhere answers is known in the windows that are served here.
     let answered =
         files.iter().map(|file| answered(environment, file, context.golden_side(file, devices[0])));
     let files = answered.collect::<Result<Vec<_>, _>>().map_err(Refused::Model)?;
-    let files = files.into_iter().map(|file| context.placed(file, devices[0]));
+    let files = files.into_iter().map(|file| context.chosen(context.placed(file, devices[0])?, &devices));
     let files = &files.collect::<Result<Vec<_>, _>>()?;
-    let (mut workers, mut cards): (Vec<Vec<Box<dyn Model>>>, Vec<ModelCard>) = (Vec::new(), Vec::new());
-    for device in &devices {
-        for _ in 0..each {
-            let networks = files.iter().map(|file| context.network(file, *device));
-            let networks = networks.collect::<Result<Vec<_>, Refused>>()?;
-            cards = networks.iter().map(|network| network.card().clone()).collect();
-            workers.push(networks);
-        }
-    }
     let tiles = match (request.batch, provider) {
         (Some(tiles), _) => tiles,
         (None, Provider::TensorRt) => USUAL,
-        (None, Provider::Cuda) => search(&mut workers[0], devices[0], request.window_px)?,
+        (None, Provider::Cuda) => context.search(files, devices[0])?,
     };
+    let mut workers: Vec<Vec<Box<dyn Model>>> = Vec::new();
+    for device in devices.iter().flat_map(|device| std::iter::repeat_n(*device, each)) {
+        let networks = files.iter().map(|file| context.proven(file, device, tiles));
+        workers.push(networks.collect::<Result<_, String>>()?);
+    }
+    let cards: Vec<ModelCard> = files.iter().map(|file| file.card.clone()).collect();
     let tilings = cards.iter().map(|card| Tiling::new(card, devices[0], request.window_px)).collect();
     log::info!("{}: {tiles} tiles an evaluation, {} threads", joined(&devices), workers.len());
     Ok(Placed { workers, devices, tiles, cards, tilings, fallen: None })
 }
 
-/// The fewest tiles that any of these networks wants together; holes have shapes of their own.
-fn search(
-    networks: &mut [Box<dyn Model>],
-    device: Device,
-    window_px: Option<usize>,
-) -> Result<usize, Refused> {
-    let mut least = None;
-    for network in networks {
-        if let Tiling::Fixed { window, .. } = Tiling::new(network.card(), device, window_px) {
-            let tiles = best_tiles(network.as_mut(), window).map_err(|error| error.to_string())?;
-            least = Some(least.map_or(tiles, |least: usize| least.min(tiles)));
+/// The devices of this provider that are named, each of them once.
+fn resolved(provider: Provider, named: &[Gpu], gpus: &Result<Gpus, String>) -> Result<Vec<Device>, String> {
+    let mut devices = Vec::new();
+    for gpu in named {
+        let device = provider.on(gpu::number(gpu, gpus)?);
+        if devices.contains(&device) {
+            return Err(format!("{device} is named twice, the second time as {gpu}"));
         }
+        devices.push(device);
     }
-    Ok(least.unwrap_or(USUAL))
+    Ok(devices)
 }
 
 impl Context<'_> {
-    /// A file on a device, in the precision that is wanted and proves itself.
-    fn network(&self, file: &File, device: Device) -> Result<Box<dyn Model>, Refused> {
-        let wanted = self.request.precision;
+    /// The version of a file that serves on these devices: one for all, since results must not depend on the
+    /// GPU that a tile meets.
+    fn chosen(&self, file: File, devices: &[Device]) -> Result<File, Refused> {
         if self.provider == Provider::TensorRt && file.card.task == Task::Inpainting {
             let problem =
                 "repairs crops of many shapes, and TensorRT builds an engine for each: take cuda or cpu";
-            return Err(Refused::Model(super::file::refusal(&file.path, problem)));
+            return Err(Refused::Unfit(super::file::refusal(&file.path, problem)));
         }
         if self.provider == Provider::TensorRt && file.plugs.is_some() {
             let problem = "is a model from elsewhere, and TensorRT runs ours: take cuda or cpu";
-            return Err(Refused::Model(super::file::refusal(&file.path, problem)));
-        }
-        if let Some(half) = self.half(file)? {
-            match self.proven(&half, device) {
-                Ok(network) => return Ok(network),
-                Err(reason) if wanted == Wanted::Auto => {
-                    // Where f32 does not work either, it was not the precision.
-                    let network = self.proven(file, device)?;
-                    log::warn!("precision auto: f32, since f16 does not prove itself on {device}: {reason}");
-                    return Ok(network);
-                }
-                Err(reason) => return Err(reason.into()),
-            }
+            return Err(Refused::Unfit(super::file::refusal(&file.path, problem)));
         }
         let whose = |reason: String| match &file.plugs {
             Some(plugs) => format!("model {} from elsewhere: {reason}", plugs.terms.name),
             None => reason,
         };
-        Ok(self.proven(file, device).map_err(whose)?)
+        // Engines are built for what serves; elsewhere one window proves as much, and has room.
+        let usual = if self.provider == Provider::TensorRt { USUAL } else { 1 };
+        let tiles = self.request.batch.unwrap_or(usual);
+        let Some(half) = self.half(&file)? else {
+            drop(self.proven(&file, devices[0], tiles).map_err(whose)?);
+            return Ok(file);
+        };
+        for device in devices {
+            let Err(reason) = self.proven(&half, *device, tiles) else { continue };
+            if self.request.precision != Wanted::Auto {
+                return Err(reason.into());
+            }
+            // Where f32 does not work either, it was not the precision.
+            drop(self.proven(&file, *device, tiles)?);
+            log::warn!("precision auto: f32, since f16 does not prove itself on {device}: {reason}");
+            return Ok(file);
+        }
+        Ok(half)
+    }
+
+    /// The fewest tiles that any of these networks wants together; holes have shapes of their own. Nothing is
+    /// left of the sessions that it is tried with, so their memory is not in pieces.
+    fn search(&self, files: &[File], device: Device) -> Result<usize, Refused> {
+        let mut least = None;
+        for file in files {
+            let Tiling::Fixed { window, .. } = self.tiling(file, device) else { continue };
+            let recipe = self.recipe(file, self.on_cuda(device.number().unwrap_or(0), file), None);
+            let mut network = file.network(recipe, Tiles::Any).map_err(|error| plain(&error))?;
+            let tiles = best_tiles(network.as_mut(), window).map_err(|error| error.to_string())?;
+            least = Some(least.map_or(tiles, |least: usize| least.min(tiles)));
+        }
+        Ok(least.unwrap_or(USUAL))
     }
 
     /// A graph from elsewhere may leave shapes to the processor, once it is seen that they are all it leaves.
     fn placed(&self, file: File, device: Device) -> Result<File, Refused> {
         let Device::Cuda(number) = device else { return Ok(file) };
         let Some(plugs) = file.plugs.clone() else { return Ok(file) };
-        let Err(strict) = self.proven(&file, device) else { return Ok(file) };
+        let Err(strict) = self.proven(&file, device, 1) else { return Ok(file) };
         let name = plugs.terms.name.clone();
         let file = File { plugs: Some(Plugs { shapes_elsewhere: true, ..plugs }), ..file };
-        let profiled = |profile: &Path| self.recipe(&file, self.on_cuda(number), Some(profile.to_owned()));
+        let profiled =
+            |profile: &Path| self.recipe(&file, self.on_cuda(number, &file), Some(profile.to_owned()));
         let nodes = placement::nodes(&file, self.golden_side(&file, device), &profiled);
         let seen = nodes.as_ref().map(Vec::as_slice).map_err(String::as_str);
         let count = allowed(&strict, seen, provider::name(self.provider))
@@ -172,21 +193,22 @@ impl Context<'_> {
         }
     }
 
-    fn proven(&self, file: &File, device: Device) -> Result<Box<dyn Model>, String> {
+    fn proven(&self, file: &File, device: Device, tiles: usize) -> Result<Box<dyn Model>, String> {
         match device {
-            Device::TensorRt(number) => self.on_tensorrt(file, number),
+            Device::TensorRt(number) => self.on_tensorrt(file, number, tiles),
             Device::Cuda(_) | Device::Cpu => {
                 let number = device.number().unwrap_or(0);
-                self.opened(file, (device, None), self.on_cuda(number))
+                let is_fixed = matches!(self.tiling(file, device), Tiling::Fixed { .. });
+                let tiles = if is_fixed { Tiles::Filled(tiles) } else { Tiles::Any };
+                self.opened(file, (device, tiles), self.on_cuda(number, file))
             }
         }
     }
 
     /// With the engines of an earlier start where they are whole, else with new ones.
-    fn on_tensorrt(&self, file: &File, number: u16) -> Result<Box<dyn Model>, String> {
-        let tiles = self.request.batch.unwrap_or(USUAL);
+    fn on_tensorrt(&self, file: &File, number: u16, tiles: usize) -> Result<Box<dyn Model>, String> {
         let device = Device::TensorRt(number);
-        let window = Tiling::new(&file.card, device, self.request.window_px).largest();
+        let window = self.tiling(file, device).largest();
         let library = shared_library::find(TENSORRT)?;
         let library = std::fs::canonicalize(&library).unwrap_or(library);
         let gpu = self.gpus.as_ref().ok().and_then(|gpus| Some((gpus, gpus.of(number)?)));
@@ -208,18 +230,21 @@ impl Context<'_> {
             let name = &file.card.name;
             log::info!("building a TensorRT engine for {name}: minutes, and only once: {folder}");
         }
-        let memory = self.memory_bytes(number);
+        // Half for what TensorRT tries tactics in, half for what it leaves to CUDA. Engines and their working
+        // memory come on top.
+        let memory = self.memory_bytes(number).map(|bytes| bytes / 2);
         let options = || {
             let engine = tensorrt_options(number, memory, &folder, &key);
-            vec![(Provider::TensorRt, engine), (Provider::Cuda, cuda_options(number, memory))]
+            let rest = cuda_options(number, memory, file.card.precision);
+            vec![(Provider::TensorRt, engine), (Provider::Cuda, rest)]
         };
-        let opened = self.opened(file, (device, Some(tiles)), options());
+        let opened = self.opened(file, (device, Tiles::Engine(tiles)), options());
         let network = match opened {
             // Whatever TensorRT has against a file that is as it was written: not a second time.
             Err(reason) if known => {
                 log::warn!("engines that do not work are built anew: {reason}: {folder}");
                 engines.clear().map_err(unusable)?;
-                self.opened(file, (device, Some(tiles)), options())?
+                self.opened(file, (device, Tiles::Engine(tiles)), options())?
             }
             opened => opened?,
         };
@@ -230,12 +255,11 @@ impl Context<'_> {
     fn opened(
         &self,
         file: &File,
-        (device, fixed_tiles): (Device, Option<usize>),
+        (device, tiles): (Device, Tiles),
         options: Vec<(Provider, Options)>,
     ) -> Result<Box<dyn Model>, String> {
         let recipe = self.recipe(file, options, None);
-        let plain = |error: ort::Error| lacking::plain(&error.to_string());
-        let mut network = file.network(recipe, fixed_tiles).map_err(plain)?;
+        let mut network = file.network(recipe, tiles).map_err(|error| plain(&error))?;
         let side = self.golden_side(file, device);
         prove(network.as_mut(), side)?;
         Ok(network)
@@ -264,18 +288,23 @@ impl Context<'_> {
     }
 
     /// CUDA alone.
-    fn on_cuda(&self, number: u16) -> Vec<(Provider, Options)> {
-        vec![(Provider::Cuda, cuda_options(number, self.memory_bytes(number)))]
+    fn on_cuda(&self, number: u16, file: &File) -> Vec<(Provider, Options)> {
+        vec![(Provider::Cuda, cuda_options(number, self.memory_bytes(number), file.card.precision))]
+    }
+
+    /// How pictures are cut for a file on a device.
+    fn tiling(&self, file: &File, device: Device) -> Tiling {
+        Tiling::new(&file.card, device, self.request.window_px)
     }
 
     /// Side of the window in which a file proves itself on a device.
     fn golden_side(&self, file: &File, device: Device) -> usize {
-        Tiling::new(&file.card, device, self.request.window_px).golden_side(&file.card)
+        self.tiling(file, device).golden_side(&file.card)
     }
 
     /// What each session may take of a GPU's memory, as far as it is known how large that is.
     fn memory_bytes(&self, number: u16) -> Option<u64> {
-        let all = self.gpus.as_ref().ok()?.of(number)?.memory_bytes;
+        let all = self.gpus.as_ref().ok()?.of(number)?.memory?.all_bytes;
         Some(all / 100 * u64::from(self.request.gpu_memory_percent) / self.sessions as u64)
     }
 }

@@ -11,23 +11,53 @@ use std::sync::Arc;
 /// How a session is made, as often as need be.
 pub(super) type Recipe = Arc<dyn Fn() -> ort::Result<Session> + Send + Sync>;
 
+/// A session and how it is made anew.
+pub(super) struct Slot {
+    session: Option<Session>,
+    recipe: Recipe,
+}
+
+impl Slot {
+    pub(super) fn open(recipe: Recipe) -> ort::Result<Slot> {
+        Ok(Slot { session: Some(recipe()?), recipe })
+    }
+
+    /// The session, unless it could not be made anew.
+    pub(super) fn get(&mut self) -> ort::Result<&mut Session> {
+        self.session.as_mut().ok_or_else(|| ort::Error::new("its session could not be opened anew"))
+    }
+
+    /// The old session goes first: its memory may be what the new one needs.
+    pub(super) fn renew(&mut self) -> ort::Result<()> {
+        self.session = None;
+        self.session = Some((self.recipe)()?);
+        Ok(())
+    }
+}
+
+/// How many tiles an evaluation has, whatever is asked for: what is missing is filled up with empty ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tiles {
+    /// As many as there are.
+    Any,
+    /// Always as many: for another number cuDNN would plan every convolution anew, which takes longer than
+    /// to evaluate them.
+    Filled(usize),
+    /// Always as many, since an engine was built for them.
+    Engine(usize),
+}
+
 /// A session and the card of its file.
 pub(super) struct OnnxModel {
-    session: Session,
-    recipe: Recipe,
+    session: Slot,
     card: ModelCard,
-    fixed_tiles: Option<usize>,
+    tiles: Tiles,
 }
 
 impl OnnxModel {
-    /// `card` was read from, and compared with, a session of the same file. Where the number of tiles is
-    /// fixed, as in an engine that was built for it, fewer are filled up with empty ones.
-    pub(super) fn open(
-        recipe: Recipe,
-        card: ModelCard,
-        fixed_tiles: Option<usize>,
-    ) -> ort::Result<OnnxModel> {
-        Ok(OnnxModel { session: recipe()?, recipe, card, fixed_tiles })
+    /// `card` was read from, and compared with, a session of the same file.
+    pub(super) fn open(recipe: Recipe, card: ModelCard, tiles: Tiles) -> ort::Result<OnnxModel> {
+        Ok(OnnxModel { session: Slot::open(recipe)?, card, tiles })
     }
 }
 
@@ -37,16 +67,33 @@ impl Model for OnnxModel {
     }
 
     fn run(&mut self, input: &BatchInput<'_>, see: &mut dyn FnMut(&[f32])) -> Result<(), ModelError> {
-        let evaluated = match self.fixed_tiles.filter(|tiles| *tiles > input.tiles) {
-            Some(tiles) => filled_up(&mut self.session, &self.card, input, tiles, see),
-            None => evaluate(&mut self.session, &self.card, input, see),
-        };
+        let (card, tiles) = (&self.card, self.evaluated(input.tiles));
+        let evaluated = self.session.get().and_then(|session| {
+            if tiles > input.tiles {
+                filled_up(session, card, input, tiles, see)
+            } else {
+                evaluate(session, card, input, see)
+            }
+        });
         evaluated.map_err(|error| ModelError(error.to_string()))
     }
 
+    fn evaluated(&self, tiles: usize) -> usize {
+        match self.tiles {
+            Tiles::Any => tiles,
+            Tiles::Filled(always) | Tiles::Engine(always) => always.max(tiles),
+        }
+    }
+
+    fn serve(&mut self, tiles: usize) -> bool {
+        if let Tiles::Filled(filled) = &mut self.tiles {
+            *filled = tiles;
+        }
+        !matches!(self.tiles, Tiles::Engine(_))
+    }
+
     fn renew(&mut self) -> Result<(), ModelError> {
-        self.session = (self.recipe)().map_err(|error| ModelError(error.to_string()))?;
-        Ok(())
+        self.session.renew().map_err(|error| ModelError(error.to_string()))
     }
 }
 

@@ -4,7 +4,7 @@
 use super::file::{File, builder, choose, int8_of, load, read_under, refusal};
 use super::fit::{BETTER_RANGE, better_range};
 use super::on_gpu::{self, Refused};
-use super::onnx::Recipe;
+use super::onnx::{Recipe, Tiles};
 use super::{Model, prove};
 use crate::edge::library::Library;
 use crate::error::StartError;
@@ -228,11 +228,13 @@ fn place(environment: &Environment, files: &[File], request: &Request) -> Result
     };
     match on_gpu::open(environment, files, request, (provider, gpus)) {
         Ok(placed) => Ok(placed),
-        Err(Refused::Model(error)) => Err(error),
+        Err(Refused::Model(error) | Refused::Unfit(error)) => Err(error),
         Err(Refused::Device(reason))
             if request.devices == Devices::Auto && request.precision != Wanted::F16 =>
         {
             log::info!("device auto: running on the CPU, since CUDA is not usable: {reason}");
+            // A batch that was meant for a GPU would only take memory here.
+            let request = &Request { batch: None, ..request.clone() };
             Ok(Placed { fallen: Some(reason), ..all_on_cpu(environment, files, request)? })
         }
         Err(Refused::Device(reason)) => {
@@ -289,7 +291,7 @@ fn on_cpu(environment: &Environment, file: &File, threads: usize) -> Result<Vec<
     });
     let mut models: Vec<Box<dyn Model>> = Vec::new();
     for _ in 0..threads.max(1) {
-        let model = file.network(Arc::clone(&recipe), None);
+        let model = file.network(Arc::clone(&recipe), Tiles::Any);
         models.push(model.map_err(|error| refusal(&file.path, &error.to_string()))?);
     }
     let side = file.card.golden_side();

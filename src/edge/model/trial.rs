@@ -51,9 +51,9 @@ pub(super) fn best_tiles(model: &mut dyn Model, window: Size) -> Result<usize, M
     for tiles in TRIED {
         match seconds(model, tiles, window, ROUNDS) {
             Ok(seconds) => measured.push((tiles, seconds)),
-            Err(error) if tiles == 1 || !error.is_out_of_memory() => return Err(error),
+            Err(error) if tiles == 1 => return Err(error),
             Err(error) => {
-                log::info!("{tiles} tiles of {window} do not fit into the GPU's memory: {error}");
+                log::info!("{tiles} tiles of {window} do not go together: {error}");
                 break;
             }
         }
@@ -79,10 +79,15 @@ mod tests {
 
         fn run(&mut self, input: &BatchInput<'_>, see: &mut dyn FnMut(&[f32])) -> Result<(), ModelError> {
             if input.tiles > self.1 {
-                return Err(ModelError("Failed to allocate memory for requested buffer".into()));
+                // Libraries have many words for it.
+                return Err(ModelError("CUDNN_FE failure 8: HEURISTIC_QUERY_FAILED".into()));
             }
             see(&[]);
             Ok(())
+        }
+
+        fn serve(&mut self, _tiles: usize) -> bool {
+            true
         }
 
         fn renew(&mut self) -> Result<(), ModelError> {
@@ -97,6 +102,6 @@ mod tests {
             assert!(best.as_ref().is_ok_and(|tiles| *tiles <= room), "{room}: {best:?}");
         }
         let none = best_tiles(&mut Timed(card(8, 1), 0), Size::new(8, 8));
-        assert!(none.is_err_and(|error| error.is_out_of_memory()));
+        assert!(none.is_err());
     }
 }

@@ -15,7 +15,10 @@ pub(super) struct Keeper {
     proven: Instant,
     /// Most tiles that have room in the device's memory, as far as is known.
     most_tiles: usize,
+    /// Whether the device was lost, and is there again.
     renewed: bool,
+    /// Whether its memory is new, and nothing was evaluated since.
+    fresh: bool,
 }
 
 /// What an evaluation that failed means.
@@ -25,7 +28,7 @@ pub(super) enum Finding {
     Pictures,
     /// There were too many tiles for its memory.
     TooMany,
-    /// The device was lost and is there again.
+    /// The device was lost and is there again, or its memory was in pieces and is new.
     Again,
 }
 
@@ -38,8 +41,8 @@ impl Keeper {
             step.map_or_else(|| model.card().golden_side(), |step| step.tiling.golden_side(model.card()))
         };
         let sides = models.iter().map(AsRef::as_ref).enumerate().map(side).collect();
-        let (proven, most_tiles) = (Instant::now(), usize::MAX);
-        Keeper { models, sides, options, proven, most_tiles, renewed: false }
+        let (proven, most_tiles) = (Instant::now(), options.tiles.max(1));
+        Keeper { models, sides, options, proven, most_tiles, renewed: false, fresh: false }
     }
 
     /// The network of this number.
@@ -52,8 +55,14 @@ impl Keeper {
         self.most_tiles
     }
 
+    /// An evaluation went well.
+    pub(super) fn went_well(&mut self) {
+        self.fresh = false;
+    }
+
     /// Where the last proof is too long ago, all networks give their golden tiles again: a device that
-    /// computes something else without an error is found out.
+    /// computes something else without an error is found out. What had no room is tried again from then on:
+    /// who took it may be gone.
     ///
     /// # Errors
     /// [`Fatal::Device`], where they do not and cannot be opened anew.
@@ -65,18 +74,40 @@ impl Keeper {
             self.renew(&reason)?;
         }
         self.proven = Instant::now();
+        if self.most_tiles < self.options.tiles {
+            self.serve((2 * self.most_tiles).min(self.options.tiles));
+        }
         Ok(())
     }
 
-    /// Tells what it means that so many tiles were not evaluated.
+    /// Whether fewer tiles an evaluation change anything.
+    fn serve(&mut self, tiles: usize) -> bool {
+        let serve = |changes: bool, model: &mut Box<dyn Model>| changes & model.serve(tiles);
+        let changes = self.models.iter_mut().fold(true, serve);
+        if changes {
+            self.most_tiles = tiles;
+        }
+        changes
+    }
+
+    /// Tells what it means that so many tiles could not be evaluated.
     ///
     /// # Errors
     /// [`Fatal::Device`], where the device is lost for good.
     pub(super) fn judge(&mut self, tiles: usize, error: &ModelError) -> Result<Finding, Fatal> {
-        if error.is_out_of_memory() && tiles > 1 {
-            self.most_tiles = tiles / 2;
-            log::warn!("{} tiles an evaluation from now on, since {tiles} have no room: {error}", tiles / 2);
-            return Ok(Finding::TooMany);
+        if error.is_out_of_memory() {
+            let half = tiles / 2;
+            if half > 0 && self.serve(half) {
+                log::warn!("{half} tiles an evaluation from now on, since {tiles} have no room: {error}");
+                return Ok(Finding::TooMany);
+            }
+            // Memory may be in pieces, none of which is large enough.
+            if !self.fresh {
+                log::warn!("networks are opened anew, since a tile has no room: {error}");
+                self.reopen(&error.to_string())?;
+                self.fresh = true;
+                return Ok(Finding::Again);
+            }
         }
         // The device is acquitted if it still gives the golden tile's answer.
         if self.prove().is_ok() {
@@ -102,12 +133,17 @@ impl Keeper {
         log::error!(
             "the device is lost; its networks are opened anew, and nothing of the pictures is lost: {reason}"
         );
+        self.reopen(reason)?;
+        log::info!("the device is there again");
+        Ok(())
+    }
+
+    fn reopen(&mut self, reason: &str) -> Result<(), Fatal> {
         for model in &mut self.models {
             model.renew().map_err(|error| Fatal::Device(format!("{reason}; opened anew: {error}")))?;
         }
         self.prove().map_err(|error| Fatal::Device(format!("{reason}; opened anew: {error}")))?;
         self.proven = Instant::now();
-        log::info!("the device is there again");
         Ok(())
     }
 }

@@ -47,12 +47,18 @@ pub fn run(
             }
             match result {
                 Ok(parts) => {
+                    keeper.went_well();
                     if outbox.send(Inferred { parts }).is_err() {
                         return Ok(());
                     }
                 }
-                Err(error) => match pulse.work(|| keeper.judge(batch.slots.len(), &error))? {
+                Err(error) => match pulse.work(|| {
+                    let tiles = keeper.model(step.model).evaluated(batch.slots.len());
+                    keeper.judge(tiles, &error)
+                })? {
                     Finding::TooMany | Finding::Again => waiting.push(batch),
+                    // One of them may be the reason: the others are not to suffer for it.
+                    Finding::Pictures if batch.slots.len() > 1 => waiting.extend(batch.halves()),
                     Finding::Pictures => {
                         for slot in &batch.slots {
                             slot.opened.job.fail("infer", JobError::Inference(error.to_string()));

@@ -17,6 +17,10 @@ pub struct Fake {
     pub runs: Arc<AtomicUsize>,
     /// How often the device was opened anew.
     pub renewed: Arc<AtomicUsize>,
+    /// How many tiles it was last told to serve; 0 where it was told nothing.
+    pub served: Arc<AtomicUsize>,
+    /// The fewest that it was told.
+    pub least: Arc<AtomicUsize>,
 }
 
 /// What is said of a device that is gone, and stays gone when it is opened anew.
@@ -47,17 +51,28 @@ pub enum Fault {
     GreyFrom(usize),
     /// More tiles than this have no room.
     Room(usize),
+    /// This evaluation, and no other, has no room.
+    FullAt(usize),
+    /// From this evaluation on windows of this width have no room, until the device is opened anew.
+    Pieces(usize, usize),
+    /// A batch with a window that begins white fails, in words that nobody knows.
+    White,
 }
 
 impl Fake {
     pub fn new(scale: usize, halo: usize) -> Fake {
-        Fake { card: card(scale, halo), fault: Fault::None, runs: Arc::default(), renewed: Arc::default() }
+        Fake::of(card(scale, halo))
+    }
+
+    fn of(card: ModelCard) -> Fake {
+        let [runs, renewed, served] = [(); 3].map(|()| Arc::default());
+        Fake { card, fault: Fault::None, runs, renewed, served, least: Arc::new(usize::MAX.into()) }
     }
 
     /// One that repairs, and leaves everything as it is.
     pub fn inpainting() -> Fake {
         let card = ModelCard { name: "as-it-is".into(), task: Task::Inpainting, hole_px: 64, ..card(1, 1) };
-        Fake { card, fault: Fault::None, runs: Arc::default(), renewed: Arc::default() }
+        Fake::of(card)
     }
 
     pub fn with(mut self, fault: Fault) -> Fake {
@@ -106,15 +121,28 @@ impl Model for Fake {
         let run = self.runs.fetch_add(1, Ordering::SeqCst);
         match self.fault {
             Fault::DeviceGone(from) if run >= from => return Err(ModelError("the device is gone".into())),
-            Fault::Fails(at) if run == at => return Err(ModelError("out of memory".into())),
+            Fault::Fails(at) if run == at => return Err(ModelError("not this one".into())),
             Fault::Dislikes(width) if input.window.width == width => {
-                return Err(ModelError("out of memory".into()));
+                return Err(ModelError("not these".into()));
             }
             Fault::LostAt(from) if run >= from && !self.is_renewed() => {
                 return Err(ModelError("the device is gone".into()));
             }
             Fault::Flapping(every) if run >= every * (self.renewed.load(Ordering::SeqCst) + 1) => {
                 return Err(ModelError("the device is gone".into()));
+            }
+            Fault::FullAt(at) if run == at => {
+                return Err(ModelError("CUDA failure 2: out of memory".into()));
+            }
+            Fault::Pieces(from, width)
+                if run >= from && input.window.width == width && !self.is_renewed() =>
+            {
+                return Err(ModelError("BFCArena: available memory is smaller than requested".into()));
+            }
+            Fault::White
+                if input.image.chunks_exact(3 * input.window.area()).any(|tile| tile[..3] == [1.0; 3]) =>
+            {
+                return Err(ModelError("CUDNN_FE failure 11: NOT_AGAIN".into()));
             }
             Fault::Room(tiles) if input.tiles > tiles => {
                 return Err(ModelError("CUDA failure 2: out of memory".into()));
@@ -143,6 +171,12 @@ impl Model for Fake {
         }
         see(&output);
         Ok(())
+    }
+
+    fn serve(&mut self, tiles: usize) -> bool {
+        self.served.store(tiles, Ordering::SeqCst);
+        self.least.fetch_min(tiles, Ordering::SeqCst);
+        true
     }
 
     fn renew(&mut self) -> Result<(), ModelError> {

@@ -113,6 +113,9 @@ fn what_fails_in_a_batch_fails_alone() {
     let ran = bench(&world, &fake, 8).run();
     assert_eq!((&ran.end, ran.summary.failed), (&Ok(()), 1), "{:?}", ran.outcomes());
     assert!(world.output.join("failed/white.png.reason.json").is_file());
+    let put_off = |settled: &&onestep::job::Settled| matches!(settled.outcome, Outcome::Postponed { .. });
+    let others = ran.settled.iter().filter(put_off).filter(|s| !s.errand.source.ends_with("white.png"));
+    assert_eq!(others.count(), 0, "the others were done at once");
     std::fs::remove_dir_all(world.output.join("failed")).expect("there");
     assert_eq!(pixels(&world), reference());
     assert_eq!(fake.renewed.load(Ordering::SeqCst), 0, "the device is well");

@@ -221,3 +221,53 @@ fn shape_problem(outlet: &Outlet) -> Option<String> {
     let fits = shape.len() == 4 && shape.iter().zip(expected).all(|(&has, want)| has == -1 || has == want);
     (!fits).then(|| format!("has the shape {:?}, not {expected:?} (-1: any)", &shape[..]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::{builder, load, read};
+    use super::*;
+    use crate::edge::library;
+    use contract::geometry::Size;
+    use ort::session::builder::GraphOptimizationLevel;
+    use std::path::Path;
+
+    /// Two windows, alone or filled up, give the same bits; so do they after the session was made anew.
+    #[test]
+    fn what_a_batch_is_filled_up_with_changes_nothing() {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let executable = std::env::current_exe().unwrap();
+        let library = library::find(None, None, &executable, repository).unwrap();
+        let environment = load(&library).unwrap();
+        let file = read(&environment, &repository.join("models/sr-x2.onnx")).unwrap();
+        let card = file.card.clone();
+        let recipe: Recipe =
+            Arc::new(move || file.commit(builder(&environment, GraphOptimizationLevel::Level3)?));
+        let window = Size::new(20, 16);
+        let values = |count: usize| -> Vec<f32> { (0..count).map(|i| (i * 37 % 101) as f32 / 100.0).collect() };
+        let (image, noise) = (values(6 * window.area()), values(6 * window.times(2).area()));
+        let input = BatchInput {
+            tiles: 2,
+            window,
+            image: &image,
+            mask: &[],
+            noise: &noise,
+            strength: &[1.0, 0.5],
+            source: &[0.0, 1.0],
+        };
+        let run = |model: &mut OnnxModel| {
+            let mut shown = Vec::new();
+            model.run(&input, &mut |output| shown.extend_from_slice(output)).unwrap();
+            shown
+        };
+        let open = |tiles| OnnxModel::open(Arc::clone(&recipe), card.clone(), tiles).unwrap();
+        let alone = run(&mut open(Tiles::Any));
+        assert_eq!(alone.len(), 6 * window.times(2).area());
+        let mut filled = open(Tiles::Filled(5));
+        assert_eq!((filled.evaluated(2), run(&mut filled) == alone), (5, true));
+        assert!(filled.serve(3) && filled.renew().is_ok());
+        assert_eq!((filled.evaluated(2), run(&mut filled) == alone), (3, true));
+        let mut engine = open(Tiles::Engine(4));
+        assert!(!engine.serve(2));
+        assert_eq!((engine.evaluated(2), run(&mut engine) == alone), (4, true));
+    }
+}

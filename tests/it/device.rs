@@ -109,12 +109,15 @@ fn what_fails_in_a_batch_fails_alone() {
     let world = world();
     let mut white = pattern(30, 30, 3);
     white.samples.fill(255);
-    world.put("white.png", png(&white));
-    let ran = bench(&world, &fake, 8).run();
+    // It comes next to one of its size, and the tiles of both meet.
+    world.put("0-white.png", png(&white));
+    let mut bench = bench(&world, &fake, 7);
+    bench.plan.batching.linger = Duration::from_millis(200);
+    let ran = bench.run();
     assert_eq!((&ran.end, ran.summary.failed), (&Ok(()), 1), "{:?}", ran.outcomes());
-    assert!(world.output.join("failed/white.png.reason.json").is_file());
+    assert!(world.output.join("failed/0-white.png.reason.json").is_file());
     let put_off = |settled: &&onestep::job::Settled| matches!(settled.outcome, Outcome::Postponed { .. });
-    let others = ran.settled.iter().filter(put_off).filter(|s| !s.errand.source.ends_with("white.png"));
+    let others = ran.settled.iter().filter(put_off).filter(|s| !s.errand.source.ends_with("0-white.png"));
     assert_eq!(others.count(), 0, "the others were done at once");
     std::fs::remove_dir_all(world.output.join("failed")).expect("there");
     assert_eq!(pixels(&world), reference());

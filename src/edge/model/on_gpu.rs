@@ -31,8 +31,8 @@ use std::sync::Arc;
 /// TensorRT 10's library, whose file carries its version.
 const TENSORRT: &str = "libnvinfer.so.10";
 /// Most threads that serve one GPU: while one waits for it, others make noise and round results. Drawing the
-/// noise of a batch takes one core longer than a large GPU takes to evaluate it. Each takes memory of the GPU,
-/// and more than four were not tried.
+/// noise of a batch takes one core longer than a large GPU takes to evaluate it. Each takes memory of the
+/// GPU, and more than four were not tried.
 const MOST_WORKERS: usize = 4;
 
 /// Why nothing was opened.

@@ -243,7 +243,8 @@ mod tests {
         let recipe: Recipe =
             Arc::new(move || file.commit(builder(&environment, GraphOptimizationLevel::Level3)?));
         let window = Size::new(20, 16);
-        let values = |count: usize| -> Vec<f32> { (0..count).map(|i| (i * 37 % 101) as f32 / 100.0).collect() };
+        let values =
+            |count: usize| -> Vec<f32> { (0..count).map(|i| (i * 37 % 101) as f32 / 100.0).collect() };
         let (image, noise) = (values(6 * window.area()), values(6 * window.times(2).area()));
         let input = BatchInput {
             tiles: 2,

@@ -16,7 +16,7 @@ pub struct Asked {
     #[arg(short, long, value_name = "OUT", conflicts_with = "config")]
     pub output: Option<PathBuf>,
     /// The state folder itself. Without any of the three all of the user's are asked; what changes a ledger
-    /// must be told which, where there are several and none is that of config.toml here.
+    /// takes that of config.toml here, or the only one there is.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output"])]
     pub state: Option<PathBuf>,
 }

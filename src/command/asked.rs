@@ -24,38 +24,22 @@ pub(super) struct Desk {
 
 /// The ledgers that were asked for: the one that was named, or all that are found.
 pub(super) fn desks(asked: &Asked) -> Result<Vec<Desk>, CommandError> {
-    let named = match asked {
-        Asked { state: Some(folder), .. } => Some(folder.clone()),
-        Asked { output: Some(output), .. } => Some(books::place(None, output)?),
-        Asked { config: Some(file), .. } => Some(of_config(file)?),
-        _ => None,
-    };
-    let folders = match &named {
-        Some(folder) => vec![folder.clone()],
-        None => {
-            let here = Path::new(CONFIG).is_file().then(|| of_config(Path::new(CONFIG)).ok()).flatten();
-            let mut seen = BTreeSet::new();
-            let folders = here.into_iter().chain(all(&Environment::now()));
-            folders.filter(|folder| seen.insert(folder.clone())).collect()
+    if let Some(folder) = named(asked)? {
+        return Ok(vec![only(folder)?]);
+    }
+    let here = Path::new(CONFIG).is_file().then(|| of_config(Path::new(CONFIG)).ok()).flatten();
+    let mut seen = BTreeSet::new();
+    let folders =
+        here.into_iter().chain(all(&Environment::now())).filter(|folder| seen.insert(folder.clone()));
+    let desk = |folder: PathBuf| match desk(folder) {
+        Ok(desk) => desk,
+        // Of several, one that cannot be read hides no other.
+        Err(error) => {
+            log::warn!("{error}");
+            None
         }
     };
-    let mut desks: Vec<Desk> = Vec::new();
-    for folder in folders {
-        let refused = |reason| StartError::State { reason, folder: folder.clone() };
-        let at_work = holder(&folder);
-        match Reader::open(&folder, at_work.is_some()).map_err(refused) {
-            Ok(Some(reader)) => desks.push(Desk { holder: at_work, folder, reader }),
-            Ok(None) => {}
-            // Of several, one that cannot be read hides no other.
-            Err(error) if named.is_none() => log::warn!("{error}"),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if let (true, Some(folder)) = (desks.is_empty(), named) {
-        let sentence = format!("there is no ledger, so nothing was done with it yet: {}", folder.display());
-        return Err(StartError::usage(sentence).into());
-    }
-    Ok(desks)
+    Ok(folders.filter_map(desk).collect())
 }
 
 /// The ledger that is to be changed, if there is any: the one that was named, else that of the configuration
@@ -64,13 +48,19 @@ pub(super) fn desks(asked: &Asked) -> Result<Vec<Desk>, CommandError> {
 /// # Errors
 /// Where several could be meant: nobody means all of them.
 pub(super) fn to_change(asked: &Asked) -> Result<Option<Desk>, CommandError> {
-    let mut desks = desks(asked)?;
-    let here = Path::new(CONFIG).is_file().then(|| of_config(Path::new(CONFIG)).ok()).flatten();
-    if let Some(at) = here.and_then(|here| desks.iter().position(|desk| desk.folder == here)) {
-        return Ok(Some(desks.swap_remove(at)));
+    if let Some(folder) = named(asked)? {
+        return Ok(Some(only(folder)?));
     }
-    if desks.len() > 1 {
-        let folders: Vec<String> = desks.iter().map(|desk| desk.folder.display().to_string()).collect();
+    if Path::new(CONFIG).is_file() {
+        return Ok(Some(only(of_config(Path::new(CONFIG))?)?));
+    }
+    // One that cannot be read could be the one that is meant.
+    let found: Vec<_> = all(&Environment::now())
+        .into_iter()
+        .filter_map(|folder| desk(folder.clone()).transpose().map(|desk| (folder, desk)))
+        .collect();
+    if found.len() > 1 {
+        let folders: Vec<String> = found.iter().map(|(folder, _)| folder.display().to_string()).collect();
         let sentence = format!(
             "there are {} ledgers, so say which is meant with --config, -o or --state: {}",
             folders.len(),
@@ -78,7 +68,36 @@ pub(super) fn to_change(asked: &Asked) -> Result<Option<Desk>, CommandError> {
         );
         return Err(StartError::usage(sentence).into());
     }
-    Ok(desks.pop())
+    Ok(found.into_iter().map(|(_, desk)| desk).next().transpose()?)
+}
+
+/// The state folder that is named, however it is.
+fn named(asked: &Asked) -> Result<Option<PathBuf>, StartError> {
+    Ok(match asked {
+        Asked { state: Some(folder), .. } => Some(folder.clone()),
+        Asked { output: Some(output), .. } => Some(books::place(None, output)?),
+        Asked { config: Some(file), .. } => Some(of_config(file)?),
+        _ => None,
+    })
+}
+
+/// A state folder, if it has a ledger.
+fn desk(folder: PathBuf) -> Result<Option<Desk>, StartError> {
+    let holder = holder(&folder);
+    match Reader::open(&folder, holder.is_some()) {
+        Ok(reader) => Ok(reader.map(|reader| Desk { holder, folder, reader })),
+        Err(reason) => Err(StartError::State { reason, folder }),
+    }
+}
+
+/// The same where it must have one.
+fn only(folder: PathBuf) -> Result<Desk, StartError> {
+    let told = folder.display().to_string();
+    desk(folder)?.ok_or_else(|| {
+        StartError::usage(format!(
+            "there is no ledger, so nothing was done yet (--config, -o or --state name another): {told}"
+        ))
+    })
 }
 
 fn of_config(file: &Path) -> Result<PathBuf, StartError> {

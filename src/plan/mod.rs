@@ -163,6 +163,8 @@ pub struct Recording {
 pub struct Batching {
     /// Most tiles of an evaluation.
     pub tiles: usize,
+    /// Tiles that wait for company, at most.
+    pub gathered: usize,
     /// Tiles that wait before that.
     pub queued: usize,
     /// How long a tile waits for company.
@@ -197,6 +199,8 @@ impl Plan {
         let decoders = threads.div_ceil(4);
         // Two for each worker, or two batches: a batch for each worker waits behind that.
         let queued = 2 * workers.max(tiles);
+        // Of two kinds that come in turn both have whole batches; a batch of one waits for nobody.
+        let gathered = if tiles > 1 { 2 * tiles } else { 1 };
         // Tiles of all lines share the queues of a step.
         let pool_mb = |step: usize| {
             let cutters = if step == 0 { decoders } else { 1 };
@@ -204,7 +208,7 @@ impl Plan {
                 let facts = all.get(step)?;
                 let mapped = wish.uncertainty.is_some() && step + 1 == all.len();
                 let (window, foreign) = (facts.tiling.largest(), facts.terms.is_some());
-                let counts = (queued, facts.tiling.together(tiles));
+                let counts = (queued + gathered, facts.tiling.together(tiles));
                 let bytes = pool_bytes(&facts.card, window, counts, (workers, cutters), (mapped, foreign));
                 Some(bytes.div_ceil(1_000_000))
             });
@@ -237,7 +241,7 @@ impl Plan {
                 backoff: Backoff::default(),
             },
             decoders,
-            batching: Batching { tiles, queued, linger: LINGER },
+            batching: Batching { tiles, gathered, queued, linger: LINGER },
             inferring: Inferring { tiles, prove: choice.computing.prove },
             encoders,
             recording: Recording { limits, once },

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 /// Runs until tiles end or nobody takes batches any more.
 pub fn run(options: &Batching, pulse: &Pulse, inbox: &Receiver<Tile>, outbox: &Sender<Batch>) -> End {
-    let mut batcher = Batcher::new(options.tiles, options.linger);
+    let mut batcher = Batcher::new(options.gathered, options.linger);
     loop {
         let tile = match batcher.due() {
             Some(due) => inbox.recv_deadline(due),
@@ -22,7 +22,7 @@ pub fn run(options: &Batching, pulse: &Pulse, inbox: &Receiver<Tile>, outbox: &S
                 let kind = (tile.opened.job.errand.line, tile.size(), tile.levels());
                 let most =
                     if tile.hole.is_some() { crops(options.tiles, tile.size()) } else { options.tiles };
-                (batcher.push(kind, most, tile, Instant::now()).into_iter().collect(), false)
+                (batcher.push(kind, most, tile, Instant::now()).collect(), false)
             }
             Err(RecvTimeoutError::Timeout) => (batcher.take(Reason::Linger).into_iter().collect(), false),
             Err(RecvTimeoutError::Disconnected) => {

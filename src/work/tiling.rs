@@ -143,9 +143,9 @@ pub fn pool_bytes(
     let converted = if foreign { FOREIGN_BYTES * (window.area() + output) } else { 0 };
     // A batch that is not full is filled up in a copy.
     let filled = if together > 1 { input + noise } else { 0 };
-    // Decoders each hold a tile, others wait in their queue, the batcher holds one batch, and each worker has
-    // one waiting and one in hand.
-    let windows = decoders + queued + together * (1 + 2 * workers);
+    // Decoders each hold a tile, others wait in their queue and for company, and each worker has one batch
+    // waiting and one in hand.
+    let windows = decoders + queued + together * 2 * workers;
     let kept = together * (2 * workers + 1);
     let (channels, moments) = if mapped { (4, 8 * output) } else { (3, 0) };
     let each = noise + moments + repair + converted + filled;

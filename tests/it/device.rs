@@ -133,15 +133,42 @@ fn memory_in_pieces_is_given_back_and_taken_anew() {
     assert_eq!(pixels(&world), reference());
 }
 
-/// Who took the memory may be gone: more tiles are tried with every proof, up to what was planned.
+/// Who took the memory may be gone: more tiles are tried after a proof, up to what was planned.
 #[test]
 fn a_batch_that_was_halved_grows_again() {
     let fake = Fake::new(2, 1).with(Fault::FullAt(5));
+    fake.filled.store(8, Ordering::SeqCst);
     let world = world();
     let mut bench = bench(&world, &fake, 8);
     bench.plan.inferring.prove = Duration::ZERO;
     all_done(&world, &bench.run());
-    assert_eq!(fake.least.load(Ordering::SeqCst), 4);
-    assert_eq!(fake.served.load(Ordering::SeqCst), 8);
+    assert_eq!((fake.least.load(Ordering::SeqCst), fake.filled.load(Ordering::SeqCst)), (4, 8));
     assert_eq!(pixels(&world), reference());
+}
+
+/// As on CUDA, where what is missing is filled up: also the golden tile, which then has no room either.
+#[test]
+fn a_proof_that_has_no_room_is_no_lost_device() {
+    for room in [1, 3] {
+        let fake = Fake::new(2, 1).with(Fault::Room(room));
+        fake.filled.store(8, Ordering::SeqCst);
+        let world = world();
+        let mut bench = bench(&world, &fake, 8);
+        bench.plan.inferring.prove = Duration::ZERO;
+        all_done(&world, &bench.run());
+        assert_eq!(fake.renewed.load(Ordering::SeqCst), 0, "the device is well");
+        assert_eq!(pixels(&world), reference(), "{room}");
+    }
+}
+
+/// What has no room in new memory either is not asked for again and again.
+#[test]
+fn what_is_too_large_for_new_memory_is_refused_without_opening_it_anew_each_time() {
+    // Those of the widest picture are narrower.
+    let fake = Fake::new(2, 1).with(Fault::Full(10));
+    let world = world();
+    world.put("small.png", png(&pattern(5, 5, 3)));
+    let ran = bench(&world, &fake, 1).run();
+    assert_eq!((&ran.end, ran.summary.failed, ran.summary.done), (&Ok(()), 3, 2), "{:?}", ran.outcomes());
+    assert_eq!(fake.renewed.load(Ordering::SeqCst), 1);
 }

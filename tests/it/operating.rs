@@ -295,7 +295,7 @@ fn what_changes_a_ledger_must_be_told_which_where_there_are_several() {
     let mut world = World::new();
     world.put("a.png", png(&pattern(9, 8, 3)));
     let home = world.root.path().to_owned();
-    let plain = |words: &[&str]| said(&mut onestep(&home, words));
+    let plain = |words: &[&str]| said(onestep(&home, words).current_dir(&home));
     assert_eq!(once(&world, &[]).code(), 0);
     assert!(
         plain(&["pause"]).stdout.starts_with("will pause when it is started: "),
@@ -309,6 +309,19 @@ fn what_changes_a_ledger_must_be_told_which_where_there_are_several() {
         assert_eq!(asked.code(), 2, "{asked:?}");
         assert!(asked.stderr.contains("there are 2 ledgers, so say which is meant"), "{asked:?}");
     }
+    // Where one cannot be read, the other may still not be the one that is meant.
+    let state = home.join(".local/state/onestep");
+    let ledgers = fs::read_dir(&state).expect("there").flatten().map(|at| at.path().join("ledger.sqlite"));
+    let other = { ledgers }.find(|path| path.display().to_string().contains("/other-")).expect("there");
+    let kept = fs::read(&other).expect("there");
+    fs::write(&other, "no ledger").expect("writable");
+    assert_eq!(plain(&["pause"]).code(), 2);
+    fs::write(&other, kept).expect("writable");
+    // A configuration here is meant, whatever else there is.
+    configure(&world, 100);
+    let asked = plain(&["pause"]);
+    assert!(asked.stdout.starts_with("will pause when") && asked.stdout.contains("/out-"), "{asked:?}");
+    fs::remove_file(home.join("config.toml")).expect("there");
     let first = first.to_str().expect("text");
     assert_eq!(plain(&["pause", "-o", first]).code(), 0);
     assert!(

@@ -7,7 +7,7 @@ use crate::export::{self, ExportError, ExportOptions, ModelFiles};
 use crate::gallery::write_png;
 use crate::measure::{
     Estimate, Judged, Report, SECOND_STEPS, SETS_SEED, STRENGTHS, Samples, Trial, estimate, evaluate,
-    sample_figures, strip,
+    sample_figures, squares, strip,
 };
 use crate::onnx::{Asked, OnnxError, OnnxModel, bicubic};
 use crate::plot::plot_losses;
@@ -327,7 +327,7 @@ fn save_strip(files: &ModelFiles, judged: &[Pair], session: &Session, path: &Pat
     let mut sample = OnnxModel::open(&files.sample, scale, 2)?;
     let mut rows = Vec::new();
     for pair in judged.iter().filter(|pair| pair.large.size == judged[0].large.size).take(8) {
-        let mut row = vec![bicubic(&pair.small, scale)];
+        let mut row = vec![squares(&pair.small, scale), bicubic(&pair.small, scale)];
         for strength in SHOWN {
             let model = if strength == 0.0 { &mut mean } else { &mut sample };
             row.push(model.enlarge(&pair.small, context, Asked::clean(1, strength))?.to_picture());

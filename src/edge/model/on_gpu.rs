@@ -83,16 +83,23 @@ pub(super) fn open(
     let files = answered.collect::<Result<Vec<_>, _>>().map_err(Refused::Model)?;
     let files = files.into_iter().map(|file| context.chosen(context.placed(file, devices[0])?, &devices));
     let files = &files.collect::<Result<Vec<_>, _>>()?;
-    let tiles = match (request.batch, provider) {
+    let mut tiles = match (request.batch, provider) {
         (Some(tiles), _) => tiles,
         (None, Provider::TensorRt) => USUAL,
         (None, Provider::Cuda) => context.search(files, devices[0])?,
     };
-    let mut workers: Vec<Vec<Box<dyn Model>>> = Vec::new();
-    for device in devices.iter().flat_map(|device| std::iter::repeat_n(*device, each)) {
-        let networks = files.iter().map(|file| context.proven(file, device, tiles));
-        workers.push(networks.collect::<Result<_, String>>()?);
-    }
+    let places: Vec<Device> = devices.iter().flat_map(|device| std::iter::repeat_n(*device, each)).collect();
+    let workers = loop {
+        match context.workers(files, &places, tiles) {
+            Ok(workers) => break workers,
+            // What one session had room for, all of them together may not have.
+            Err(reason) if provider == Provider::Cuda && tiles > 1 && lacking::is_out_of_memory(&reason) => {
+                tiles /= 2;
+                log::warn!("{tiles} tiles an evaluation: {reason}");
+            }
+            Err(reason) => return Err(reason.into()),
+        }
+    };
     let cards: Vec<ModelCard> = files.iter().map(|file| file.card.clone()).collect();
     let tilings = cards.iter().map(|card| Tiling::new(card, devices[0], request.window_px)).collect();
     log::info!("{}: {tiles} tiles an evaluation, {} threads", joined(&devices), workers.len());
@@ -113,6 +120,17 @@ fn resolved(provider: Provider, named: &[Gpu], gpus: &Result<Gpus, String>) -> R
 }
 
 impl Context<'_> {
+    /// The networks of all threads.
+    fn workers(
+        &self,
+        files: &[File],
+        places: &[Device],
+        tiles: usize,
+    ) -> Result<Vec<Vec<Box<dyn Model>>>, String> {
+        let networks = |device: &Device| files.iter().map(|file| self.proven(file, *device, tiles)).collect();
+        places.iter().map(networks).collect()
+    }
+
     /// The version of a file that serves on these devices: one for all, since results must not depend on the
     /// GPU that a tile meets.
     fn chosen(&self, file: File, devices: &[Device]) -> Result<File, Refused> {
@@ -130,8 +148,10 @@ impl Context<'_> {
             None => reason,
         };
         // Engines are built for what serves; elsewhere one window proves as much, and has room.
-        let usual = if self.provider == Provider::TensorRt { USUAL } else { 1 };
-        let tiles = self.request.batch.unwrap_or(usual);
+        let tiles = match self.provider {
+            Provider::TensorRt => self.request.batch.unwrap_or(USUAL),
+            Provider::Cuda => 1,
+        };
         let Some(half) = self.half(&file)? else {
             drop(self.proven(&file, devices[0], tiles).map_err(whose)?);
             return Ok(file);

@@ -35,27 +35,26 @@ pub fn run(
             if batch.slots.iter().all(|slot| slot.opened.job.is_settled()) {
                 continue;
             }
-            if batch.slots.len() > keeper.most_tiles() {
+            pulse.work(|| keeper.prove_in_time())?;
+            let step = leg.step(batch.line);
+            if batch.slots.len() > keeper.most_tiles(step.model) {
                 waiting.extend(batch.halves());
                 continue;
             }
-            pulse.work(|| keeper.prove_in_time())?;
-            let (step, begin) = (leg.step(batch.line), Instant::now());
+            let (attempt, begin) =
+                (keeper.attempt(step.model, batch.slots.len(), batch.window), Instant::now());
             let result = pulse.work(|| evaluate(step, keeper.model(step.model), &batch, &mut noise));
             for slot in &batch.slots {
                 slot.opened.job.spent.inferring.add_since(begin);
             }
             match result {
                 Ok(parts) => {
-                    keeper.went_well();
+                    keeper.went_well(attempt);
                     if outbox.send(Inferred { parts }).is_err() {
                         return Ok(());
                     }
                 }
-                Err(error) => match pulse.work(|| {
-                    let tiles = keeper.model(step.model).evaluated(batch.slots.len());
-                    keeper.judge(tiles, &error)
-                })? {
+                Err(error) => match pulse.work(|| keeper.judge(attempt, &error))? {
                     Finding::TooMany | Finding::Again => waiting.push(batch),
                     // One of them may be the reason: the others are not to suffer for it.
                     Finding::Pictures if batch.slots.len() > 1 => waiting.extend(batch.halves()),

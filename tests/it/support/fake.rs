@@ -17,9 +17,9 @@ pub struct Fake {
     pub runs: Arc<AtomicUsize>,
     /// How often the device was opened anew.
     pub renewed: Arc<AtomicUsize>,
-    /// How many tiles it was last told to serve; 0 where it was told nothing.
-    pub served: Arc<AtomicUsize>,
-    /// The fewest that it was told.
+    /// How many tiles it always evaluates, as on CUDA; 0 where that is as many as it is given.
+    pub filled: Arc<AtomicUsize>,
+    /// The fewest that it was told to serve.
     pub least: Arc<AtomicUsize>,
 }
 
@@ -53,6 +53,8 @@ pub enum Fault {
     Room(usize),
     /// This evaluation, and no other, has no room.
     FullAt(usize),
+    /// Windows of this width never have room.
+    Full(usize),
     /// From this evaluation on windows of this width have no room, until the device is opened anew.
     Pieces(usize, usize),
     /// A batch with a window that begins white fails, in words that nobody knows.
@@ -65,8 +67,8 @@ impl Fake {
     }
 
     fn of(card: ModelCard) -> Fake {
-        let [runs, renewed, served] = [(); 3].map(|()| Arc::default());
-        Fake { card, fault: Fault::None, runs, renewed, served, least: Arc::new(usize::MAX.into()) }
+        let [runs, renewed, filled] = [(); 3].map(|()| Arc::default());
+        Fake { card, fault: Fault::None, runs, renewed, filled, least: Arc::new(usize::MAX.into()) }
     }
 
     /// One that repairs, and leaves everything as it is.
@@ -131,6 +133,9 @@ impl Model for Fake {
             Fault::Flapping(every) if run >= every * (self.renewed.load(Ordering::SeqCst) + 1) => {
                 return Err(ModelError("the device is gone".into()));
             }
+            Fault::Full(width) if input.window.width == width => {
+                return Err(ModelError("CUDA failure 2: out of memory".into()));
+            }
             Fault::FullAt(at) if run == at => {
                 return Err(ModelError("CUDA failure 2: out of memory".into()));
             }
@@ -144,7 +149,7 @@ impl Model for Fake {
             {
                 return Err(ModelError("CUDNN_FE failure 11: NOT_AGAIN".into()));
             }
-            Fault::Room(tiles) if input.tiles > tiles => {
+            Fault::Room(tiles) if self.evaluated(input.tiles) > tiles => {
                 return Err(ModelError("CUDA failure 2: out of memory".into()));
             }
             _ => {}
@@ -173,8 +178,14 @@ impl Model for Fake {
         Ok(())
     }
 
+    fn evaluated(&self, tiles: usize) -> usize {
+        tiles.max(self.filled.load(Ordering::SeqCst))
+    }
+
     fn serve(&mut self, tiles: usize) -> bool {
-        self.served.store(tiles, Ordering::SeqCst);
+        if self.filled.load(Ordering::SeqCst) > 0 {
+            self.filled.store(tiles, Ordering::SeqCst);
+        }
         self.least.fetch_min(tiles, Ordering::SeqCst);
         true
     }

@@ -21,5 +21,5 @@ pub use sample_figures::{SPECTRUM_STRENGTHS, SampleFigures, sample_figures};
 pub use sets::{Row, SETS_SEED, STRENGTHS, TABLE_HEAD, Trial, evaluate, evaluate_uncertainty};
 pub use spectrum::spectrum_error;
 pub use strength::{CURVE, StrengthCurve, StrengthPoint, at_strength};
-pub use strip::strip;
+pub use strip::{squares, strip};
 pub use uncertainty::{Foretold, foretold, spearman};

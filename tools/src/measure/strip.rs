@@ -25,3 +25,26 @@ pub fn strip(rows: &[Vec<Picture>], gap: usize) -> Picture {
     }
     sheet
 }
+
+/// A picture whose every pixel is a square of `scale` pixels a side: what was there to begin with.
+pub fn squares(picture: &Picture, scale: usize) -> Picture {
+    let Picture { size, channels, samples } = picture;
+    let lines = samples.chunks_exact(size.width * channels).flat_map(|line| {
+        let pixels = line.chunks_exact(*channels).flat_map(|pixel| std::iter::repeat_n(pixel, scale));
+        std::iter::repeat_n(pixels.flatten().copied().collect::<Vec<u8>>(), scale)
+    });
+    Picture { size: size.times(scale), channels: *channels, samples: lines.flatten().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pixel_becomes_a_square() {
+        let two = Picture { size: Size::new(2, 1), channels: 3, samples: vec![1, 2, 3, 7, 8, 9] };
+        let line = [1, 2, 3, 1, 2, 3, 7, 8, 9, 7, 8, 9];
+        let large = squares(&two, 2);
+        assert_eq!((large.size, large.samples), (Size::new(4, 2), [line, line].concat()));
+    }
+}

@@ -171,6 +171,20 @@ pub struct Batching {
     pub linger: Duration,
 }
 
+impl Batching {
+    /// Batches of at most so many tiles, for so many workers.
+    pub fn new(tiles: usize, workers: usize) -> Batching {
+        Batching {
+            tiles,
+            // Of two kinds that come in turn both have whole batches; a batch of one waits for nobody.
+            gathered: if tiles > 1 { 2 * tiles } else { 1 },
+            // Two for each worker, or two batches: a batch for each worker waits behind that.
+            queued: 2 * workers.max(tiles),
+            linger: LINGER,
+        }
+    }
+}
+
 /// What `infer` needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Inferring {
@@ -197,10 +211,7 @@ impl Plan {
         // On the CPU the network takes nearly all the time; on a GPU, packing PNGs does.
         let encoders = if serving.is_on_cpu() { threads.div_ceil(2) } else { threads };
         let decoders = threads.div_ceil(4);
-        // Two for each worker, or two batches: a batch for each worker waits behind that.
-        let queued = 2 * workers.max(tiles);
-        // Of two kinds that come in turn both have whole batches; a batch of one waits for nobody.
-        let gathered = if tiles > 1 { 2 * tiles } else { 1 };
+        let batching = Batching::new(tiles, workers);
         // Tiles of all lines share the queues of a step.
         let pool_mb = |step: usize| {
             let cutters = if step == 0 { decoders } else { 1 };
@@ -208,7 +219,7 @@ impl Plan {
                 let facts = all.get(step)?;
                 let mapped = wish.uncertainty.is_some() && step + 1 == all.len();
                 let (window, foreign) = (facts.tiling.largest(), facts.terms.is_some());
-                let counts = (queued + gathered, facts.tiling.together(tiles));
+                let counts = (batching.queued + batching.gathered, facts.tiling.together(tiles));
                 let bytes = pool_bytes(&facts.card, window, counts, (workers, cutters), (mapped, foreign));
                 Some(bytes.div_ceil(1_000_000))
             });
@@ -241,7 +252,7 @@ impl Plan {
                 backoff: Backoff::default(),
             },
             decoders,
-            batching: Batching { tiles, gathered, queued, linger: LINGER },
+            batching,
             inferring: Inferring { tiles, prove: choice.computing.prove },
             encoders,
             recording: Recording { limits, once },

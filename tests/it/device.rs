@@ -22,7 +22,7 @@ fn bench(world: &World, fake: &Fake, tiles: usize) -> Bench {
     let mut bench = Bench::new(world, fake, 1);
     bench.plan.lines[0].steps[0].tiling =
         onestep::work::tiling::Tiling::Fitted { max_side: 10, halo: 1, multiple: 1 };
-    bench.plan.batching.tiles = tiles;
+    bench.plan.batching = onestep::plan::Batching::new(tiles, 1);
     bench.plan.inferring.tiles = tiles;
     bench
 }

@@ -31,7 +31,7 @@ fn check(case: &Case) {
     }
     let mut bench = Bench::new(&world, &Fake::new(case.scale, case.halo), case.workers);
     bench.plan.lines[0].steps[0].tiling = case.tiling;
-    bench.plan.batching.tiles = case.batch;
+    bench.plan.batching = onestep::plan::Batching::new(case.batch, case.workers);
     let ran = bench.run();
     assert_eq!((ran.end.clone(), ran.summary.done), (Ok(()), SIDES.len() * SIDES.len()), "{ran:?}");
     for name in world.outputs() {

@@ -43,8 +43,13 @@ pub(super) fn look(subject: &Subject, findings: &mut Findings) -> Option<bool> {
     for (provider, tried) in &providers {
         tell_provider(&subject.computing.devices, (*provider, tried), findings);
     }
+    let repairs = subject
+        .config
+        .as_ref()
+        .is_some_and(|(_, config)| config.pipelines.iter().any(|pipeline| pipeline.masking.is_some()));
     for (file, proven) in &models {
-        tell_model(&device, file, proven, findings);
+        let is_declared = subject.elsewhere.iter().any(|terms| terms.file == *file);
+        tell_model(&device, (file, repairs || is_declared), proven, findings);
     }
     Some(built)
 }
@@ -72,7 +77,8 @@ fn tell_provider(devices: &Devices, (provider, tried): (Provider, &Tried), findi
     findings.absent |= promised && *tried != Tried::Works;
 }
 
-fn tell_model(devices: &Devices, file: &Path, proven: &Proof, findings: &mut Findings) {
+/// What came of a model, and whether the configuration asks for such a one.
+fn tell_model(devices: &Devices, (file, is_wanted): (&Path, bool), proven: &Proof, findings: &mut Findings) {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     match proven {
         Ok((card, gap, most)) => {
@@ -81,7 +87,10 @@ fn tell_model(devices: &Devices, file: &Path, proven: &Proof, findings: &mut Fin
             findings.push("models", name, (State::Ok, said));
         }
         // Others may serve there.
-        Err(Trouble::Unfit(problem)) => findings.push("models", name, (State::Note, one_line(problem))),
+        Err(Trouble::Unfit(problem)) => {
+            let state = if is_wanted { State::Bad } else { State::Note };
+            findings.push("models", name, (state, one_line(problem)));
+        }
         // It is the device that has to give way or to be mended: `run` would end with its code.
         Err(Trouble::Device(problem)) => {
             findings.push("models", name, (State::Bad, format!("not on {devices}: {}", one_line(problem))));

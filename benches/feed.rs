@@ -11,7 +11,7 @@ use contract::noise;
 use contract::pixels::{Picture, cut_window};
 use onestep::work::canvas::{Canvas, Depth, Patch};
 use std::hint::black_box;
-use support::{mosaic, print, spread};
+use support::{mosaic, print, spread, thread_seconds};
 
 const SIDE: usize = 256;
 const HALO: usize = 10;
@@ -56,9 +56,9 @@ fn time(scale: usize, depth: Depth, name: &str) {
         step();
         let mut nanoseconds: Vec<f64> = (0..ROUNDS)
             .map(|_| {
-                let begin = thread_s();
+                let begin = thread_seconds();
                 step();
-                (thread_s() - begin) * 1e9 / large.len() as f64
+                (thread_seconds() - begin) * 1e9 / large.len() as f64
             })
             .collect();
         let (middle, least, most) = spread(&mut nanoseconds);
@@ -80,10 +80,4 @@ fn enlarged(planes: &[f32], size: Size, scale: usize) -> Vec<f32> {
         std::iter::repeat_n(row, scale).flatten()
     })
     .collect()
-}
-
-/// CPU time of this thread.
-fn thread_s() -> f64 {
-    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
 }

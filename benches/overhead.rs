@@ -14,12 +14,11 @@ use onestep::work::canvas::{Canvas, Depth, Patch};
 use onestep::work::format::Format;
 use onestep::work::pixels::Pixels;
 use onestep::work::tiling::Tiling;
-use rustix::time::{ClockId, clock_gettime};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{cpu_seconds, mosaic, onestep, open_models, print, samples, spread};
+use support::{cpu_seconds, mosaic, onestep, open_models, print, samples, spread, thread_seconds};
 
 const THREADS: usize = 2;
 const DEPTH: Depth = Depth { grey: false, deep: false };
@@ -152,9 +151,4 @@ fn work(model: &mut dyn Model, path: &Path, tiling: &Tiling, strength: f32) -> f
     let begin = thread_seconds();
     encode(&result, "{}", &Metadata::default(), Format::Png, &mut std::io::sink()).expect("nothing can fail");
     spent + thread_seconds() - begin
-}
-
-fn thread_seconds() -> f64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }

@@ -33,6 +33,12 @@ pub fn cpu_seconds() -> f64 {
     ticks.sum::<f64>() / 100.0
 }
 
+/// CPU time of this thread, in seconds.
+pub fn thread_seconds() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
 /// One line on stdout.
 pub fn print(line: &str) {
     writeln!(std::io::stdout(), "{line}").expect("stdout is open");

@@ -56,24 +56,18 @@ pub fn watch_limits() -> [Option<u64>; 2] {
 /// v2, `0::PATH`, and of v1, `N:memory:PATH`, where memory may be one of several. In a container the path may
 /// be that of the host, where nothing lies; the root is looked at in any case.
 fn limit_files(own: &str) -> Vec<String> {
-    let path = |is_it: &dyn Fn(&str, &str) -> bool| {
-        let groups = own.lines().filter_map(|line| {
-            let (number, rest) = line.split_once(':')?;
-            let (controllers, path) = rest.split_once(':')?;
-            is_it(number, controllers).then_some(path)
-        });
-        groups.last().unwrap_or("/").to_owned()
-    };
-    let second = path(&|number, controllers| number == "0" && controllers.is_empty());
-    let first = path(&|_, controllers| controllers.split(',').any(|one| one == "memory"));
-    let files = |(path, root, name): (&str, &str, &str)| -> Vec<String> {
-        let all = Path::new(path).ancestors().map(|group| group.display().to_string());
+    let second = own.lines().find_map(|line| line.strip_prefix("0::"));
+    let first = own.lines().find_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        controllers.split(',').any(|controller| controller == "memory").then_some(path)
+    });
+    let upwards = |path: Option<&str>, root: &str, name: &str| -> Vec<String> {
+        let all = Path::new(path.unwrap_or("/")).ancestors().map(|group| group.display().to_string());
         all.map(|group| format!("{root}{}/{name}", group.trim_end_matches('/'))).collect()
     };
-    [(&*second, "/sys/fs/cgroup", "memory.max"), (&*first, "/sys/fs/cgroup/memory", "memory.limit_in_bytes")]
-        .into_iter()
-        .flat_map(files)
-        .collect()
+    let mut files = upwards(second, "/sys/fs/cgroup", "memory.max");
+    files.extend(upwards(first, "/sys/fs/cgroup/memory", "memory.limit_in_bytes"));
+    files
 }
 
 fn read(path: &Path) -> Option<String> {

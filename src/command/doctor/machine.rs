@@ -63,11 +63,11 @@ fn look_at_gpus(computing: &Computing, built: Option<bool>, findings: &mut Findi
                         format!("{} of {} MB free", free_bytes / 1_000_000, all_bytes / 1_000_000)
                     },
                 );
-                let said = match gpu.uuid.as_str() {
-                    "" => gpu.name.clone(),
-                    uuid => format!("{}, compute {}, {memory}, {uuid}", gpu.name, gpu.compute),
+                let told = match gpu.uuid.as_str() {
+                    "" => (State::Note, gpu.name.clone()),
+                    uuid => (State::Ok, format!("{}, compute {}, {memory}, {uuid}", gpu.name, gpu.compute)),
                 };
-                findings.push("gpu", number, (State::Ok, said));
+                findings.push("gpu", number, told);
             }
         }
     }

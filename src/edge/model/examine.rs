@@ -83,8 +83,10 @@ pub fn examine(
     let works = |wanted| providers.contains(&(wanted, Tried::Works));
     let on_gpu = matches!(request.devices, Devices::Gpus { provider, .. } if works(provider));
     let devices = if on_gpu { request.devices.clone() } else { Devices::Cpu };
-    // Engines are built here, if any, and not where those lie that serve.
-    let engines = tempfile::Builder::new().prefix("onestep-doctor.").tempdir().ok();
+    // Engines are built here, and not where those lie that serve.
+    let builds = matches!(devices, Devices::Gpus { provider: Provider::TensorRt, .. });
+    let folder = || tempfile::Builder::new().prefix("onestep-doctor.").tempdir().ok();
+    let engines = builds.then(folder).flatten();
     let place = engines.as_ref().map(|folder| folder.path().to_owned());
     let request = &Request { devices, engines: place, ..request.clone() };
     let one = |(file, terms): &(PathBuf, Option<Terms>)| {

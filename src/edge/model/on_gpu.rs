@@ -328,3 +328,27 @@ impl Context<'_> {
         Some(all / 100 * u64::from(self.request.gpu_memory_percent) / self.sessions as u64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::gpu::GpuFacts;
+
+    /// However it is named: else both would take their share of one memory.
+    #[test]
+    fn a_gpu_serves_once() {
+        let gpu = GpuFacts {
+            number: Some(1),
+            name: "one".into(),
+            uuid: "GPU-8f6d".into(),
+            compute: "9.0".into(),
+            memory: None,
+        };
+        let known = Ok(Gpus { driver: "580".into(), cuda: "13.0".into(), list: vec![gpu] });
+        let uuid = Gpu::Uuid("GPU-8f".into());
+        let of = |named: &[Gpu]| resolved(Provider::Cuda, named, &known);
+        assert_eq!(of(&[Gpu::Number(0), uuid.clone()]), Ok(vec![Device::Cuda(0), Device::Cuda(1)]));
+        let twice = of(&[Gpu::Number(1), uuid]);
+        assert_eq!(twice, Err("cuda:1 is named twice, the second time as GPU-8f".into()));
+    }
+}

@@ -38,6 +38,12 @@ pub struct Status {
     /// As JSON, for programs.
     #[arg(long)]
     pub json: bool,
+    /// As metrics for Prometheus, in its text format.
+    #[arg(long, conflicts_with = "json")]
+    pub prometheus: bool,
+    /// Ends with code 1 where no onestep is at work, or one is paused or holds a pipeline.
+    #[arg(long)]
+    pub check: bool,
     /// Whose ledger.
     #[command(flatten)]
     pub asked: Asked,

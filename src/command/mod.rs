@@ -6,6 +6,7 @@ mod bench;
 mod books;
 mod doctor;
 mod folders;
+mod metrics;
 mod models;
 mod once;
 mod pause;

@@ -1,7 +1,8 @@
-//! `onestep status`: how far everything is, from the ledgers; the same as JSON for programs.
+//! `onestep status`: how far everything is, from the ledgers; the same as JSON or metrics for programs.
 
 use super::ahead::span;
 use super::asked::{Desk, desks};
+use super::metrics::exposition;
 use crate::cli;
 use crate::edge::clock::{now_ms, text_of_ms};
 use crate::edge::ledger::{Counts, PipelineRow, Said};
@@ -25,14 +26,22 @@ pub(super) fn main(words: &cli::Status) -> Result<Exit, CommandError> {
         let refused = |reason| StartError::State { reason, folder: desk.folder.clone() };
         statuses.push(status(desk).map_err(refused)?);
     }
-    let text = match (words.json, statuses.is_empty()) {
-        (true, _) => statuses_to_text(&statuses),
-        (false, true) => "no onestep of this user has a ledger yet\n".into(),
-        (false, false) => statuses.iter().map(told).collect::<Vec<_>>().join("\n"),
+    let text = match statuses.is_empty() {
+        _ if words.json => statuses_to_text(&statuses),
+        _ if words.prometheus => exposition(&statuses),
+        true => "no onestep of this user has a ledger yet\n".into(),
+        false => statuses.iter().map(told).collect::<Vec<_>>().join("\n"),
     };
     // Nobody listens on stdout: then the exit code has to do.
     std::io::stdout().write_all(text.as_bytes()).ok();
-    Ok(Exit::AllDone)
+    let is_well = !statuses.is_empty() && statuses.iter().all(is_well);
+    Ok(if words.check && !is_well { Exit::SomeFailed } else { Exit::AllDone })
+}
+
+/// Whether it is at work and begins what is new.
+fn is_well(status: &Status) -> bool {
+    let Status { at_work, paused, pipelines, .. } = status;
+    at_work.is_some() && !paused && pipelines.iter().all(|pipeline| pipeline.held.is_none())
 }
 
 fn status(desk: &Desk) -> Said<Status> {

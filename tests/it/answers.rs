@@ -49,6 +49,18 @@ fn what_became_of_a_picture_is_told_beside_the_daemon_and_after_its_end() {
     let status = ask(&world, &["status".as_ref()]).stdout;
     assert!(status.contains("1 done, 1 failed, 0 in work"), "{status}");
     assert!(status.contains(&format!("at work: pid {}", child.id())), "{status}");
+    let words: [&OsStr; 3] = ["status".as_ref(), "--prometheus".as_ref(), "--check".as_ref()];
+    let metrics = ask(&world, &words);
+    assert_eq!(metrics.code(), 0, "{metrics:?}");
+    for (name, value) in [("onestep_up{", "} 1"), ("onestep_pictures{", ",outcome=\"failed\"} 1")] {
+        let has = |line: &str| line.starts_with(name) && line.ends_with(value);
+        assert!(metrics.stdout.lines().any(has), "{name}: {metrics:?}");
+    }
+    let pause = |word: &str| assert_eq!(ask(&world, &[word.as_ref()]).code(), 0);
+    pause("pause");
+    assert_eq!(ask(&world, &words).code(), 1);
+    pause("resume");
+    assert_eq!(ask(&world, &words).code(), 0);
 
     child.signal("TERM");
     assert_eq!(child.wait().code(), 0);
@@ -57,6 +69,8 @@ fn what_became_of_a_picture_is_told_beside_the_daemon_and_after_its_end() {
     let later = why(&world, &good).stdout;
     assert!(later.contains("the picture has changed since"), "{later}");
     assert!(later.contains("its result was taken away") && later.contains(", ended "), "{later}");
+    let metrics = ask(&world, &words);
+    assert!(metrics.code() == 1 && metrics.stdout.contains("\nonestep_up{state="), "{metrics:?}");
     let json = ask(&world, &["status".as_ref(), "--json".as_ref()]).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((json[0]["done"].as_u64(), json[0]["failed"].as_u64()), (Some(1), Some(1)));

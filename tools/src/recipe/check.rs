@@ -18,6 +18,9 @@ fn of_run(run: &RunPlan) -> Vec<String> {
     if run.batch == 0 || run.micro_batches == 0 {
         problems.push("a batch needs at least one picture, a step at least one batch".into());
     }
+    if run.stages.iter().any(|plan| !(0.0..1.0).contains(&plan.head_start)) {
+        problems.push("a head start is a share of its stage: from 0 to below 1".into());
+    }
     if run.stages.is_empty() {
         problems.push("no stage has any steps: nothing would be trained".into());
     }
@@ -152,7 +155,8 @@ mod tests {
         choices.micro_batches = 0;
         let mut recipe = Recipe::resolve(&choices);
         (recipe.patch, recipe.border) = (4, 2);
-        assert_eq!(recipe.problems().len(), 4, "{:?}", recipe.problems());
+        recipe.run.stages[4].head_start = 1.0;
+        assert_eq!(recipe.problems().len(), 5, "{:?}", recipe.problems());
     }
 
     #[test]

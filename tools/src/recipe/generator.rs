@@ -69,6 +69,7 @@ impl GeneratorRecipe {
                 limit: diffusion,
                 adam: AdamOptions::adam(1e-3, 0.99, 1.0, 0.999),
                 warmup: 200,
+                head_start: 0.0,
                 bf16,
             },
             StagePlan {
@@ -76,6 +77,7 @@ impl GeneratorRecipe {
                 limit: consistency,
                 adam: AdamOptions { rectified: true, ..AdamOptions::adam(4e-4, 0.99, 1.0, 0.999) },
                 warmup: 200,
+                head_start: 0.0,
                 bf16: bf16 && choices.method.bears_bf16(),
             },
         ];

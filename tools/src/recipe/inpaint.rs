@@ -1,7 +1,7 @@
 //! The recipe of repair: a mean net that sees the picture with its holes filled, and the mask; then local
 //! scale, diffusion, consistency and a critic on what it misses in holes.
 
-use super::{Limit, METHOD, ModelSize, RunPlan, RunRecipe, Stage, StagePlan, limits};
+use super::{HEAD_START, Limit, METHOD, ModelSize, RunPlan, RunRecipe, Stage, StagePlan, limits};
 use crate::device::bf16_pays;
 use crate::method::{Distance, Levels, Method};
 use crate::net::{RepairConfig, RepairSamplerConfig};
@@ -166,7 +166,8 @@ fn stage_plan(stage: Stage, limit: Limit, bf16: bool) -> StagePlan {
         Stage::Consistency => (adam(1e-4, 0.99, 1.0, 0.9995), 500),
         Stage::Adversarial => (AdamOptions { beta1: 0.5, ..adam(2e-4, 0.99, 1.0, 0.999) }, 100),
     };
-    StagePlan { stage, limit, adam, warmup, bf16 }
+    let head_start = if stage == Stage::Adversarial { HEAD_START } else { 0.0 };
+    StagePlan { stage, limit, adam, warmup, head_start, bf16 }
 }
 
 impl RunRecipe for InpaintRecipe {

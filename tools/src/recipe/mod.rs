@@ -54,6 +54,10 @@ impl Limit {
     }
 }
 
+/// The critic's head start in the adversarial stage. Without one, samplers moved at their full rate on what
+/// a critic thought that knew nothing.
+const HEAD_START: f64 = 0.06;
+
 /// One stage, resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StagePlan {
@@ -65,6 +69,10 @@ pub struct StagePlan {
     pub adam: AdamOptions,
     /// Steps over which the learning rate rises.
     pub warmup: u64,
+    /// Share of the stage, 0…1, over which its weights stand still while a critic learns to tell what they
+    /// give from the truth: one that knows nothing teaches noise.
+    #[serde(default)]
+    pub head_start: f64,
     /// Whether the bodies of the networks run in bf16 (weights, losses and preconditioning are f32 always).
     pub bf16: bool,
 }

@@ -1,6 +1,6 @@
 //! The recipe of conditional super-resolution: mean net, local scale, diffusion, consistency, critic.
 
-use super::{Limit, RunPlan, RunRecipe, Stage, StagePlan, limits};
+use super::{HEAD_START, Limit, RunPlan, RunRecipe, Stage, StagePlan, limits};
 use crate::data::Mix;
 use crate::device::bf16_pays;
 use crate::method::{Distance, Levels, Method, ect::Ect};
@@ -266,7 +266,8 @@ fn stage_plan(stage: Stage, limit: Limit, bf16: bool) -> StagePlan {
         Stage::Consistency => (adam(1e-4, 0.99, 1.0, 0.9995), 500),
         Stage::Adversarial => (AdamOptions { beta1: 0.5, ..adam(2e-4, 0.99, 1.0, 0.999) }, 100),
     };
-    StagePlan { stage, limit, adam, warmup, bf16 }
+    let head_start = if stage == Stage::Adversarial { HEAD_START } else { 0.0 };
+    StagePlan { stage, limit, adam, warmup, head_start, bf16 }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::data::Random;
 use crate::net::{CRITIC_PLANES, Critic};
 use tch::{Device, Kind, Tensor};
 
-/// What the critic's opinion counts beside the energy score, once it is heard.
+/// What the critic's opinion counts beside the energy score.
 const OPINION: f64 = 1.0;
 /// The critic's numbers for Adam. Both sides' first moments are short, since each is the other's moving aim.
 const ADAM: AdamOptions = AdamOptions {
@@ -23,9 +23,6 @@ const ADAM: AdamOptions = AdamOptions {
 };
 /// Steps over which the critic's rate rises.
 const WARMUP: u64 = 50;
-/// Share of the stage over which the critic's opinion comes to count: one that knows nothing yet teaches
-/// noise.
-const HEARING: f64 = 0.03;
 /// Standard deviation of what the critic's verdict must not change for, in units of the planes it sees, and
 /// the weight of that change's square. In the limit the penalty of R1 (Mescheder et al. 2018) on the
 /// gradient's square, at the truth and at samples, without second derivatives (Lin et al. 2025, *Diffusion
@@ -124,17 +121,16 @@ impl Adversary {
     }
 
     /// What two one-step samples of the same pictures are short of: their energy score against the truth, and
-    /// what the critic, which learns from one of them, has against that. `progress` 0…1 of the stage.
-    pub fn loss(&mut self, sight: &Sight<'_>, e: &Tensor, [a, b]: [&Tensor; 2], progress: f64) -> Tensor {
+    /// what the critic, which learns from one of them, has against that.
+    pub fn loss(&mut self, sight: &Sight<'_>, e: &Tensor, [a, b]: [&Tensor; 2]) -> Tensor {
         self.learn(sight, e, &a.detach());
-        let heard = OPINION * (progress / HEARING).min(1.0);
-        sight.energy_score([a, b], e) + self.opinion(sight, e, a) * heard
+        sight.energy_score([a, b], e) + self.opinion(sight, e, a) * OPINION
     }
 
     /// The critic's own step, after it learned from so many batches.
     pub fn step(&mut self, batches: usize, progress: f64) {
         let gradient = self.trainee.take_gradient(batches);
-        let rate = ADAM.learning_rate * schedule::learning_rate(progress, self.step, WARMUP);
+        let rate = ADAM.learning_rate * schedule::learning_rate(progress, self.step, WARMUP, 0.0);
         self.trainee.step(&ADAM, rate, self.step, gradient, false);
         self.step += 1;
     }
@@ -282,25 +278,30 @@ mod tests {
         });
     }
 
-    /// Gradients of both samples reach them by the energy score and, once it is heard, by the critic's
-    /// opinion, and none of them the critic's weights.
+    /// Gradients reach both samples by the energy score and one of them by the critic's opinion too, and none
+    /// of them the critic's weights.
     #[test]
     fn opinions_reach_samples_and_not_the_critic() {
         tch::set_num_threads(1);
         let mut adversary = Adversary::new(1, Device::Cpu);
         with_sight([1, 0], |sight| {
             let size = |x: &Tensor| x.abs().sum(Kind::Float).double_value(&[]);
-            let mut gradients = |progress: f64| {
+            let mut gradients = |heard: bool| {
                 tch::manual_seed(3);
                 let truth = grain();
                 let [a, b] = [grain(), grain()].map(|sample| sample.set_requires_grad(true));
-                adversary.loss(sight, &truth, [&a, &b], progress).backward();
+                if heard {
+                    adversary.loss(sight, &truth, [&a, &b]).backward();
+                } else {
+                    adversary.learn(sight, &truth, &a.detach());
+                    sight.energy_score([&a, &b], &truth).backward();
+                }
                 // The critic's own lesson; without it nothing would be left.
                 let lesson = adversary.trainee.take_gradient(1).0;
                 (lesson, [a, b].map(|sample| sample.grad()))
             };
-            let (lesson, [a, b]) = gradients(0.0);
-            let (same, [heard, still]) = gradients(1.0);
+            let (lesson, [a, b]) = gradients(false);
+            let (same, [heard, still]) = gradients(true);
             assert_eq!((lesson, &b), (same, &still));
             // In patches that have to do with holes.
             assert!(size(&b) > 0.0 && size(&b.narrow(3, 16, 8)) == 0.0);

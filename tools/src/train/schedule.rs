@@ -2,8 +2,12 @@
 //! are `method`'s.
 
 /// Learning rate as a fraction of its peak at `progress` 0…1 of the stage: constant, then from 30 % on a
-/// cosine down to 2 %; the first `warmup` steps rise linearly.
-pub fn learning_rate(progress: f64, step: u64, warmup: u64) -> f64 {
+/// cosine down to 2 %; the first `warmup` steps rise linearly. Nothing over the share `head_start` of the
+/// stage, though moments gather.
+pub fn learning_rate(progress: f64, step: u64, warmup: u64, head_start: f64) -> f64 {
+    if progress < head_start {
+        return 0.0;
+    }
     let rise = ((step + 1) as f64 / warmup.max(1) as f64).min(1.0);
     let late = ((progress - 0.3) / 0.7).clamp(0.0, 1.0);
     let fall = 0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * late).cos());
@@ -32,10 +36,14 @@ mod tests {
 
     #[test]
     fn the_learning_rate_rises_holds_and_falls_to_two_percent() {
-        assert!((learning_rate(0.0, 0, 100) - 0.01).abs() < 1e-12);
-        assert!((learning_rate(0.2, 500, 100) - 1.0).abs() < 1e-12);
-        assert!((learning_rate(1.0, 9999, 100) - 0.02).abs() < 1e-12);
-        assert!((learning_rate(0.65, 9999, 100) - 0.51).abs() < 1e-3);
+        assert!((learning_rate(0.0, 0, 100, 0.0) - 0.01).abs() < 1e-12);
+        assert!((learning_rate(0.2, 500, 100, 0.0) - 1.0).abs() < 1e-12);
+        assert!((learning_rate(1.0, 9999, 100, 0.0) - 0.02).abs() < 1e-12);
+        assert!((learning_rate(0.65, 9999, 100, 0.0) - 0.51).abs() < 1e-3);
+        assert_eq!(
+            [0.0, 0.04, 0.05].map(|progress| learning_rate(progress, 500, 100, 0.05)),
+            [0.0, 0.0, 1.0]
+        );
     }
 
     #[test]

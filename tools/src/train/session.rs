@@ -162,7 +162,7 @@ impl Session {
                 let sight = frozen.sight(&conditioned, border, random);
                 let [a, b] = [(); 2].map(|()| scene.one_step(run, params));
                 let adversary = adversary.expect("made with the session");
-                adversary.loss(&sight, &e, [&a, &b], progress)
+                adversary.loss(&sight, &e, [&a, &b])
             }
             _ => scene.diffusion_loss(run, params, random),
         }

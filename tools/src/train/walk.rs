@@ -203,7 +203,8 @@ fn train_step<C: Course>(
     // A number that is read waits for the GPU: one wait a step, when all is under way (and a critic's).
     let gradient = course.trainee(plan.stage).take_gradient(micro_batches);
     let value = losses.iter().map(|loss| loss.double_value(&[])).sum::<f64>() / micro_batches as f64;
-    let rate = plan.adam.learning_rate * schedule::learning_rate(progress, step, plan.warmup);
+    let rate =
+        plan.adam.learning_rate * schedule::learning_rate(progress, step, plan.warmup, plan.head_start);
     let blown_up = !value.is_finite() || blew_up(&course.standing().recent, value);
     let mut norm = f64::NAN;
     if value.is_finite() {

@@ -18,12 +18,21 @@ const TIFF: &str = "http://ns.adobe.com/tiff/1.0/";
 const EXIF: &str = "http://ns.adobe.com/exif/1.0/";
 const PHOTOSHOP: &str = "http://ns.adobe.com/photoshop/1.0/";
 const IPTC: &str = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/";
+const IPTC_CORE: &str = "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/";
 const PLUS: &str = "http://ns.useplus.org/ldf/xmp/1.0/";
 /// Phones list here what they append to a picture: a film, a gain map, a depth map, itself once more. Of a
 /// result nothing of that is there.
 const APPENDED: [&str; 2] = ["http://ns.google.com/photos/1.0/", "http://ns.adobe.com/hdr-gain-map/1.0/"];
 /// But this one is about the picture: a panorama.
 const PANORAMA: &str = "http://ns.google.com/photos/1.0/panorama/";
+/// Where in the picture somebody or something is, in shares of its sides, and the sides that are meant (MWG
+/// Guidelines 2.0, 5.9).
+const REGIONS: &str = "http://www.metadataworkinggroup.com/schemas/regions/";
+const DIMENSIONS: &str = "http://ns.adobe.com/xap/1.0/sType/Dimensions#";
+/// The same by Microsoft, which names no sides.
+const MICROSOFT: &str = "http://ns.microsoft.com/photo/1.2/";
+/// Some writers begin with it. Readers skip it, and then do not count it.
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
 /// The vocabulary that says how a picture came to be (IPTC NewsCodes).
 const SOURCE_TYPES: &str = "http://cv.iptc.org/newscodes/digitalsourcetype/";
 
@@ -90,11 +99,8 @@ fn fate(space: &str, name: &str, outcome: &Outcome) -> Fate {
     if !outcome.keep_all && !is_ownership {
         return Fate::Goes;
     }
-    let lower = name.to_ascii_lowercase();
-    let is_place = ["gps", "latitude", "longitude", "longtitude"].iter().any(|word| lower.contains(word))
-        || space == IPTC && matches!(name, "LocationCreated" | "LocationShown");
     match (space, name) {
-        _ if is_place && !outcome.keep_place => Fate::Goes,
+        _ if !outcome.keep_place && is_place(space, name) => Fate::Goes,
         (TIFF, "Orientation") => Fate::Becomes("1".into()),
         (TIFF, "ImageWidth") | (EXIF, "PixelXDimension") => Fate::Becomes(outcome.width.to_string()),
         (TIFF, "ImageLength") | (EXIF, "PixelYDimension") => Fate::Becomes(outcome.height.to_string()),
@@ -104,6 +110,33 @@ fn fate(space: &str, name: &str, outcome: &Outcome) -> Fate {
         (IPTC, "DigitalSourceType") if outcome.source_type.is_some() => Fate::Goes,
         _ => Fate::Stays,
     }
+}
+
+/// Whether a property says where the picture was taken, or where what it shows is.
+fn is_place(space: &str, name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let words = ["gps", "latitude", "longitude", "longtitude", "location"];
+    match (space, name) {
+        // Where in the picture.
+        (EXIF, "SubjectLocation") => false,
+        (PHOTOSHOP, "City" | "State" | "Country") => true,
+        (IPTC_CORE | IPTC, "CountryCode") => true,
+        (IPTC, "City" | "CountryName" | "ProvinceState" | "WorldRegion") => true,
+        _ => words.iter().any(|word| lower.contains(word)),
+    }
+}
+
+/// A packet that says nothing wrong of where in the picture something is: of one that was enlarged to these
+/// sides, or else of one that was turned. `None` where it is not well-formed.
+pub fn moved(xmp: &str, enlarged: Option<(u32, u32)>) -> Option<String> {
+    rewritten(xmp, "", &|space, name| match (space, name, enlarged) {
+        // In pixels, or maybe so.
+        (EXIF, "SubjectArea" | "SubjectLocation", _) | (IPTC, "ImageRegion", _) => Fate::Goes,
+        (REGIONS, "Regions", None) | (MICROSOFT, "RegionInfo", None) => Fate::Goes,
+        (DIMENSIONS, "w", Some((width, _))) => Fate::Becomes(width.to_string()),
+        (DIMENSIONS, "h", Some((_, height))) => Fate::Becomes(height.to_string()),
+        _ => Fate::Stays,
+    })
 }
 
 /// A packet around descriptions.
@@ -124,11 +157,12 @@ pub fn pointer(name: &str) -> String {
 
 /// Both packets of a JPEG as one. `None` where they do not go together.
 pub fn joined(xmp: &str, extended: &str) -> Option<String> {
+    let extended = extended.trim_start_matches(BYTE_ORDER_MARK);
     let inside = descriptions(extended)?;
     rewritten(xmp, &extended[inside], &|_, _| Fate::Stays)
 }
 
-/// Where the descriptions of a packet are.
+/// Where the descriptions of a packet are, which begins with no byte order mark.
 fn descriptions(xmp: &str) -> Option<Range<usize>> {
     let mut reader = NsReader::from_str(xmp);
     let mut begin = None;
@@ -136,8 +170,8 @@ fn descriptions(xmp: &str) -> Option<Range<usize>> {
         let before = position(&reader);
         let event = reader.read_event().ok()?;
         match &event {
-            Event::Start(start) if is(&reader, start.name(), "RDF") => begin = Some(position(&reader)),
-            Event::End(end) if is(&reader, end.name(), "RDF") => return Some(begin?..before),
+            Event::Start(start) if is(&reader, start.name(), RDF, "RDF") => begin = Some(position(&reader)),
+            Event::End(end) if is(&reader, end.name(), RDF, "RDF") => return Some(begin?..before),
             Event::Eof => return None,
             _ => {}
         }
@@ -148,10 +182,10 @@ fn position(reader: &NsReader<&[u8]>) -> usize {
     usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
 }
 
-/// Whether an element is this one of RDF.
-fn is(reader: &NsReader<&[u8]>, name: QName<'_>, local: &str) -> bool {
+/// Whether an element is this one of a namespace.
+fn is(reader: &NsReader<&[u8]>, name: QName<'_>, wanted: &str, local: &str) -> bool {
     let (space, found) = reader.resolver().resolve_element(name);
-    matches!(space, ResolveResult::Bound(space) if space.as_ref() == RDF) && found.as_ref() == local
+    matches!(space, ResolveResult::Bound(space) if space.as_ref() == wanted) && found.as_ref() == local
 }
 
 /// Where the reader is in the tree.
@@ -159,14 +193,24 @@ fn is(reader: &NsReader<&[u8]>, name: QName<'_>, local: &str) -> bool {
 enum Inside {
     Rdf,
     Description,
+    /// The sides that regions are shares of.
+    Dimensions,
     Other,
+}
+
+impl Inside {
+    /// Whether what is directly within are properties whose fate is asked for, as attributes too.
+    fn has_properties(self) -> bool {
+        matches!(self, Inside::Description | Inside::Dimensions)
+    }
 }
 
 /// The packet with each property as its fate has it, and `added` behind its descriptions. `None` where it is
 /// not well-formed, has no place for what is added, or uses a prefix that nobody declared.
 fn rewritten(xmp: &str, added: &str, fate: &dyn Fn(&str, &str) -> Fate) -> Option<String> {
+    let xmp = xmp.trim_start_matches(BYTE_ORDER_MARK);
     let mut reader = NsReader::from_str(xmp);
-    let (mut out, mut inside) = (String::with_capacity(xmp.len() + added.len()), Vec::new());
+    let (mut out, mut inside) = (String::with_capacity(xmp.len() + added.len()), Vec::<Inside>::new());
     let mut has_rdf = false;
     loop {
         let before = position(&reader);
@@ -177,14 +221,16 @@ fn rewritten(xmp: &str, added: &str, fate: &dyn Fn(&str, &str) -> Fate) -> Optio
             Event::Start(start) | Event::Empty(start) => {
                 let is_empty = as_it_was(&reader)?.ends_with("/>");
                 let around = inside.last().copied();
-                let is_property = around == Some(Inside::Description);
-                let becomes = match is_property {
+                let becomes = match around.is_some_and(Inside::has_properties) {
                     true => of_element(&reader, start.name(), fate)?,
                     false => Fate::Stays,
                 };
+                let is = |space, local| is(&reader, start.name(), space, local);
                 let kind = match around {
-                    None | Some(Inside::Other) if is(&reader, start.name(), "RDF") => Inside::Rdf,
-                    Some(Inside::Rdf) if is(&reader, start.name(), "Description") => Inside::Description,
+                    None | Some(Inside::Other) if is(RDF, "RDF") => Inside::Rdf,
+                    Some(Inside::Rdf) if is(RDF, "Description") => Inside::Description,
+                    Some(Inside::Dimensions) => Inside::Dimensions,
+                    Some(_) if is(REGIONS, "AppliedToDimensions") => Inside::Dimensions,
                     _ => Inside::Other,
                 };
                 has_rdf |= kind == Inside::Rdf && !is_empty;
@@ -199,7 +245,7 @@ fn rewritten(xmp: &str, added: &str, fate: &dyn Fn(&str, &str) -> Fate) -> Optio
                         out.push_str(&format!("{value}</{}>", start.name().as_ref()));
                     }
                     Fate::Stays => {
-                        if kind == Inside::Description {
+                        if kind.has_properties() {
                             out.push_str(&described(&reader, &start, is_empty, fate)?);
                         } else {
                             out.push_str(as_it_was(&reader)?);
@@ -230,7 +276,7 @@ fn of_element(reader: &NsReader<&[u8]>, name: QName<'_>, fate: &dyn Fn(&str, &st
     }
 }
 
-/// The tag of a description, whose attributes may be properties.
+/// The tag of an element whose attributes may be properties.
 fn described(
     reader: &NsReader<&[u8]>,
     start: &BytesStart<'_>,
@@ -300,6 +346,73 @@ mod tests {
         let owner = corrected(Some(PACKET), &Outcome { keep_all: false, ..ALL }).expect("well-formed");
         assert!(owner.contains("© &amp; me") && owner.contains("r:about"), "{owner}");
         assert!(!owner.contains("Make") && !owner.contains("GPS") && !owner.contains("Dimension"), "{owner}");
+    }
+
+    /// A packet of one description, with these properties in it.
+    fn said(properties: &str) -> String {
+        packet(&format!(
+            "<rdf:Description xmlns:p=\"{PHOTOSHOP}\" xmlns:c=\"{IPTC_CORE}\" xmlns:i=\"{IPTC}\" \
+             xmlns:e=\"{EXIF}\" xmlns:m=\"{REGIONS}\" xmlns:d=\"{DIMENSIONS}\" xmlns:n=\"{MICROSOFT}\">\
+             {properties}</rdf:Description>"
+        ))
+    }
+
+    #[test]
+    fn places_go_by_their_names_too() {
+        let rest = "<p:Headline>Fair</p:Headline><e:SubjectLocation/>";
+        let places = [
+            "<p:City>Ulm</p:City><p:State>Ulm</p:State><p:Country>Ulm</p:Country>",
+            "<c:Location>Ulm</c:Location><c:CountryCode>Ulm</c:CountryCode>",
+            "<i:LocationShown><rdf:Bag><rdf:li><i:City>Ulm</i:City></rdf:li></rdf:Bag></i:LocationShown>",
+            "<i:LocationCreated>Ulm</i:LocationCreated><i:Sublocation>Ulm</i:Sublocation>",
+        ];
+        let all = said(&format!("{}{rest}", places.concat()));
+        let no_place = corrected(Some(&all), &Outcome { keep_place: false, ..ALL });
+        assert_eq!(no_place, Some(said(rest)));
+        assert_eq!(corrected(Some(&all), &ALL), Some(all));
+    }
+
+    #[test]
+    fn what_is_said_of_parts_of_the_picture_stays_true_or_goes() {
+        let subject =
+            "<e:SubjectArea><rdf:Seq><rdf:li>4</rdf:li></rdf:Seq></e:SubjectArea><e:SubjectLocation/>";
+        let faces = "<n:RegionInfo/>";
+        // As attributes, as exiftool writes it, and with a description in between.
+        let sides = [
+            ("<m:AppliedToDimensions d:w=\"40\" d:h=\"30\" d:unit=\"pixel\"/>", "\"40\"", "\"80\""),
+            (
+                "<m:AppliedToDimensions rdf:parseType=\"Resource\"><d:h>30</d:h><d:w>40</d:w>\
+                 </m:AppliedToDimensions>",
+                ">40<",
+                ">80<",
+            ),
+            (
+                "<m:AppliedToDimensions><rdf:Description d:w=\"40\" d:h=\"30\"/></m:AppliedToDimensions>",
+                "\"40\"",
+                "\"80\"",
+            ),
+        ];
+        for (sides, small, large) in sides {
+            let area = "<m:RegionList><rdf:Bag><rdf:li d:w='40'/></rdf:Bag></m:RegionList>";
+            let regions = format!("<m:Regions rdf:parseType=\"Resource\">{sides}{area}</m:Regions>");
+            let all = said(&format!("{subject}{regions}{faces}"));
+            let enlarged = moved(&all, Some((80, 60))).expect("well-formed");
+            let high = small.replace("40", "30");
+            let expected = sides.replace(small, large).replace(&high, &large.replace("80", "60"));
+            assert_eq!(enlarged, said(&format!("{}{faces}", regions.replace(sides, &expected))));
+            assert_eq!(moved(&all, None), Some(said("")), "turned");
+            assert_eq!(corrected(Some(&all), &ALL), Some(all), "neither");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_goes_and_nothing_else_with_it() {
+        let marked = format!("\u{FEFF}{PACKET}");
+        assert_eq!(corrected(Some(&marked), &ALL), corrected(Some(PACKET), &ALL));
+        assert_eq!(moved(&marked, None), moved(PACKET, None));
+        let extended = said("<p:History>long</p:History>");
+        let both = joined(&marked, &format!("\u{FEFF}{extended}"));
+        assert!(both.is_some() && both == joined(PACKET, &extended));
     }
 
     #[test]

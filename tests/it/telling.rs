@@ -124,6 +124,19 @@ fn of_all_that_is_said_the_ownership_can_be_kept_alone() {
 }
 
 #[test]
+fn places_that_are_named_go_as_coordinates_do() {
+    let world = World::new();
+    world.put("a.jpg", talkative());
+    for (format, name) in [("png", "a.png"), ("jpeg", "a.jpg"), ("webp", "a.webp"), ("tiff", "a.tif")] {
+        let said = once(&world, &["--metadata", "no-gps", "--format", format]);
+        assert_eq!(said.code(), 0, "{said:?}");
+        let bytes = read(&world.output.join(name));
+        assert!(["Cameras", "Ann\0", "Bob</dc:rights>"].iter().all(|word| says(&bytes, word)), "{name}");
+        assert!(!says(&bytes, "Ulm"), "{name}");
+    }
+}
+
+#[test]
 fn xmp_of_any_length_comes_through_a_jpeg() {
     let world = World::new();
     let long = format!("<p:History>{}</p:History><p:City>Ulm</p:City>", "once upon a time ".repeat(9_000));

@@ -5,6 +5,7 @@ use super::cmyk::Print;
 use super::in_time::InTime;
 use super::metadata::Metadata;
 use super::probe::{Header, damaged, ends_early, open};
+use super::tiff;
 use crate::error::JobError;
 use crate::work::format::Kind;
 use crate::work::pixels::Pixels;
@@ -115,7 +116,7 @@ fn decode_until(
             let decoded = upright(decoder, header, (bytes, file()), deep)?;
             // A GIF is told as if it had alpha, and seldom has.
             let pixels = match decoded.pixels {
-                pixels if other == Kind::Tiff && exif::is_premultiplied(bytes) => pixels.unassociated(),
+                pixels if other == Kind::Tiff && tiff::is_premultiplied(bytes) => pixels.unassociated(),
                 Pixels::Eight(picture) if other == Kind::Gif => Pixels::Eight(without_idle_alpha(picture)),
                 pixels => pixels,
             };
@@ -134,15 +135,10 @@ fn upright(
     if Size::new(width as usize, height as usize) != header.size {
         return Err(JobError::Changed);
     }
-    // Metadata that cannot be read never spoils a picture that can.
-    let orientation = match header.kind {
-        // Its decoder turns it itself, and what Exif says besides does not count (ISO 18181-2).
-        Kind::Jxl => Orientation::NoTransforms,
-        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
-    };
     let mut colour = decoder.color_type();
     let channels = usize::from(colour.channel_count());
     let mut metadata = Metadata::of(&mut decoder, header, bytes);
+    let orientation = orientation(&mut decoder, header.kind, metadata.exif.as_deref());
     let print = metadata.inks.take().and_then(|profile| Print::new(&profile));
     let printed = print.map(|print| print.decode(header, file)).transpose()?.flatten();
     if header.inks {
@@ -157,6 +153,9 @@ fn upright(
     };
     image.apply_orientation(orientation);
     let size = Size::new(image.width() as usize, image.height() as usize);
+    // Nobody knows whether a decoder that turns it itself did so.
+    let is_as_stored = orientation == Orientation::NoTransforms && header.kind != Kind::Jxl;
+    metadata.unturned = is_as_stored.then_some(size);
     let had_more = colour.bytes_per_pixel() > colour.channel_count();
     let pixels = if had_more && deep {
         let samples = match colour {
@@ -180,6 +179,19 @@ fn upright(
     Ok(Decoded { pixels, turn: Turn(orientation), reduced: had_more && !deep, metadata })
 }
 
+/// How a picture is turned to be upright. Metadata that cannot be read never spoils a picture that can.
+fn orientation(decoder: &mut impl ImageDecoder, kind: Kind, exif: Option<&[u8]>) -> Orientation {
+    let told = match kind {
+        // Its decoder turns it itself, and what Exif says besides does not count (ISO 18181-2).
+        Kind::Jxl => return Orientation::NoTransforms,
+        // As what calls the result upright reads it: decoders know fewer ways to write it.
+        Kind::Jpeg | Kind::Png | Kind::WebP => exif.and_then(exif::orientation),
+        _ => None,
+    };
+    let own = || decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    told.and_then(Orientation::from_exif).unwrap_or_else(own)
+}
+
 fn not_read(colour: ColorType) -> JobError {
     JobError::Unsupported(format!("pixels of type {colour:?} are not read"))
 }
@@ -195,9 +207,10 @@ fn without_idle_alpha(picture: Picture) -> Picture {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Metadata, encode, probe};
+    use super::super::{Metadata, Saying, encode, probe};
     use super::*;
     use crate::work::format::Format;
+    use crate::work::keeping::Keeping;
 
     /// Whatever its decoder has in hand when time is up.
     #[test]
@@ -209,6 +222,30 @@ mod tests {
         let within = |limit_s| decode(&png, &header, Effort { deep: false, limit_s }).map(|_| ());
         assert_eq!(within(0), Err(JobError::TooSlow { limit_s: 0 }));
         assert_eq!((within(60), within(u64::MAX)), (Ok(()), Ok(())));
+    }
+
+    /// Exif of a PNG or WebP may begin as that of a JPEG does, and its orientation may be a long number.
+    #[test]
+    fn a_picture_is_turned_however_its_exif_is_written() {
+        let pixels = Pixels::Eight(Picture::new(Size::new(24, 16), 3));
+        let exif = |kind: u8, value: [u8; 4]| {
+            [&b"MM\0*\0\0\0\x08\0\x01\x01\x12\0"[..], &[kind, 0, 0, 0, 1], &value, &[0; 4]].concat()
+        };
+        let prefixed = [&b"Exif\0\0"[..], &exif(3, [0, 6, 0, 0])].concat();
+        for exif in [prefixed, exif(4, [0, 0, 0, 6])] {
+            for format in [Format::Png, Format::WebP, Format::Jpeg(90)] {
+                let metadata = Metadata { exif: Some(exif.clone()), ..Metadata::default() };
+                let mut file = Vec::new();
+                encode(&pixels, "{}", &metadata, format, &mut file).expect("memory");
+                let header = probe(&mut Cursor::new(&file)).expect("a picture");
+                let decoded = decode(&file, &header, Effort { deep: false, limit_s: 60 }).expect("a picture");
+                let size = decoded.pixels.size();
+                assert_eq!((size, decoded.metadata.unturned), (Size::new(16, 24), None), "{format:?}");
+                let saying = Saying { size, keeping: Keeping::All, source_type: None, format };
+                let said = decoded.metadata.of_result(&saying);
+                assert_eq!(said.exif.as_deref().and_then(exif::orientation), Some(1), "{format:?}");
+            }
+        }
     }
 
     /// A mask that is stored as its picture is comes to lie as the upright picture does.

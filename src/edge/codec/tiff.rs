@@ -99,6 +99,24 @@ pub fn open<'a>(mut file: impl BufRead + Seek + 'a) -> Result<Box<dyn ImageDecod
     Ok(Box::new(TiffDecoder::new(file).map_err(damaged)?))
 }
 
+/// Whether the colours of a TIFF are multiplied with its alpha (TIFF 6.0, ExtraSamples).
+pub fn is_premultiplied(file: &[u8]) -> bool {
+    let extra = Decoder::new(Cursor::new(file))
+        .and_then(|mut decoder| decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples));
+    let multiplied = ExtraSamples::AssociatedAlpha.to_u16();
+    extra.ok().flatten().is_some_and(|extra| extra.first() == Some(&multiplied))
+}
+
+/// Whether a BigTIFF says of its picture what is read in classic TIFFs alone.
+pub fn says_in_vain(file: &[u8]) -> bool {
+    if !matches!(file.get(..4), Some(b"II+\0" | b"MM\0+")) {
+        return false;
+    }
+    let Ok(mut decoder) = Decoder::new(Cursor::new(file)) else { return false };
+    let told = decoder.image_ifd();
+    told.directory().iter().any(|(tag, _)| exif::is_carried(tag.to_u16()))
+}
+
 /// What decoding a picture of four bytes a pixel takes: by itself the decoder ends at 256 MB. The size is
 /// within limits by now, or will be refused for it before anything is decoded.
 pub fn room_for((width, height): (u32, u32)) -> Limits {
@@ -165,5 +183,36 @@ fn failed(error: TiffError) -> ImageError {
     match error {
         TiffError::IoError(error) => ImageError::IoError(error),
         other => ImageError::Decoding(DecodingError::new(ImageFormatHint::Exact(ImageFormat::Tiff), other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Effort, decode, probe};
+    use super::*;
+    use contract::geometry::Size;
+    use tiff::encoder::TiffKind;
+
+    /// One pixel whose colours are multiplied with its alpha, a third.
+    fn multiplied<K: TiffKind>(mut encoder: TiffEncoder<&mut Cursor<Vec<u8>>, K>) {
+        let mut image = encoder.new_image::<RGB8>(1, 1).expect("memory");
+        image.extra_samples(&[ExtraSamples::AssociatedAlpha]).expect("memory");
+        image.write_data(&[10, 20, 40, 85]).expect("memory");
+    }
+
+    #[test]
+    fn alpha_that_is_multiplied_in_is_taken_out_of_large_files_too() {
+        let (mut classic, mut big) = (Cursor::new(Vec::new()), Cursor::new(Vec::new()));
+        multiplied(TiffEncoder::new(&mut classic).expect("memory"));
+        multiplied(TiffEncoder::new_big(&mut big).expect("memory"));
+        for (file, is_big) in [(classic.into_inner(), false), (big.into_inner(), true)] {
+            let header = probe(&mut Cursor::new(&file)).expect("a TIFF");
+            let decoded = decode(&file, &header, Effort { deep: false, limit_s: 60 }).expect("a TIFF");
+            let Pixels::Eight(picture) = decoded.pixels else { panic!("8 bits a sample") };
+            assert_eq!((picture.size, &picture.samples[..]), (Size::new(1, 1), &[30, 60, 120, 85][..]));
+            // Its encoder writes a density.
+            let is_noted = decoded.metadata.notes.iter().any(|note| note.contains("of a BigTIFF"));
+            assert_eq!((says_in_vain(&file), is_noted), (is_big, is_big));
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! Exif for a picture that was turned upright and enlarged: orientation and pixel dimensions are put right,
-//! the thumbnail of the small picture goes, and the place where it was taken where that is wished. All in
-//! place, since makers keep offsets of their own in notes that nobody else can move. Exif 3.0 and TIFF 6.0.
-//! Bounded: visits at most four directories, each once.
+//! the thumbnail of the small picture goes, and so do, where that is wished, the place where it was taken and
+//! where its subject is. All in place, since makers keep offsets of their own in notes that nobody else can
+//! move. Exif 3.0 and TIFF 6.0. Bounded: visits at most four directories, and clears no more than there is.
 
 mod of_tiff;
 mod tree;
 
 pub use of_tiff::{
-    ICC, Piece, XMP, density, gathered, is_premultiplied, joined, of_density, ownership, piece, records,
+    ICC, Piece, XMP, density, gathered, is_carried, is_premultiplied, joined, of_density, ownership, piece,
+    records,
 };
 
 use std::ops::Range;
@@ -17,6 +18,8 @@ const ORIENTATION: u16 = 0x0112;
 const WIDTHS: [u16; 2] = [0x0100, 0xA002];
 const HEIGHTS: [u16; 2] = [0x0101, 0xA003];
 const THUMBNAIL: [u16; 2] = [0x0201, 0x0202];
+/// In pixels of the picture as it was stored: its area, its middle.
+const SUBJECT: [u16; 2] = [0x9214, 0xA214];
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
 /// Bytes of a value by its type, 1 to 12.
@@ -42,31 +45,50 @@ struct Entry {
 /// not to be kept, without the place. `None` where it cannot be made sense of: then it must not be carried,
 /// or a viewer would turn an upright picture.
 pub fn corrected(exif: &[u8], (width, height): (u32, u32), keep_place: bool) -> Option<Vec<u8>> {
-    let bytes = exif.strip_prefix(PREFIX).unwrap_or(exif).to_vec();
-    let big_endian = match bytes.get(..4)? {
-        b"II*\0" => false,
-        b"MM\0*" => true,
-        _ => return None,
-    };
-    let mut exif = Exif { bytes, big_endian };
+    let mut exif = Exif::new(exif)?;
     let first = exif.long(4)? as usize;
     let entries = exif.directory(first)?;
-    let next_at = first + 2 + entries.len() * ENTRY_BYTES;
-    exif.drop_thumbnail(next_at);
+    exif.drop_thumbnail(first + 2 + entries.len() * ENTRY_BYTES);
     exif.correct(&entries, width, height);
-    let pointer = |tag| entries.iter().find(|entry| entry.tag == tag).copied();
-    if let Some(more) = pointer(EXIF_DIRECTORY).and_then(|entry| exif.long(entry.at + 8)) {
-        let entries = exif.directory(more as usize).unwrap_or_default();
+    if let Some(more) = exif.below(&entries) {
+        let entries = exif.directory(more).unwrap_or_default();
         exif.correct(&entries, width, height);
     }
     if !keep_place {
-        exif.drop_places(first)?;
+        exif.drop_place(first)?;
     }
     // Pieces that lie within each other may have been cleared with one another.
     exif.is_upright(first).then_some(exif.bytes)
 }
 
+/// Exif without where its subject is, for a picture that was turned or enlarged. As it was where it cannot be
+/// made sense of.
+pub fn without_subject(exif: &[u8]) -> Vec<u8> {
+    Exif::new(exif).and_then(Exif::without_subject).unwrap_or_else(|| exif.to_vec())
+}
+
+/// How a picture is to be turned, as its Exif numbers it: by the tag that [`corrected`] puts right. `None`
+/// where it does not say.
+pub fn orientation(exif: &[u8]) -> Option<u8> {
+    let exif = Exif::new(exif)?;
+    let entries = exif.directory(exif.long(4)? as usize)?;
+    let told = entries.iter().find(|entry| entry.tag == ORIENTATION)?;
+    let is_number = matches!(exif.short(told.at + 2), Some(SHORT | LONG));
+    exif.number(told).filter(|_| is_number).and_then(|number| u8::try_from(number).ok())
+}
+
 impl Exif {
+    /// `None` where it is no TIFF structure.
+    fn new(exif: &[u8]) -> Option<Exif> {
+        let bytes = exif.strip_prefix(PREFIX).unwrap_or(exif).to_vec();
+        let big_endian = match bytes.get(..4)? {
+            b"II*\0" => false,
+            b"MM\0*" => true,
+            _ => return None,
+        };
+        Some(Exif { bytes, big_endian })
+    }
+
     fn short(&self, at: usize) -> Option<u16> {
         let two = [*self.bytes.get(at)?, *self.bytes.get(at + 1)?];
         Some(if self.big_endian { u16::from_be_bytes(two) } else { u16::from_le_bytes(two) })
@@ -100,12 +122,26 @@ impl Exif {
         all.step_by(ENTRY_BYTES).map(entry).collect()
     }
 
+    /// Where the directory of Exif's own begins.
+    fn below(&self, entries: &[Entry]) -> Option<usize> {
+        let entry = entries.iter().find(|entry| entry.tag == EXIF_DIRECTORY)?;
+        self.long(entry.at + 8).map(|offset| offset as usize)
+    }
+
+    /// What an entry of one number says, of which a short one stands in its first half.
+    fn number(&self, entry: &Entry) -> Option<u32> {
+        match self.short(entry.at + 2)? {
+            LONG => self.long(entry.at + 8),
+            _ => self.short(entry.at + 8).map(u32::from),
+        }
+    }
+
     /// Whether the first directory is where it was, can be read, and does not turn the picture.
     fn is_upright(&self, first: usize) -> bool {
         let whole =
             matches!(self.bytes.get(..4), Some(b"II*\0" | b"MM\0*")) && self.long(4) == Some(first as u32);
         let entries = self.directory(first).filter(|_| whole);
-        let turns = |entry: &Entry| entry.tag == ORIENTATION && self.short(entry.at + 8) != Some(1);
+        let turns = |entry: &Entry| entry.tag == ORIENTATION && self.number(entry) != Some(1);
         entries.is_some_and(|entries| !entries.iter().any(turns))
     }
 
@@ -153,37 +189,61 @@ impl Exif {
         }
     }
 
-    /// All of them: one, where whoever wrote it was honest. Each round takes an entry out.
-    fn drop_places(&mut self, first: usize) -> Option<()> {
-        loop {
-            let entries = self.directory(first)?;
-            let Some(place) = entries.iter().find(|entry| entry.tag == GPS_DIRECTORY) else {
-                return Some(());
-            };
-            self.drop_place(first, &entries, *place)?;
+    /// Takes the place out of the first directory, and clears all it points at. `None` where there are two,
+    /// or the place cannot be read: nobody who is honest writes so.
+    fn drop_place(&mut self, first: usize) -> Option<()> {
+        let entries = self.directory(first)?;
+        let mut places = entries.iter().filter(|entry| entry.tag == GPS_DIRECTORY);
+        let Some(place) = places.next() else { return Some(()) };
+        if places.next().is_some() {
+            return None;
         }
-    }
-
-    /// Takes the entry of the place out of the first directory, and clears all it points at.
-    fn drop_place(&mut self, first: usize, entries: &[Entry], place: Entry) -> Option<()> {
         let offset = self.long(place.at + 8)? as usize;
         let inside = self.directory(offset)?;
+        // Values lie beside each other: together they are no longer than all there is.
+        let mut left = self.bytes.len();
         for entry in &inside {
             let kind = usize::from(self.short(entry.at + 2)?);
             let length =
                 (self.long(entry.at + 4)? as usize).saturating_mul(*TYPE_BYTES.get(kind).unwrap_or(&0));
             if length > 4 {
                 let at = self.long(entry.at + 8)? as usize;
-                self.clear(at..at.saturating_add(length));
+                let end = at.saturating_add(length).min(self.bytes.len());
+                left = left.checked_sub(end.saturating_sub(at))?;
+                self.clear(at..end);
             }
         }
         self.clear(offset..offset + 2 + inside.len() * ENTRY_BYTES);
-        // The entries behind it move up, and the end of the list with them.
-        let end = first + 2 + entries.len() * ENTRY_BYTES;
-        self.bytes.copy_within(place.at + ENTRY_BYTES..end, place.at);
-        self.put_long(end - ENTRY_BYTES, 0);
-        self.put_short(first, u16::try_from(entries.len() - 1).ok()?);
+        self.take_out(first, &entries, &[GPS_DIRECTORY]);
         Some(())
+    }
+
+    fn without_subject(mut self) -> Option<Vec<u8>> {
+        let first = self.long(4)? as usize;
+        let entries = self.directory(first)?;
+        self.take_out(first, &entries, &SUBJECT);
+        if let Some(more) = self.below(&self.directory(first)?) {
+            let entries = self.directory(more).unwrap_or_default();
+            self.take_out(more, &entries, &SUBJECT);
+        }
+        Some(self.bytes)
+    }
+
+    /// Takes entries out of the directory at this offset: those behind them move up, and the end of the list
+    /// with them.
+    fn take_out(&mut self, at: usize, entries: &[Entry], gone: &[u16]) {
+        let end = at + 2 + entries.len() * ENTRY_BYTES;
+        let next = self.long(end).unwrap_or(0);
+        let mut to = at + 2;
+        for entry in entries.iter().filter(|entry| !gone.contains(&entry.tag)) {
+            self.bytes.copy_within(entry.at..entry.at + ENTRY_BYTES, to);
+            to += ENTRY_BYTES;
+        }
+        if to < end {
+            self.put_long(to, next);
+            // Fewer than there were.
+            self.put_short(at, ((to - at) / ENTRY_BYTES) as u16);
+        }
     }
 
     fn clear(&mut self, range: Range<usize>) {
@@ -254,6 +314,51 @@ mod tests {
     }
 
     #[test]
+    fn two_places_or_places_without_end_make_no_sense() {
+        let mut two = sample();
+        // The second entry becomes another pointer to the same place.
+        two[22..24].copy_from_slice(&GPS_DIRECTORY.to_le_bytes());
+        two[30..34].copy_from_slice(&92u32.to_le_bytes());
+        assert!(corrected(&two, (80, 60), true).is_some());
+        assert_eq!(corrected(&two, (80, 60), false), None);
+        let mut over = sample();
+        // The place is the Exif directory, and each of its values all the rest of the file.
+        (over[54], over[70], over[82]) = (62, 0xFF, 0xFF);
+        // Where they begin, what is put right says: the width and the height.
+        assert!(corrected(&over, (100, 60), true).is_some());
+        assert_eq!(corrected(&over, (100, 60), false), None);
+    }
+
+    #[test]
+    fn orientation_is_found_where_it_is_put_right() {
+        let big = |kind: u8, value: [u8; 4]| {
+            [&b"MM\0*\0\0\0\x08\0\x01\x01\x12\0"[..], &[kind, 0, 0, 0, 1], &value, &[0; 4]].concat()
+        };
+        let prefixed = [PREFIX, &sample()].concat();
+        for exif in [sample(), prefixed, big(3, [0, 6, 0, 0]), big(4, [0, 0, 0, 6])] {
+            assert_eq!(orientation(&exif), Some(6));
+            let upright = corrected(&exif, (80, 60), true).expect("Exif");
+            assert_eq!(orientation(&upright), Some(1));
+        }
+        assert_eq!((orientation(&big(2, *b"6\0\0\0")), orientation(b"Exif\0\0II*\0")), (None, None));
+    }
+
+    #[test]
+    fn where_the_subject_is_can_be_left_out() {
+        let mut exif = sample();
+        exif[64..66].copy_from_slice(&0x9214u16.to_le_bytes());
+        let without = without_subject(&exif);
+        assert_eq!((value(&without, 0x9214), value(&without, 0xA003)), (None, Some(30)));
+        assert_eq!((without.len(), &without[..62]), (exif.len(), &exif[..62]), "the rest is as it was");
+        // Of the first directory, too, whose thumbnail is still found.
+        exif[22..24].copy_from_slice(&0x9214u16.to_le_bytes());
+        let upright = corrected(&without_subject(&exif), (80, 60), true).expect("Exif");
+        assert_eq!((value(&upright, 0x9214), value(&upright, GPS_DIRECTORY)), (None, Some(92)));
+        assert_eq!(upright.len(), 164, "no pixels");
+        assert_eq!(without_subject(b"Exif\0\0II"), b"Exif\0\0II");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_not_carried_and_nothing_panics() {
         assert_eq!(corrected(b"", (1, 1), true), None);
         assert_eq!(corrected(b"Exif\0\0II*\0\xff\xff\xff\xff", (1, 1), true), None);
@@ -271,6 +376,8 @@ mod tests {
                 let mut bad = whole.clone();
                 bad[at] = byte;
                 corrected(&bad, (1, 1), false);
+                without_subject(&bad);
+                orientation(&bad);
             }
         }
     }

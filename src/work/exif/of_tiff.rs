@@ -32,6 +32,12 @@ fn is_of_the_picture(tag: u16) -> bool {
     OF_THE_PICTURE.contains(&tag) || WINDOWS.contains(&tag) || matches!(tag, EXIF_DIRECTORY | GPS_DIRECTORY)
 }
 
+/// Whether what stands behind this tag of a classic TIFF's first directory is carried, beside its profile and
+/// its XMP.
+pub fn is_carried(tag: u16) -> bool {
+    is_of_the_picture(tag) || matches!(tag, IPTC | PHOTOSHOP)
+}
+
 /// The Exif of a TIFF file, as a file of its own; `None` where it has none, or is no classic TIFF. Makers'
 /// notes are left out.
 pub fn gathered(file: &[u8]) -> Option<Vec<u8>> {

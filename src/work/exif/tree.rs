@@ -1,6 +1,7 @@
 //! The directories of a TIFF structure as a tree, read from one place and written at another. What makers
 //! keep in notes of their own holds offsets that nobody else can move, so notes are left out. TIFF 6.0, Exif
-//! 3.0. Bounded: three levels, each value within the bytes that there are, and all of them in [`MOST_BYTES`].
+//! 3.0. Bounded: three levels, each value within the bytes that there are, and all of them, with the entries
+//! that were looked at, in [`MOST_BYTES`].
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ pub(super) const ENTRY_BYTES: usize = 12;
 /// Bytes of a value, and of each number in it, by its type, 0 to 12.
 const TYPES: [(usize, usize); 13] =
     [(0, 1), (1, 1), (1, 1), (2, 2), (4, 4), (8, 4), (1, 1), (1, 1), (2, 2), (4, 4), (8, 4), (4, 4), (8, 8)];
-/// All values together.
+/// All values and all entries together.
 const MOST_BYTES: usize = 8 << 20;
 const MOST_DEPTH: usize = 3;
 
@@ -81,19 +82,26 @@ impl<'a> Bytes<'a> {
         room: &mut usize,
     ) -> Option<Directory> {
         let mut directory = Directory::default();
+        let mut followed = Vec::new();
         for index in 0..usize::from(self.short(at)?) {
+            // Those that are not wanted cost, too.
+            let Some(left) = room.checked_sub(ENTRY_BYTES) else { break };
+            *room = left;
             let entry = at + 2 + index * ENTRY_BYTES;
             let tag = self.short(entry)?;
             if tag == MAKER_NOTE || !wanted(tag) {
                 continue;
             }
             let value = if matches!(tag, EXIF_DIRECTORY | GPS_DIRECTORY | INTEROPERABILITY) {
+                // Each once: all entries of a directory may lead back to it.
+                if depth <= 1 || followed.contains(&tag) {
+                    continue;
+                }
+                followed.push(tag);
                 let below = self.long(entry + 8)? as usize;
-                let all = &|_| true;
-                let inside = (depth > 1).then(|| self.directory(below, depth - 1, all, room)).flatten();
-                inside.map(Value::Directory)
+                self.directory(below, depth - 1, &|_| true, room).map(Value::Directory)
             } else {
-                self.plain(entry).filter(|value| value.length() <= *room)
+                self.plain(entry, *room)
             };
             if let Some(value) = value {
                 *room -= value.length();
@@ -103,11 +111,16 @@ impl<'a> Bytes<'a> {
         Some(directory)
     }
 
-    /// The value of an entry; `None` where it does not lie within, or is of a type that nobody knows.
-    fn plain(&self, entry: usize) -> Option<Value> {
+    /// The value of an entry; `None` where it does not lie within, is longer than there is room, or is of a
+    /// type that nobody knows.
+    fn plain(&self, entry: usize, room: usize) -> Option<Value> {
         let kind = self.short(entry + 2)?;
         let (value_bytes, _) = TYPES.get(usize::from(kind)).filter(|(bytes, _)| *bytes > 0)?;
         let length = value_bytes.checked_mul(self.long(entry + 4)? as usize)?;
+        // Before it is copied: each of many entries may claim the whole file.
+        if length > room {
+            return None;
+        }
         let at = if length <= 4 { entry + 8 } else { self.long(entry + 8)? as usize };
         let bytes = self.all.get(at..at.checked_add(length)?)?;
         Some(Value::Plain { kind, bytes: ordered(kind, bytes, self.is_big) })
@@ -193,4 +206,34 @@ fn ordered(kind: u16, bytes: &[u8], is_big: bool) -> Vec<u8> {
         bytes.chunks_exact_mut(number).for_each(<[u8]>::reverse);
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_leads_back_to_itself_is_read_once_a_level() {
+        let entry = [&EXIF_DIRECTORY.to_le_bytes()[..], &[4, 0, 1, 0, 0, 0, 8, 0, 0, 0]].concat();
+        let file = [&b"II*\0\x08\0\0\0\x2c\x01"[..], &entry.repeat(300)].concat();
+        let bytes = Bytes::new(&file).expect("a head");
+        let mut room = MOST_BYTES;
+        assert!(bytes.directory(8, MOST_DEPTH, &|_| true, &mut room).is_some());
+        assert_eq!(MOST_BYTES - room, MOST_DEPTH * 300 * ENTRY_BYTES, "each entry is paid for");
+        let mut room = 10 * ENTRY_BYTES + 1;
+        assert!(bytes.directory(8, MOST_DEPTH, &|_| true, &mut room).is_some());
+        assert_eq!(room, 1, "and no more of them read than there is room for");
+    }
+
+    #[test]
+    fn a_value_that_there_is_no_room_for_is_left_out() {
+        // Two texts that lie over each other.
+        let entry = |tag: u8| [tag, 1, 2, 0, 40, 0, 0, 0, 0, 0, 0, 0];
+        let file = [&b"II*\0\x08\0\0\0\x02\0"[..], &entry(1), &entry(2), &[0; 20]].concat();
+        let bytes = Bytes::new(&file).expect("a head");
+        let mut room = 2 * ENTRY_BYTES + 60;
+        let told = bytes.directory(8, 1, &|_| true, &mut room).expect("a directory");
+        assert_eq!(told.0.keys().copied().collect::<Vec<_>>(), [0x0101]);
+        assert_eq!(room, 20);
+    }
 }

@@ -24,6 +24,8 @@ pub struct Repair {
     levels: Vec<(Planes, Mask)>,
     /// The crop as the last level left it.
     done: Option<Planes>,
+    /// All that the network gave was finite.
+    sound: bool,
 }
 
 impl Repair {
@@ -42,7 +44,7 @@ impl Repair {
             let coarser = halved(&all[level].0, &all[level].1);
             all.push(coarser);
         }
-        Repair { levels: all, done: None }
+        Repair { levels: all, done: None, sound: true }
     }
 
     /// Size of the next evaluation; `None` where all is repaired.
@@ -79,14 +81,21 @@ impl Repair {
     pub fn take(&mut self, output: &[f32]) {
         let (mut image, holes) = self.levels.pop().expect("something is still to be repaired");
         assert_eq!(output.len(), image.values.len(), "three planes of the level's size");
+        self.sound &= output.iter().all(|value| value.is_finite());
         let seams = seams(&image, &holes, output);
-        let repaired: Vec<f32> =
+        let mut repaired: Vec<f32> =
             output.iter().zip(&seams).map(|(out, seam)| (out + seam).clamp(0.0, 1.0)).collect();
+        if self.levels.is_empty() && !self.sound {
+            // Clamped, an infinity would pass for white or black, and a finer level may hide what a coarser
+            // one gave.
+            repaired.fill(f32::NAN);
+        }
         put(&mut image, &holes, &repaired);
         self.done = Some(image);
     }
 
-    /// The repaired crop: known pixels as they were.
+    /// The repaired crop: known pixels as they were; holes are NaN where the network gave anything that is
+    /// not finite.
     ///
     /// # Panics
     /// If something is still to be repaired.
@@ -199,6 +208,27 @@ mod tests {
         let (plain, bright) = (plain.finish(), bright.finish());
         let apart = plain.values.iter().zip(&bright.values).map(|(a, b)| (a - b).abs());
         assert!(apart.fold(0.0, f32::max) < 1e-5);
+    }
+
+    /// An infinity in a hole or around it, at any level, is not taken for white.
+    #[test]
+    fn what_is_not_finite_stays_so() {
+        let (image, mask) = holed(Size::new(48, 32));
+        let hole = mask.holes.iter().position(|hole| *hole).expect("one");
+        for (level, at, value) in [(0, hole, f32::INFINITY), (0, 0, f32::NEG_INFINITY), (1, 3, f32::NAN)] {
+            let mut repair = Repair::new(image.clone(), mask.clone(), 1);
+            for now in [1, 0] {
+                let (mut input, mut told) = (Vec::new(), Vec::new());
+                repair.input(&mut input, &mut told);
+                if now == level {
+                    input[at] = value;
+                }
+                repair.take(&input);
+            }
+            let done = repair.finish();
+            let is_lost = |i: usize| done.values[i].is_nan() == mask.holes[i % mask.holes.len()];
+            assert!((0..done.values.len()).all(is_lost), "{value} at {at} of level {level}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
     check(&words.inputs, &words.output, masking.as_ref())?;
     let sightings = gather(&words.inputs, masking.as_ref());
     if sightings.is_empty() {
-        log::warn!("nothing in what was given has a picture's name (.jpg, .png, .webp, .tif and the like)");
+        nothing(&words.inputs, masking.as_ref())?;
     }
     let count = sightings.len();
     progress.expect(count);
@@ -91,6 +91,16 @@ pub(super) fn main(words: cli::Once, progress: &Progress) -> Result<Exit, Comman
     Ok(if all { Exit::AllDone } else { Exit::SomeFailed })
 }
 
+/// There is nothing to be done: perhaps something else was meant.
+fn nothing(inputs: &[PathBuf], masking: Option<&Masking>) -> Result<(), StartError> {
+    if masking.is_some_and(|masking| inputs.iter().any(|path| masking.is_mask(path))) {
+        let told = "masks alone were given, and the pictures that they belong to are not beside them";
+        return Err(StartError::usage(told));
+    }
+    log::warn!("nothing in what was given has a picture's name (.jpg, .png, .webp, .tif and the like)");
+    Ok(())
+}
+
 /// The model that repairs before another enlarges, if that is so, and the model of the last task.
 fn models(words: &cli::Once, tasks: Tasks) -> Result<(Option<String>, String), StartError> {
     // Where there is one task, a comma may stand in a path.
@@ -120,6 +130,12 @@ fn masking(words: &cli::Once, tasks: Tasks) -> Result<Option<Masking>, Vec<Strin
     let suffixes = SUFFIXES.map(str::to_owned).to_vec();
     let from = MaskFrom::new(words.mask.as_deref().unwrap_or("sidecar"), suffixes);
     let from = from.map_err(|problem| vec![format!("--mask: {problem}")])?;
+    let given =
+        [("--mask-white", words.mask_white.is_some()), ("--mask-resize", words.mask_resize.is_some())];
+    let idle = from.idle(given);
+    if !idle.is_empty() {
+        return Err(idle);
+    }
     let usual = Masking::new(from.placed(absolute));
     Ok(Some(Masking {
         white: words.mask_white.unwrap_or_default(),

@@ -36,11 +36,22 @@ impl Check {
         let suffixes = named.iter().filter_map(|text| self.parsed(&key("mask_suffix"), suffix(text)));
         let suffixes: Vec<String> = suffixes.collect();
         let from = MaskFrom::new(raw.mask.as_deref().unwrap_or("sidecar"), suffixes);
-        let from =
-            self.parsed(&key("mask"), from).unwrap_or(MaskFrom::Alpha).placed(|path| folder.join(path));
+        let parsed = self.parsed(&key("mask"), from);
+        let is_parsed = parsed.is_some();
+        let from = parsed.unwrap_or(MaskFrom::Alpha).placed(|path| folder.join(path));
         if matches!(&from, MaskFrom::Beside(suffixes) if suffixes.is_empty()) {
             self.problems
                 .push(format!("{} names none: no mask could be told from a picture", key("mask_suffix")));
+        }
+        let given = [
+            (key("mask_suffix"), raw.mask_suffix.is_some()),
+            (key("mask_white"), raw.mask_white.is_some()),
+            (key("mask_resize"), raw.mask_resize.is_some()),
+            (key("mask_wait_s"), raw.mask_wait_s.is_some()),
+        ];
+        if is_parsed {
+            let given = given.each_ref().map(|(key, is_given)| (key.as_str(), *is_given));
+            self.problems.extend(from.idle(given));
         }
         let white = raw.mask_white.as_deref().map_or(Ok(Default::default()), str::parse);
         Some(Masking {

@@ -409,8 +409,8 @@ mod tests {
             supervision: Supervision::default(),
         };
         let wish = Wish::new("/out".into());
-        // Ten windows of 384² and what is kept of five outputs, 16 times as large.
-        let pool = 10 * 12 * 384 * 384 + 5 * 3 * 16 * 384 * 384;
+        // Ten windows of 384² and what is kept of five outputs, 16 times as large, two bytes a sample.
+        let pool = 10 * 12 * 384 * 384 + 5 * 2 * 3 * 16 * 384 * 384;
         let plan = |memory_mb, uncertainty| {
             let serving = Serving::on_cpu(2);
             Plan::new(

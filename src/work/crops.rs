@@ -1,10 +1,11 @@
 //! Where the holes of a picture are cut out to be repaired: each with some known surroundings, near ones
-//! together, long ones in pieces, and those too large for one evaluation at a part of the resolution. Every
+//! together, long ones in pieces, and those too deep for one evaluation at a part of the resolution. Every
 //! pixel of a hole belongs to one crop, so the order in which crops come back decides nothing.
 
 use contract::geometry::{Rect, Size, mirror};
 use contract::mask::Mask;
 use contract::repair::levels;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What bounds the crops of a model.
@@ -75,17 +76,20 @@ const MOST_HALOS: usize = 4;
 const STEP_PX: usize = 32;
 /// With more runs than this a mask is noise, and cut by a grid without looking for its parts: those would
 /// take more memory than the mask.
-const MOST_RUNS: usize = 500_000;
+pub const MOST_RUNS: usize = 500_000;
 /// How many crops back it is looked for one to join.
 const LOOK_BACK: usize = 64;
 
 /// The crops of a mask; none where nothing is to be repaired. They depend on the mask and the bounds alone.
 pub fn crops(mask: &Mask, cutting: &Cutting) -> Vec<Crop> {
-    let pieces = if runs(mask).nth(MOST_RUNS).is_some() {
+    let count = runs(mask).take(MOST_RUNS + 1).count();
+    let pieces = if count > MOST_RUNS {
         by_grid(mask, cutting)
     } else {
-        let parts = connected(runs(mask).collect());
-        let pieces = parts.into_iter().flat_map(|part| pieces(part, mask.size, cutting)).collect();
+        // No more memory than they need, and a piece at a time: `footprint` reckons with that.
+        let mut all = Vec::with_capacity(count);
+        all.extend(runs(mask));
+        let pieces = connected(all).into_iter().flat_map(|part| pieces(part, mask.size, cutting));
         join(pieces, mask.size, cutting)
     };
     pieces.into_iter().map(|piece| piece.crop(mask.size, cutting)).collect()
@@ -170,35 +174,34 @@ fn connected(runs: Vec<Run>) -> Vec<Vec<Run>> {
             leader[a.max(b)] = a.min(b);
         }
     }
+    let count = leader.iter().enumerate().filter(|&(at, &leader)| at == leader).count();
     let mut place = vec![usize::MAX; runs.len()];
-    let mut parts: Vec<Vec<Run>> = Vec::new();
+    let mut parts: Vec<Vec<Run>> = Vec::with_capacity(count);
     for (at, run) in runs.into_iter().enumerate() {
         let first = find(&mut leader, at);
         if place[first] == usize::MAX {
             place[first] = parts.len();
-            parts.push(Vec::new());
+            // With room for this one: most parts of a mask with many have no other.
+            parts.push(vec![run]);
+        } else {
+            parts[place[first]].push(run);
         }
-        parts[place[first]].push(run);
     }
     parts
 }
 
-/// One part as it can be evaluated: whole, in pieces where it is long and not deep, at a part of the
-/// resolution where it is both.
+/// One part as it can be evaluated: whole, or in pieces where it is long; at a part of the resolution where
+/// it is too deep for either, and at no smaller one than its depth asks for.
 fn pieces(own: Vec<Run>, picture: Size, cutting: &Cutting) -> Vec<Piece> {
     let mut piece = Piece::new(own);
     let depth = drawn(piece.own.as_deref().unwrap_or_default(), piece.around(1, picture)).depth();
     piece.context = depth.clamp(cutting.halo, MOST_HALOS * cutting.halo).min(cutting.max_side / 4);
     piece.levels = levels(depth, cutting.hole_px);
-    if piece.fits(picture, cutting) {
-        return vec![piece];
-    }
-    let most = cutting.max_side / piece.step(cutting) * piece.step(cutting);
-    let core = most.saturating_sub(2 * piece.context);
-    if depth <= core {
-        return piece.cut(core);
-    }
     while !piece.fits(picture, cutting) {
+        let core = piece.core(cutting);
+        if depth <= core {
+            return piece.cut(core);
+        }
         piece.shrink *= 2;
         piece.levels = levels(depth.div_ceil(piece.shrink), cutting.hole_px);
     }
@@ -209,22 +212,73 @@ fn pieces(own: Vec<Run>, picture: Size, cutting: &Cutting) -> Vec<Piece> {
 fn by_grid(mask: &Mask, cutting: &Cutting) -> Vec<Piece> {
     let core = (cutting.max_side / 2).max(1);
     let cells = |length: usize| (0..length.div_ceil(core)).map(move |i| i * core..length.min((i + 1) * core));
-    let context = cutting.halo.min(cutting.max_side / 4 - cutting.max_side / 16);
+    // Twice this and the cell leave an eighth of a window for rounding.
+    let room = cutting.max_side / 4 - cutting.max_side / 16;
     let all = cells(mask.size.height).flat_map(|rows| {
-        cells(mask.size.width).map(move |columns| Piece {
-            own: None,
-            columns,
-            rows: rows.clone(),
-            context,
-            shrink: 1,
-            levels: 0,
+        cells(mask.size.width).map(move |columns| {
+            let rows = rows.clone();
+            Piece { own: None, columns, rows, context: cutting.halo.min(room), shrink: 1, levels: 0 }
         })
     });
-    all.filter(|piece| mask.part(piece.around(0, mask.size)).count() > 0).collect()
+    let halves = halves(mask);
+    let marked = all.filter(|piece| mask.part(piece.around(0, mask.size)).count() > 0);
+    marked.map(|piece| seeing(piece, room, &halves, cutting)).collect()
+}
+
+/// A cell with as much around it as it takes that something is known there, at its coarsest level too: up to
+/// `room` evaluated pixels, at a half, a quarter … of the resolution. Where no window has that, the first in
+/// which anything is known.
+fn seeing(cell: Piece, room: usize, halves: &[Cow<'_, Mask>], cutting: &Cutting) -> Piece {
+    let picture = halves[0].size;
+    let wider = (0..halves.len()).map(|half| (half, room << half));
+    let mut found = None;
+    for (half, context) in std::iter::once((0, cell.context)).chain(wider) {
+        let piece = Piece { context, shrink: 1 << half, ..cell.clone() };
+        let window = piece.window(picture, cutting);
+        if piece.sees(halves, cutting) {
+            let depth = part(halves, half, window).map_or(0, |mask| mask.depth());
+            let deepest = levels(depth, cutting.hole_px);
+            let fitting = (0..=deepest).rev().map(|levels| Piece { levels, ..piece.clone() });
+            let mut fitting = fitting.filter(|piece| piece.fits(picture, cutting)).enumerate();
+            match fitting.find(|(_, piece)| piece.sees(halves, cutting)) {
+                Some((0, piece)) => return piece,
+                Some((_, piece)) => found = found.or(Some(piece)),
+                None => {}
+            }
+        }
+        if window.size.width >= picture.width && window.size.height >= picture.height {
+            break;
+        }
+    }
+    found.unwrap_or(cell)
+}
+
+/// The mask, and it at a half, a quarter … of its resolution: known there is what is known in all of a pixel.
+fn halves(mask: &Mask) -> Vec<Cow<'_, Mask>> {
+    let mut halves = vec![Cow::Borrowed(mask)];
+    while let Some(last) = halves.last().filter(|last| last.size.area() > 1) {
+        let half = last.halved();
+        halves.push(Cow::Owned(half));
+    }
+    halves
+}
+
+/// What of such a half lies in a window of the picture with all that it stands for, if anything does.
+fn part(halves: &[Cow<'_, Mask>], half: usize, window: Rect) -> Option<Mask> {
+    let span = |begin: i64, length: usize, whole: usize| {
+        // Windows begin in the picture.
+        let begin = begin as usize;
+        let (first, end) = (begin.div_ceil(1 << half), (begin + length).min(whole) >> half);
+        (first as i64, end.saturating_sub(first))
+    };
+    let (x, width) = span(window.x, window.size.width, halves[0].size.width);
+    let (y, height) = span(window.y, window.size.height, halves[0].size.height);
+    let size = Size::new(width, height);
+    halves.get(half).filter(|_| size.area() > 0).map(|mask| mask.part(Rect { x, y, size }))
 }
 
 /// Near pieces together, where that is not more to evaluate.
-fn join(pieces: Vec<Piece>, picture: Size, cutting: &Cutting) -> Vec<Piece> {
+fn join(pieces: impl Iterator<Item = Piece>, picture: Size, cutting: &Cutting) -> Vec<Piece> {
     let mut joined: Vec<Piece> = Vec::new();
     for piece in pieces {
         let area = |piece: &Piece| piece.window(picture, cutting).size.area();
@@ -235,7 +289,11 @@ fn join(pieces: Vec<Piece>, picture: Size, cutting: &Cutting) -> Vec<Piece> {
             (gains && both.fits(picture, cutting)).then_some((other, both))
         });
         match one {
-            Some((other, both)) => *other = both,
+            Some((other, both)) => {
+                let mut own = other.own.take().unwrap_or_default();
+                own.extend(piece.own.into_iter().flatten());
+                *other = Piece { own: Some(own), ..both };
+            }
             None => joined.push(piece),
         }
     }
@@ -267,6 +325,12 @@ impl Piece {
         halves * STEP_PX.div_ceil(halves) * self.shrink
     }
 
+    /// The longest side that fits with its context.
+    fn core(&self, cutting: &Cutting) -> usize {
+        let step = self.step(cutting);
+        (cutting.max_side * self.shrink / step * step).saturating_sub(2 * self.context)
+    }
+
     fn fits(&self, picture: Size, cutting: &Cutting) -> bool {
         let Size { width, height } = self.window(picture, cutting).size;
         width.max(height) <= cutting.max_side * self.shrink
@@ -288,6 +352,15 @@ impl Piece {
         Rect { x, y, size: Size::new(width, height) }
     }
 
+    /// Whether anything in its window is known, at its coarsest level too.
+    fn sees(&self, halves: &[Cow<'_, Mask>], cutting: &Cutting) -> bool {
+        let coarsest = self.shrink.ilog2() as usize + self.levels;
+        // Its squares begin where the window does; one of twice their side holds a whole one all the same.
+        let half = if coarsest > 0 { coarsest + 1 } else { 0 };
+        let seen = part(halves, half, self.window(halves[0].size, cutting));
+        seen.is_some_and(|mask| mask.holes.contains(&false))
+    }
+
     fn crop(self, picture: Size, cutting: &Cutting) -> Crop {
         let (window, keep) = (self.window(picture, cutting), self.around(0, picture));
         Crop { window, keep, shrink: self.shrink, levels: self.levels, own: self.own }
@@ -307,23 +380,20 @@ impl Piece {
             }
         }
         let filled = grid.into_iter().filter(|own| !own.is_empty());
-        filled.map(|own| Piece { context: self.context, levels: self.levels, ..Piece::new(own) }).collect()
+        let Piece { context, shrink, levels, .. } = *self;
+        filled.map(|own| Piece { context, shrink, levels, ..Piece::new(own) }).collect()
     }
 
-    /// Both in one, where they are evaluated alike.
+    /// Both in one, where they are evaluated alike; without their pixels, since many are tried in vain.
     fn with(&self, other: &Piece) -> Option<Piece> {
-        if self.shrink != other.shrink || self.levels != other.levels {
+        if self.shrink != other.shrink || self.levels != other.levels || self.own.is_none() {
             return None;
         }
         let both = |a: &Range<usize>, b: &Range<usize>| a.start.min(b.start)..a.end.max(b.end);
-        Some(Piece {
-            own: Some([self.own.as_ref()?.as_slice(), other.own.as_ref()?].concat()),
-            columns: both(&self.columns, &other.columns),
-            rows: both(&self.rows, &other.rows),
-            context: self.context.max(other.context),
-            shrink: self.shrink,
-            levels: self.levels,
-        })
+        let (columns, rows) = (both(&self.columns, &other.columns), both(&self.rows, &other.rows));
+        let context = self.context.max(other.context);
+        let Piece { shrink, levels, .. } = *self;
+        Some(Piece { own: Some(Vec::new()), columns, rows, context, shrink, levels })
     }
 }
 
@@ -384,7 +454,49 @@ mod tests {
         let scratch = check(&mask(size, |x, y| y.abs_diff(x / 3 + 20) < 3), &CUTTING);
         assert!(scratch.len() >= 9 && scratch.iter().all(|crop| (crop.shrink, crop.levels) == (1, 0)));
         let large = check(&mask(size, |x, y| x.abs_diff(1000) < 600 && y.abs_diff(400) < 300), &CUTTING);
-        assert_eq!((large.len(), large[0].shrink), (1, 8), "1200 pixels and twice 64 in 256");
+        let shrinks: Vec<usize> = large.iter().map(|crop| crop.shrink).collect();
+        assert_eq!(shrinks, [4, 4], "600 pixels and twice 64 in 4·256; 1200 are cut");
+    }
+
+    /// What is evaluated first of a crop has something to go by.
+    fn knows(crop: &Crop, whole: &Mask) -> bool {
+        let mut mask = crop.mask(whole);
+        for _ in 0..crop.levels {
+            mask = mask.halved();
+        }
+        mask.holes.contains(&false)
+    }
+
+    /// A frame all round is as long as the picture; what it loses in resolution is what its bar asks for.
+    #[test]
+    fn long_and_deep_holes_are_cut_at_the_resolution_of_their_depth() {
+        let size = Size::new(1500, 1000);
+        let frame = mask(size, |x, y| !(5..1495).contains(&x) || !(5..925).contains(&y));
+        let crops = check(&frame, &CUTTING);
+        assert!(crops.len() > 5 && crops.iter().all(|crop| crop.shrink == 2), "{crops:?}");
+        assert!(crops.iter().all(|crop| knows(crop, &frame)));
+    }
+
+    /// There may be many pieces, each with many pixels: what is only tried copies none.
+    #[test]
+    fn pieces_are_joined_without_copies_of_their_pixels() {
+        let piece = |x: usize| Piece { context: 16, ..Piece::new(vec![Run::new(9, x..x + 2)]) };
+        let both = piece(10).with(&piece(20)).expect("alike");
+        assert_eq!((both.own, both.columns, both.rows), (Some(Vec::new()), 10..22, 9..10));
+        let joined = join([10, 20, 15].map(piece).into_iter(), Size::new(100, 50), &CUTTING);
+        assert_eq!(joined.len(), 1);
+        assert_eq!(joined[0].own.as_ref().map(Vec::len), Some(3));
+        check(&mask(Size::new(200, 100), |x, y| x % 2 == 0 && y % 2 == 0), &CUTTING);
+    }
+
+    /// `footprint` stands on these.
+    #[test]
+    fn a_part_of_one_run_takes_no_more_memory_than_that() {
+        assert_eq!((size_of::<Run>(), size_of::<Vec<Run>>()), (12, 24));
+        let dots = mask(Size::new(60, 40), |x, y| x % 2 == 0 && y % 2 == 0);
+        let parts = connected(runs(&dots).collect());
+        assert_eq!((parts.len(), parts.capacity()), (600, 600));
+        assert!(parts.iter().all(|part| part.capacity() == 1));
     }
 
     /// As a graph of one shape wants it: every crop is that, with its hole in the middle of it.
@@ -426,5 +538,31 @@ mod tests {
     fn noise_is_cut_by_a_grid() {
         let crops = check(&mask(Size::new(1200, 900), |x, y| (x + y) % 2 == 0), &CUTTING);
         assert_eq!(crops.len(), 10 * 8);
+        assert!(crops.iter().all(|crop| (crop.shrink, crop.levels) == (1, 0)));
+    }
+
+    /// A cell that lies wholly in a hole is evaluated with what is known far off; noise stays as it is.
+    #[test]
+    fn a_large_hole_beside_noise_is_seen_from_its_border() {
+        let hole = |x: usize, y: usize| (1000..1500).contains(&x) && (300..900).contains(&y);
+        let noise = |x: usize, y: usize| x < 900 && (x + y).is_multiple_of(2);
+        let whole = mask(Size::new(1600, 1200), |x, y| hole(x, y) || noise(x, y));
+        let crops = check(&whole, &CUTTING);
+        assert!(crops.iter().all(|crop| knows(crop, &whole)));
+        assert!(crops.iter().any(|crop| crop.shrink > 1));
+        let noisy = crops.iter().filter(|crop| crop.keep.x < 800);
+        assert!(noisy.map(|crop| (crop.shrink, crop.levels)).all(|how| how == (1, 0)));
+    }
+
+    /// Where nothing is known at any smaller resolution, none is given up.
+    #[test]
+    fn a_large_hole_in_nothing_but_noise_keeps_its_resolution() {
+        let hole = |x: usize, y: usize| (400..900).contains(&x) && (250..750).contains(&y);
+        let whole = mask(Size::new(1400, 1000), |x, y| hole(x, y) || (x + y) % 2 == 0);
+        let crops = check(&whole, &CUTTING);
+        assert!(crops.iter().all(|crop| crop.shrink == 1));
+        assert!(crops.iter().any(|crop| !knows(crop, &whole)), "500 pixels are more than a window");
+        let known = |crop: &Crop| crop.mask(&whole).holes.contains(&false);
+        assert!(crops.iter().filter(|crop| known(crop)).all(|crop| knows(crop, &whole)));
     }
 }

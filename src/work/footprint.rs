@@ -1,6 +1,7 @@
 //! How much memory a picture takes at most while it is in flight, from its header alone. Arithmetic only: it
 //! allocates nothing, and knows no limit.
 
+use crate::work::crops::MOST_RUNS;
 use contract::geometry::Size;
 
 /// A file, as its first bytes have it.
@@ -51,8 +52,11 @@ pub struct Shape {
     pub buffered: bool,
 }
 
-/// Bytes of the runs of a mask, and of the pieces made of them, at most ([`crate::work::crops`]).
-const MOST_RUNS: u128 = 24 * 500_000;
+/// Bytes of a run of a mask with what is made of it, at most ([`crate::work::crops`]). Where each is a part
+/// of its own, that is 84 while parts are told apart (12 of its own, 16 in two tables, 24 for the header of
+/// its part and 32 for what is allocated for that), then 92 while they are joined: header and allocation, and
+/// 36 in a list that grows to double its room. Of a part with many runs each takes less.
+const RUN_BYTES: u128 = 100;
 /// Tables, rows, buffers and an embedded profile, whatever the size of the picture.
 const FIXED_BYTES: u64 = 4 << 20;
 
@@ -84,9 +88,9 @@ pub fn footprint(shape: &Shape) -> u64 {
     // What the file says of itself is kept to the end, and written from a copy.
     let beside = 2 * u128::from(stored.bytes) + mask;
     // While holes are cut out: how deep they are (3 bytes a pixel), then what one of them covers, pixel by
-    // pixel and as its patch, in the worst case all of the picture; and their runs, twice.
-    let holes =
-        if mask > 0 { pixels * (colours * depth + 1).max(3) + (24 * pixels / 2).min(MOST_RUNS) } else { 0 };
+    // pixel and as its patch, in the worst case all of the picture; and their runs, one in two pixels.
+    let runs = RUN_BYTES * pixels.div_ceil(2).min(MOST_RUNS as u128);
+    let holes = if mask > 0 { pixels * (colours * depth + 1).max(3) + runs } else { 0 };
     // The picture goes as its canvas comes, a band behind it.
     let picture = pixels * channels * depth;
     let held = if mask > 0 {
@@ -154,13 +158,16 @@ mod tests {
         assert_eq!(footprint(&repaired) - FIXED_BYTES, 6_000_000);
         let alone = Shape { marked: Marked::Itself, ..repaired };
         // The picture, its canvas, the mask, one patch over all of it, and as many runs as there may be.
-        let cutting = 3_000_000 + 3_000_000 + 1_000_000 + 4_000_000 + 12_000_000;
+        let cutting = 3_000_000 + 3_000_000 + 1_000_000 + 4_000_000 + 100 * 500_000;
         assert_eq!(footprint(&alone) - FIXED_BYTES, cutting);
         let by_file = Shape { marked: Marked::By(repaired.stored), ..repaired };
         assert_eq!(footprint(&by_file), footprint(&alone), "decoding it takes less");
-        let large = Stored { size: Size::new(3000, 1000), ..repaired.stored };
+        // There are no more runs that are looked at.
+        let larger = Shape { marked: Marked::Itself, scale: 1, ..shape(2000, 3) };
+        assert_eq!(footprint(&larger) - FIXED_BYTES, 4 * 11_000_000 + 100 * 500_000);
+        let large = Stored { size: Size::new(10_000, 1000), ..repaired.stored };
         let by_file = Shape { marked: Marked::By(large), ..repaired };
-        assert_eq!(footprint(&by_file) - FIXED_BYTES, 3_000_000 + 18_000_000 + 9_000_000);
+        assert_eq!(footprint(&by_file) - FIXED_BYTES, 3_000_000 + 60_000_000 + 30_000_000);
     }
 
     #[test]

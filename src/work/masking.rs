@@ -115,6 +115,12 @@ impl MaskFrom {
     pub fn is_file(&self) -> bool {
         !matches!(self, MaskFrom::Alpha | MaskFrom::Colour(_))
     }
+
+    /// What was given for mask files and would do nothing, as sentences.
+    pub fn idle<'a>(&self, given: impl IntoIterator<Item = (&'a str, bool)>) -> Vec<String> {
+        let idle = given.into_iter().filter(|(_, is_given)| *is_given && !self.is_file());
+        idle.map(|(word, _)| format!("{word} is for mask files, and the mask is none here")).collect()
+    }
 }
 
 /// The end of a mask's name before its extension, if it is one.
@@ -221,23 +227,26 @@ impl Masking {
 
     /// Whether this is the name of a mask that lies among the pictures: then it is none itself.
     pub fn is_mask(&self, path: &Path) -> bool {
-        self.stem(path).is_some()
+        self.stems(path).next().is_some()
     }
 
     /// Where the pictures of the mask at this place may be; none where its name is no mask's.
     pub fn pictures(&self, mask: &Path) -> Vec<PathBuf> {
-        let Some(stem) = self.stem(mask) else { return Vec::new() };
-        let mut pictures = named(mask, stem, &[""]);
+        let mut pictures: Vec<PathBuf> = self.stems(mask).flat_map(|stem| named(mask, stem, &[""])).collect();
         pictures.retain(|picture| !self.is_mask(picture));
         pictures
     }
 
-    /// What the picture of the mask with this name is called, without its extension.
-    fn stem<'a>(&self, path: &'a Path) -> Option<&'a OsStr> {
-        let MaskFrom::Beside(suffixes) = &self.from else { return None };
-        let name = path.file_stem().filter(|_| is_picture(path))?.as_bytes();
-        let stem = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix.as_bytes()));
-        stem.filter(|stem| !stem.is_empty()).map(OsStr::from_bytes)
+    /// What the picture of the mask with this name may be called, without its extension: one suffix may end
+    /// as another does.
+    fn stems<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a OsStr> {
+        let suffixes = match &self.from {
+            MaskFrom::Beside(suffixes) if is_picture(path) => suffixes.as_slice(),
+            _ => &[],
+        };
+        let name = path.file_stem().unwrap_or_default().as_bytes();
+        let stems = suffixes.iter().filter_map(|suffix| name.strip_suffix(suffix.as_bytes()));
+        stems.filter(|stem| !stem.is_empty()).map(OsStr::from_bytes)
     }
 
     /// What is to be repaired, by the pixels of the picture itself or of its mask file; not grown yet. What
@@ -438,6 +447,9 @@ mod tests {
         assert!(
             !folder.is_mask(Path::new("b_mask.png")) && folder.pictures(Path::new("b_mask.png")).is_empty()
         );
+        let both = Masking::new(MaskFrom::Beside(vec!["mask".into(), "_mask".into()]));
+        let pictures = both.pictures(Path::new("b_mask.png"));
+        assert!(["b_.jpg", "b.jpg"].iter().all(|name| pictures.contains(&(*name).into())), "{pictures:?}");
         assert!(!beside().pictures(Path::new("b_mask.mask.png")).contains(&"b_mask.png".into()));
     }
 

@@ -117,6 +117,8 @@ impl FromStr for Range {
 
     fn from_str(text: &str) -> Result<Range, String> {
         let ends = text.split_once("..").and_then(|(low, high)| {
+            // One dot too many would make ".255" of 255.
+            let high = high.trim().strip_prefix('.').is_none().then_some(high)?;
             let (low, high) = (low.trim().parse::<f32>().ok()?, high.trim().parse::<f32>().ok()?);
             (low.is_finite() && high.is_finite() && low < high).then_some(Range { low, high })
         });
@@ -321,7 +323,7 @@ mod tests {
         for text in ["0..1", "0..255", "-1..1", "-0.5..0.5"] {
             assert_eq!(text.parse::<Range>().map(|range| range.to_string()), Ok(text.to_owned()));
         }
-        for text in ["", "1", "1..0", "0..inf", "0-255", "NaN..1", "0..0"] {
+        for text in ["", "1", "1..0", "0..inf", "0-255", "NaN..1", "0..0", "0...255"] {
             let refusal = text.parse::<Range>().expect_err(text);
             assert!(refusal.contains("is no range from black to white"), "{refusal}");
         }

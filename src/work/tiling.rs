@@ -147,9 +147,11 @@ pub fn pool_bytes(
     // waiting and one in hand.
     let windows = decoders + queued + together * 2 * workers;
     let kept = together * (2 * workers + 1);
-    let (channels, moments) = if mapped { (4, 8 * output) } else { (3, 0) };
+    // Three samples of two bytes: what results are written as keeps 16 bits by default, and whether a picture
+    // has them is not known here. The map has one byte.
+    let (bytes, moments) = if mapped { (7, 8 * output) } else { (6, 0) };
     let each = noise + moments + repair + converted + filled;
-    (windows * input + workers * together * each + kept * channels * output) as u64
+    (windows * input + workers * together * each + kept * bytes * output) as u64
 }
 
 /// A card as tests want one.
@@ -202,6 +204,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Results of 16 bits wait as such.
+    #[test]
+    fn what_is_kept_of_outputs_has_two_bytes_a_sample_and_one_of_the_map() {
+        let pool = |mapped| pool_bytes(&card(12, 1), Size::new(100, 100), (4, 1), (1, 1), (mapped, false));
+        let output = 16 * 100 * 100;
+        // Seven windows, and what is kept of three outputs.
+        assert_eq!(pool(false), 7 * 12 * 100 * 100 + 3 * 6 * output);
+        assert_eq!(pool(true), pool(false) + 3 * output + 8 * output);
     }
 
     #[test]

@@ -152,11 +152,12 @@ fn a_task_has_its_own_keys_and_its_own_model() {
     assert_eq!(from("mask = 'logo.png'"), MaskFrom::One("/etc/logo.png".into()));
     assert_eq!(from("mask = '#ff00FF'"), MaskFrom::Colour([255, 0, 255]));
     assert_eq!(from("mask_suffix = ['-m']"), MaskFrom::Beside(vec!["-m".into()]));
-    let all =
-        "mask_white = 'keep'\nmask_tolerance = 9\nmask_grow_px = 0\nmask_resize = 'nearest'\nmask_wait_s = 0";
+    let all = "mask_white = 'keep'\nmask_grow_px = 0\nmask_resize = 'nearest'\nmask_wait_s = 0";
     let masking = inpaint(all).masking.expect("inpaint");
-    assert_eq!((masking.white, masking.tolerance, masking.grow_px), (White::Keep, 9, 0));
+    assert_eq!((masking.white, masking.grow_px), (White::Keep, 0));
     assert_eq!((masking.resized, masking.wait), (true, Duration::ZERO));
+    let tolerance = |keys: &str| inpaint(keys).masking.expect("inpaint").tolerance;
+    assert_eq!(tolerance("mask = '#102030'\nmask_tolerance = 9"), 9);
 }
 
 #[test]
@@ -167,6 +168,13 @@ fn masks_that_make_no_sense_are_told_at_once() {
             "large: mask is for task = \"inpaint\" alone",
             "large: mask_suffix is for task = \"inpaint\" alone",
             "large: mask_grow_px is for task = \"inpaint\" alone",
+        ],
+    );
+    check(
+        &format!("{LEAST}task = 'inpaint'\nmask = 'alpha'\nmask_white = 'keep'\nmask_wait_s = 3\n"),
+        &[
+            "pipeline 1: mask_white is for mask files, and the mask is none here",
+            "pipeline 1: mask_wait_s is for mask files, and the mask is none here",
         ],
     );
     check(

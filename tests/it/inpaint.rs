@@ -52,6 +52,9 @@ fn once_counts_pictures_and_no_masks() {
     world.put("b.png", png(&pattern(9, 8, 3)));
     let lacking = once(&world, &[&world.input], &inpaint);
     assert!(lacking.code() == 1 && lacking.stderr.contains("b.mask.png or b_mask.png"), "{lacking:?}");
+    let lone = world.put("lone/c.mask.png", png(&white(9, 8, 0)));
+    let refused = once(&world, &[&lone], &inpaint);
+    assert!(refused.code() == 2 && refused.stderr.contains("masks alone were given"), "{refused:?}");
 }
 
 #[test]
@@ -74,6 +77,10 @@ fn words_that_do_not_go_together_are_refused() {
     let inpaint = ["--task", "inpaint", "--mask"];
     let with = |mask: &'static str| [&inpaint[..], &[mask]].concat();
     refused(&with("masks"), &["is not one of sidecar, alpha, a colour such as #FF00FF, or a path"]);
+    refused(
+        &[&inpaint[..], &["alpha", "--mask-white", "keep", "--mask-resize", "nearest"]].concat(),
+        &["--mask-white is for mask files, and", "--mask-resize is for mask files, and"],
+    );
     refused(&with("./nowhere"), &["the mask folder is not a folder: "]);
     refused(&with("./nowhere.png"), &["the mask is not a file: "]);
     let inside = world.put("logo.png", png(&white(9, 8, 0)));

@@ -315,6 +315,21 @@ fn a_mask_over_everything_is_refused_with_what_to_look_at() {
     assert_eq!(repaired(&world, &Masking { white: White::Keep, ..beside() }), 0);
 }
 
+/// A copy is what its picture is, and does not say that a network had a hand in it.
+#[test]
+fn a_copy_says_nothing_of_how_it_came_to_be() {
+    let world = World::new();
+    world.put("a.png", png(&pattern(300, 200, 3)));
+    for (count, is_told) in [(0, false), (1, true)] {
+        world.put("a.mask.png", png(&white(300, 200, count)));
+        let wish = Wish { masking: Some(beside()), source_type: true, ..Wish::new(world.output.clone()) };
+        let ran = Bench::of(&world, &Fake::inpainting(), 2, wish).run();
+        assert_eq!((ran.end.clone(), ran.summary.done), (Ok(()), 1), "{ran:?}");
+        let (bytes, told) = (fs::read(world.output.join("a.png")).expect("there"), b"digitalsourcetype");
+        assert_eq!(bytes.windows(told.len()).any(|part| part == told), is_told, "{count} pixels repaired");
+    }
+}
+
 #[test]
 fn a_picture_of_which_nothing_is_to_be_repaired_is_copied_bit_for_bit() {
     let world = World::new();

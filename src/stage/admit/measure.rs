@@ -39,8 +39,8 @@ pub fn measure(
     within(&header, bytes, limits, line)?;
     let format = line.wanted.format.of(header.kind);
     let masking = line.wanted.masking.as_ref();
-    let mask =
-        masking.zip(mask).map(|(masking, mask)| Ok((of_mask(limits, masking, mask)?, mask.stamp.bytes)));
+    let given = masking.zip(mask);
+    let mask = given.map(|(masking, mask)| Ok((of_mask(limits, masking, mask)?, mask.stamp.bytes)));
     let mask = mask.transpose()?;
     let shape = Shape {
         stored: stored(&header, bytes),
@@ -59,8 +59,16 @@ pub fn measure(
     match usize::try_from(need_mb) {
         Ok(need) if need <= memory_mb => Ok(Measured { header, mask: mask.map(|(header, _)| header), need }),
         _ => {
-            let (limit_mb, size) = (memory_mb as u64, header.size);
-            Err(JobError::NeedsMemory { need_mb, limit_mb, size, scale: line.scale })
+            let limit_mb = memory_mb as u64;
+            let refused = |size, scale| JobError::NeedsMemory { need_mb, limit_mb, size, scale };
+            let alone = footprint(&Shape { marked: Marked::Itself, ..shape }).div_ceil(1_000_000);
+            // Where the picture alone would do, it is its mask that is too large.
+            Err(match (given, mask) {
+                (Some((masking, file)), Some((header, _))) if alone <= limit_mb => {
+                    file.blame(masking, refused(header.size, 1))
+                }
+                _ => refused(header.size, line.scale),
+            })
         }
     }
 }

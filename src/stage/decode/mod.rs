@@ -110,10 +110,12 @@ fn open(
     }
     let pixels = decoded.pixels;
     let wanted = &line.wanted;
-    let is_sampled = wanted.masking.is_some() || wanted.strength > 0.0 && !job.errand.safe;
+    let is_sampled = mask.is_some() || wanted.strength > 0.0 && !job.errand.safe;
     let source_type = if is_sampled { SourceType::Composite } else { SourceType::Enhanced };
     let size = pixels.size().times(line.scale);
-    let source_type = wanted.source_type.then_some(source_type);
+    // A copy is what its picture is.
+    let is_copy = masking.is_some() && mask.is_none() && line.steps.len() == 1;
+    let source_type = (wanted.source_type && !is_copy).then_some(source_type);
     let metadata = decoded.metadata.of_result(&Saying { size, keeping: wanted.keeping, source_type, format });
     for note in &metadata.notes {
         log::info!("{note}: {}", job.errand.source.display());

@@ -1,5 +1,5 @@
-//! What each pipeline says of itself while it works: `watch-n` and `admit` write it, `supervise` reads it and
-//! has it written down for those who ask. Decides nothing.
+//! What each pipeline says of itself while it works: `watch-n`, `admit` and `record` write it, `supervise`
+//! reads it and has it written down for those who ask. Decides nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,6 +21,8 @@ pub struct News {
     pub unmasked: usize,
     /// Why it begins nothing new, if it does not.
     pub held: Option<String>,
+    /// Why `record` cannot write what became of its pictures, if it cannot: `admit` holds it then.
+    pub unwritten: Option<String>,
 }
 
 /// The news of all lines, by their number.

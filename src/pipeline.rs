@@ -15,7 +15,6 @@ use crate::stage::watch::Watching;
 use crate::stage::{self, Batch, Finished, Inferred, Onward, Tile, admit};
 use crate::stop::{Never, Stop, StopHandle};
 use crossbeam_channel::{Receiver, bounded};
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Sightings on their way to `admit`: a hint is small, and a full queue only makes `watch` wait.
@@ -70,6 +69,7 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
 
         let board = Board::new(lines.len());
         let mut report = Report::new(&intake, lines, board.clone());
+        let recorded = board.clone();
         let inboxes = watch(&mut crew, intake, &board, stop);
         let doors = admit::Doors {
             inboxes,
@@ -108,7 +108,7 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         let (summary, observe) = (&mut summary, observe.as_mut());
         crew.spawn("record", move |pulse| {
             let doors = (&ended_rx, landed_tx);
-            stage::record::run(&plan.recording, lines, pulse, doors, ends, summary, observe)
+            stage::record::run((&plan.recording, &recorded), lines, pulse, doors, ends, summary, observe)
         });
         crew.spawn("originals", move |pulse| {
             let _alive = alive;
@@ -148,28 +148,27 @@ fn leg<'scope>(
 }
 
 /// One thread sees pictures for each folder, or for the list, and tells them on a channel of its own. Gives
-/// the channels with their lines, the most urgent first.
+/// those channels.
 fn watch<'scope>(
     crew: &mut Crew<'scope, '_>,
     intake: Intake,
     board: &Board,
     stop: &Stop,
-) -> Vec<(usize, Receiver<Sighting>)> {
+) -> Vec<admit::Inbox> {
     let watchings = match intake {
         Intake::List(list) => {
             let (stop, (outbox, inbox)) = (stop.clone(), bounded(SIGHTINGS));
             crew.spawn("watch", move |_| stage::watch::list(list, &outbox, &stop));
-            return vec![(0, inbox)];
+            return vec![admit::Inbox { line: 0, priority: 0, sightings: inbox }];
         }
         Intake::Folders(watchings) => watchings,
     };
     let mut inboxes = Vec::new();
     for (n, watching) in watchings.into_iter().enumerate() {
         let (board, stop, (outbox, inbox)) = (board.clone(), stop.clone(), bounded(SIGHTINGS));
-        inboxes.push((Reverse(watching.priority), (watching.line, inbox)));
+        inboxes.push(admit::Inbox { line: watching.line, priority: watching.priority, sightings: inbox });
         let name = format!("watch-{n}");
         crew.spawn(&name, move |pulse| stage::watch::folder(&watching, pulse, &outbox, &board, &stop));
     }
-    inboxes.sort_by_key(|(priority, _)| *priority);
-    inboxes.into_iter().map(|(_, inbox)| inbox).collect()
+    inboxes
 }

@@ -2,6 +2,7 @@
 //! which a ledger that was lost is made again.
 
 use super::resolved;
+use crate::edge::clock::ms_of_text;
 use crate::edge::ledger::{Entry, Found, Ledger, Receipts, Said};
 use crate::edge::record::Receipt;
 use crate::edge::state_folder::{self, Environment, StateFolder};
@@ -10,7 +11,7 @@ use crate::error::{CommandError, Fatal, StartError, SystemError};
 use crate::work::death::{DEVICE_LOST, Death, PANICKED};
 use crate::work::known::State;
 use crate::work::mark::Stamp;
-use crate::work::naming::RECEIPTS;
+use crate::work::naming::{RECEIPTS, path_of};
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ impl Books {
         // Only now, when they are in the ledger.
         crash::listen(&folder.last_words()).map_err(|error| refused(error.into()))?;
         tell(&found, &receipts.0);
+        forget_gone(&ledger).map_err(refused)?;
         Ok(Books { ledger, _folder: folder })
     }
 
@@ -69,6 +71,20 @@ impl Books {
             log::warn!("the end of this run cannot be written: {error}");
         }
     }
+}
+
+/// What an earlier run began and nobody will do any more, since the picture has been taken away.
+fn forget_gone(ledger: &Ledger) -> Said<()> {
+    for (root, relative) in ledger.begun()? {
+        let (folder, picture) = (path_of(&root), path_of(&root).join(path_of(&relative)));
+        // A folder that is gone may come back, with its pictures.
+        let is_gone = std::fs::symlink_metadata(&picture).is_err_and(|e| e.kind() == ErrorKind::NotFound);
+        if is_gone && folder.is_dir() {
+            log::info!("begun by an earlier run, and gone: {}", picture.display());
+            ledger.forget_begun(&root, &relative)?;
+        }
+    }
+    Ok(())
 }
 
 fn tell(found: &Found, receipts: &[PathBuf]) {
@@ -139,7 +155,7 @@ fn receipt(line: &[u8]) -> Option<Receipt> {
 }
 
 fn entry(receipt: Receipt) -> Entry {
-    let Receipt { root, target, mark, changed_ns, fingerprint, .. } = receipt;
+    let Receipt { at, root, target, mark, changed_ns, fingerprint, .. } = receipt;
     Entry {
         root,
         relative: mark.source,
@@ -149,5 +165,6 @@ fn entry(receipt: Receipt) -> Entry {
         sha256: mark.sha256,
         fingerprint,
         reason: String::new(),
+        at_ms: ms_of_text(&at),
     }
 }

@@ -32,8 +32,8 @@ pub(super) fn main(words: &cli::Verify) -> Result<Exit, CommandError> {
     let mut out = std::io::stdout().lock();
     for output in outputs {
         let mut tally = Tally::default();
-        for (target, receipt) in latest(&output)? {
-            match judge(&target, &receipt) {
+        for (target, told) in latest(&output, words.output.is_some())? {
+            match judge(&target, &told) {
                 Ok(()) => tally.whole += 1,
                 Err(Wrong::Gone) => {
                     tally.gone += 1;
@@ -59,30 +59,42 @@ enum Wrong {
     Changed(String),
 }
 
-fn judge(target: &Path, receipt: &Receipt) -> Result<(), Wrong> {
+/// What a receipt says of its result.
+struct Told {
+    bytes: u64,
+    sha256: String,
+}
+
+fn judge(target: &Path, told: &Told) -> Result<(), Wrong> {
     let unreadable = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Wrong::Gone,
         _ => Wrong::Changed(format!("it cannot be read ({error})")),
     };
     let bytes = fs::metadata(target).map_err(unreadable)?.len();
-    if bytes != receipt.output_bytes {
-        return Err(Wrong::Changed(format!("it has {bytes} bytes, not {}", receipt.output_bytes)));
+    if bytes != told.bytes {
+        return Err(Wrong::Changed(format!("it has {bytes} bytes, not {}", told.bytes)));
     }
     let sha256 = File::open(target).and_then(sha256_of).map_err(unreadable)?;
-    if sha256 == receipt.output_sha256 { Ok(()) } else { Err(Wrong::Changed("its content differs".into())) }
+    if sha256 == told.sha256 { Ok(()) } else { Err(Wrong::Changed("its content differs".into())) }
 }
 
-/// The last receipt of each result.
-fn latest(output: &Path) -> Result<BTreeMap<PathBuf, Receipt>, StartError> {
+/// The last receipt of each result. A pipeline that has made none yet has no file of them; a folder that was
+/// named must have one.
+fn latest(output: &Path, is_named: bool) -> Result<BTreeMap<PathBuf, Told>, StartError> {
     let path = output.join(RECEIPTS);
     let refused =
         |error: std::io::Error| StartError::usage(format!("cannot be read: {error}: {}", path.display()));
     let mut latest = BTreeMap::new();
-    for line in BufReader::new(File::open(&path).map_err(refused)?).split(b'\n') {
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_named => return Ok(latest),
+        file => file.map_err(refused)?,
+    };
+    for line in BufReader::new(file).split(b'\n') {
         let line = line.map_err(refused)?;
         // Lines that a crash has torn are passed over.
         let Some(receipt) = str::from_utf8(&line).ok().and_then(Receipt::from_line) else { continue };
-        latest.insert(path_of(&receipt.target), receipt);
+        let told = Told { bytes: receipt.output_bytes, sha256: receipt.output_sha256 };
+        latest.insert(path_of(&receipt.target), told);
     }
     Ok(latest)
 }

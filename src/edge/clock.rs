@@ -19,8 +19,41 @@ pub fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// How long ago the latest of these times (nanoseconds since 1970) was; those that are yet to come (a camera
+/// whose clock is wrong) say nothing. Zero where all are.
+pub fn since_latest_ns(times_ns: [i64; 2]) -> Duration {
+    let since = times_ns.map(since_ns);
+    since.into_iter().filter(|since| !since.is_zero()).min().unwrap_or_default()
+}
+
+/// Milliseconds since 1970 of a time as [`now_text`] has it; `None` where it is none.
+pub fn ms_of_text(text: &str) -> Option<i64> {
+    Some(text.parse::<Timestamp>().ok()?.as_millisecond())
+}
+
 /// How long ago a time (nanoseconds since 1970) was; zero where it is yet to come.
 pub fn since_ns(then_ns: i64) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(Duration::from_nanos(u64::try_from(then_ns).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_are_yet_to_come_say_nothing() {
+        let (now, hour) = (now_ms() * 1_000_000, 3_600_000_000_000);
+        let minutes = |times| since_latest_ns(times).as_secs().div_ceil(60);
+        assert_eq!(minutes([now - hour, now + hour]), 60);
+        assert_eq!(minutes([now - 2 * hour, now - hour]), 60);
+        assert_eq!(since_latest_ns([now + hour, now + hour]), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_time_survives_as_text() {
+        let now = now_text();
+        assert!(ms_of_text(&now).is_some_and(|ms| now.starts_with(text_of_ms(ms).trim_end_matches('Z'))));
+        assert_eq!(ms_of_text("yesterday"), None);
+    }
 }

@@ -25,20 +25,36 @@ pub enum Originals {
     Delete,
 }
 
-/// Puts a picture away. Gives the place it has now, if it has one.
+/// Puts a picture away. Gives the place it has now, if it has one. `is_same` says whether it is still the
+/// file that was done: asked at the last moment before it is deleted, since reading and copying take their
+/// time.
 ///
 /// # Errors
-/// What the system says; then the picture is where it was.
-pub fn put_away(rule: &Originals, source: &Path, relative: &Path) -> io::Result<Option<PathBuf>> {
+/// What the system says, or that it has changed; then the picture is where it was.
+pub fn put_away(
+    rule: &Originals,
+    source: &Path,
+    relative: &Path,
+    is_same: &dyn Fn() -> io::Result<bool>,
+) -> io::Result<Option<PathBuf>> {
     match rule {
         Originals::Keep => Ok(Some(source.to_owned())),
-        Originals::Move(folder) => move_into(folder, source, relative).map(Some),
+        Originals::Move(folder) => move_into(folder, source, relative, is_same).map(Some),
         Originals::Trash => trash::delete(source).map(|()| None).map_err(io::Error::other),
-        Originals::Delete => fs::remove_file(source).map(|()| None),
+        Originals::Delete => remove(source, is_same).map(|()| None),
     }
 }
 
-fn move_into(folder: &Path, source: &Path, relative: &Path) -> io::Result<PathBuf> {
+fn remove(source: &Path, is_same: &dyn Fn() -> io::Result<bool>) -> io::Result<()> {
+    if is_same()? { fs::remove_file(source) } else { Err(io::Error::other("it has changed meanwhile")) }
+}
+
+fn move_into(
+    folder: &Path,
+    source: &Path,
+    relative: &Path,
+    is_same: &dyn Fn() -> io::Result<bool>,
+) -> io::Result<PathBuf> {
     let wanted = folder.join(relative);
     store::make_root(wanted.parent().unwrap_or(folder))?;
     for number in 1..=MOST_NUMBERS {
@@ -50,7 +66,11 @@ fn move_into(folder: &Path, source: &Path, relative: &Path) -> io::Result<PathBu
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                     copied => copied?,
                 }
-                fs::remove_file(source)?;
+                if let Err(error) = remove(source, is_same) {
+                    // The copy would be a second one, or one of something else. The first error is the news.
+                    fs::remove_file(&place).ok();
+                    return Err(error);
+                }
                 return Ok(place);
             }
             renamed => {
@@ -99,7 +119,7 @@ mod tests {
         let rule = Originals::Move(done.clone());
         for (content, place) in [("one", "sub/a.jpg"), ("two", "sub/a-2.jpg")] {
             fs::write(&source, content).expect("writable");
-            let moved = put_away(&rule, &source, Path::new("sub/a.jpg")).expect("moved");
+            let moved = put_away(&rule, &source, Path::new("sub/a.jpg"), &|| Ok(true)).expect("moved");
             assert_eq!(moved, Some(done.join(place)));
             assert_eq!(fs::read_to_string(done.join(place)).expect("there"), content);
             assert!(!source.exists());
@@ -123,8 +143,10 @@ mod tests {
         let root = tempfile::tempdir().expect("a temp folder");
         let source = root.path().join("a.jpg");
         fs::write(&source, "content").expect("writable");
-        assert_eq!(put_away(&Originals::Delete, &source, Path::new("a.jpg")).expect("deleted"), None);
-        let again = put_away(&Originals::Delete, &source, Path::new("a.jpg"));
-        assert_eq!(again.expect_err("gone").kind(), ErrorKind::NotFound);
+        let delete = |is_same| put_away(&Originals::Delete, &source, Path::new("a.jpg"), &|| Ok(is_same));
+        let kept = delete(false).expect_err("another file");
+        assert!(kept.to_string().contains("changed meanwhile") && source.exists(), "{kept}");
+        assert_eq!(delete(true).expect("deleted"), None);
+        assert_eq!(delete(true).expect_err("gone").kind(), ErrorKind::NotFound);
     }
 }

@@ -4,6 +4,7 @@ use super::decode::words;
 use super::{Finished, Opened};
 use crate::edge::codec::{Metadata, encode};
 use crate::edge::digest::Digesting;
+use crate::edge::disk::{Place, place};
 use crate::edge::record::mark_to_text;
 use crate::edge::store;
 use crate::error::{End, JobError, SystemError};
@@ -25,6 +26,7 @@ use std::time::Instant;
 
 /// Runs until pictures end.
 pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Finished>) -> End {
+    let places: Vec<Option<Place>> = lines.iter().map(|line| place(&line.output).ok()).collect();
     for finished in inbox {
         let (opened, begin) = (Arc::clone(&finished.opened), Instant::now());
         let line = &lines[opened.job.errand.line];
@@ -35,6 +37,10 @@ pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Finished>) -> End {
         if let Some(what) = figures.and_then(|figures| figures.harm()) {
             let again = line.wanted.strength != 0.0 && !opened.job.errand.safe;
             opened.job.fail("compare", JobError::Harmful { what, again });
+            continue;
+        }
+        if let Err(error) = is_where_it_was(&line.output, places[opened.job.errand.line]) {
+            opened.job.fail("encode", JobError::Write(blamed(line, error)));
             continue;
         }
         // A panic leaves a temp file at worst, which the next start sweeps.
@@ -86,6 +92,17 @@ fn write(
     let (output_bytes, output_sha256) =
         put(target, &canvas.finish(opened.alpha.as_ref()), &opened.metadata, mark.format)?;
     Ok(Made { mark, figures, output_bytes, output_sha256 })
+}
+
+/// On the bare folder that it was mounted on, a result would be out of sight as soon as it is mounted again.
+/// What it waits for is seen by whoever admits.
+fn is_where_it_was(output: &Path, was: Option<Place>) -> Result<(), SystemError> {
+    let now = place(output)?;
+    if was.is_none_or(|was| now.is_on_that_of(was)) {
+        return Ok(());
+    }
+    let text = "another file system is mounted where the output folder was".into();
+    Err(SystemError { text, transient: true })
 }
 
 /// Where nothing at all can be written, it is not this picture's fault, and will pass.
@@ -155,5 +172,21 @@ fn mark(line: &Line, opened: &Opened) -> Mark {
         f16: line.precision == Precision::F16,
         device: line.device.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_result_is_written_where_another_file_system_is_mounted() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let (here, elsewhere) = (place(folder.path()).ok(), place(Path::new("/proc")).ok());
+        assert!(here.is_some() && elsewhere.is_some());
+        assert_eq!(is_where_it_was(folder.path(), here), Ok(()));
+        assert_eq!(is_where_it_was(folder.path(), None), Ok(()));
+        let refused = is_where_it_was(folder.path(), elsewhere).expect_err("another one");
+        assert!(refused.transient && refused.text.contains("another file system"), "{refused}");
     }
 }

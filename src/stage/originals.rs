@@ -42,7 +42,8 @@ enum Cleared {
 }
 
 fn clear(rule: &Originals, errand: &Errand) -> io::Result<Cleared> {
-    if stamp_of(&look(&errand.source, errand.named)?) != errand.stamp {
+    let is_same = || Ok(stamp_of(&look(&errand.source, errand.named)?) == errand.stamp);
+    if !is_same()? {
         return Ok(Cleared::Not("since it has changed".into()));
     }
     // Nothing brings it back, so the result must be sure.
@@ -51,7 +52,7 @@ fn clear(rule: &Originals, errand: &Errand) -> io::Result<Cleared> {
     {
         return Ok(Cleared::Not(format!("since its result cannot be made sure of ({error})")));
     }
-    put_away(rule, &errand.source, &errand.relative).map(Cleared::Away)
+    put_away(rule, &errand.source, &errand.relative, &is_same).map(Cleared::Away)
 }
 
 /// The result says that it was made from this very content, and can be read to its end.

@@ -1,6 +1,7 @@
 //! The end of every picture: its receipt or its reason, its row in the ledger, one line, one count. Several
 //! at a time where several wait, since each durable write takes as long as many.
 
+use crate::board::Board;
 use crate::edge::clock::now_text;
 use crate::edge::ledger::{Entry, Ledger, Said};
 use crate::edge::originals::Originals;
@@ -13,6 +14,7 @@ use crate::pulse::Pulse;
 use crate::work::known::State;
 use crate::work::naming::{RECEIPTS, reason, text_of};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -63,9 +65,24 @@ struct Waiting {
     receipted: bool,
 }
 
+impl Waiting {
+    fn new(end: Ended) -> Waiting {
+        Waiting { end, filed: false, untold: false, receipted: false }
+    }
+
+    fn line(&self) -> usize {
+        self.end.settled.errand.line
+    }
+
+    /// Whether all is written that belongs beside the results.
+    fn is_beside(&self) -> bool {
+        self.filed && self.receipted
+    }
+}
+
 /// Runs until the last job is dropped. `observe` sees each end after it was recorded.
 pub fn run(
-    options: &Recording,
+    (options, board): (&Recording, &Board),
     lines: &[Line],
     pulse: &Pulse,
     (inbox, outbox): (&Receiver<Ended>, Sender<Errand>),
@@ -82,9 +99,9 @@ pub fn run(
         };
         let closed = matches!(next, Err(RecvTimeoutError::Disconnected));
         let new = next.into_iter().chain(inbox.try_iter().take(TOGETHER - 1));
-        waiting.extend(new.map(|end| Waiting { end, filed: false, untold: false, receipted: false }));
-        match pulse.work(|| write((options, lines), &mut waiting, &mut ledger)) {
-            Ok(()) => {}
+        waiting.extend(new.map(Waiting::new));
+        let refused = match pulse.work(|| write((options, lines), &mut waiting, &mut ledger)) {
+            Ok(refused) => refused,
             Err(error) if error.transient && !closed => {
                 // Nothing is told or free again before it is written down, so `admit` comes to a halt by
                 // itself.
@@ -92,8 +109,13 @@ pub fn run(
                 continue;
             }
             Err(error) => return Err(ledger.fatal(error)),
+        };
+        let (written, left) = std::mem::take(&mut waiting).into_iter().partition(Waiting::is_beside);
+        waiting = left;
+        for (number, line) in lines.iter().enumerate() {
+            board.tell(number, |news| news.unwritten = refused.get(&number).map(|error| told(line, error)));
         }
-        for Waiting { end: Ended { settled, permit }, .. } in waiting.drain(..) {
+        for Waiting { end: Ended { settled, permit }, .. } in written {
             // Now the picture may be seen again.
             drop(permit);
             let is_done = matches!(settled.outcome, Outcome::Done(_) | Outcome::AlreadyThere(_));
@@ -105,19 +127,60 @@ pub fn run(
             tell(&settled);
             observe(&settled);
         }
-        if closed {
-            return Ok(());
+        match refused.into_iter().next() {
+            None if closed => return Ok(()),
+            Some((_, error)) if closed => return Err(ledger.fatal(error)),
+            _ => {}
         }
     }
 }
 
+/// Why a pipeline's pictures are not settled, for people.
+fn told(line: &Line, error: &SystemError) -> String {
+    let told = format!("what became of its pictures cannot be written: {error}: {}", line.output.display());
+    log::error!("{}: {told}", line.name);
+    told
+}
+
 /// Files, receipts, rows: in this order, since from receipts the ledger can be made again, and not the other
-/// way round. What is written is not written again. Only the ledger's own errors can be lasting ones.
-fn write((options, lines): (&Recording, &[Line]), waiting: &mut [Waiting], ledger: &mut Ledger) -> Said<()> {
+/// way round. What is written is not written again. Gives the lines whose folders refuse: their pictures have
+/// no rows yet, and hold up no other's. Errors are the ledger's own.
+fn write(
+    (options, lines): (&Recording, &[Line]),
+    waiting: &mut [Waiting],
+    ledger: &mut Ledger,
+) -> Said<BTreeMap<usize, SystemError>> {
+    let mut refused = BTreeMap::new();
+    for (number, line) in lines.iter().enumerate() {
+        let mut of_line: Vec<&mut Waiting> = waiting.iter_mut().filter(|w| w.line() == number).collect();
+        if let Err(error) = write_beside(options, line, ledger.run_name(), &mut of_line) {
+            refused.insert(number, error);
+        }
+    }
+    let written = || waiting.iter().filter(|waiting| waiting.is_beside());
+    let rows: Vec<Entry> = written().filter_map(|waiting| row(&lines[waiting.line()], waiting)).collect();
+    if !rows.is_empty() {
+        ledger.settle(&rows)?;
+    }
+    for Waiting { end: Ended { settled: Settled { errand, outcome, .. }, .. }, .. } in written() {
+        // Gone since it was begun.
+        if matches!(outcome, Outcome::PassedOver) {
+            ledger.forget_begun(&text_of(&errand.root), &text_of(&errand.relative))?;
+        }
+    }
+    Ok(refused)
+}
+
+/// Reason files and receipts of one line, beside its results.
+fn write_beside(
+    options: &Recording,
+    line: &Line,
+    run: &str,
+    waiting: &mut [&mut Waiting],
+) -> Result<(), SystemError> {
     let not_yet =
         |what: &str, error: SystemError| SystemError { text: format!("{what}: {error}"), transient: true };
     for waiting in waiting.iter_mut().filter(|waiting| !waiting.filed) {
-        let line = &lines[waiting.end.settled.errand.line];
         if let Err(error) = file(options, line, &waiting.end.settled) {
             // Is it this one place, or the whole folder? One picture never stops the others.
             let error = SystemError::from(error);
@@ -130,21 +193,13 @@ fn write((options, lines): (&Recording, &[Line]), waiting: &mut [Waiting], ledge
         }
         waiting.filed = true;
     }
-    for (number, line) in lines.iter().enumerate() {
-        let new = |waiting: &&mut Waiting| waiting.end.settled.errand.line == number && !waiting.receipted;
-        let mut of_line: Vec<&mut Waiting> = waiting.iter_mut().filter(new).collect();
-        let text: String = of_line
-            .iter()
-            .filter_map(|waiting| receipt(line, ledger.run_name(), &waiting.end.settled))
-            .collect();
-        if !text.is_empty() {
-            store::append(&line.output.join(RECEIPTS), &text)
-                .map_err(|error| not_yet(RECEIPTS, error.into()))?;
-        }
-        of_line.iter_mut().for_each(|waiting| waiting.receipted = true);
+    let new = || waiting.iter().filter(|waiting| !waiting.receipted);
+    let text: String = new().filter_map(|waiting| receipt(line, run, &waiting.end.settled)).collect();
+    if !text.is_empty() {
+        store::append(&line.output.join(RECEIPTS), &text).map_err(|error| not_yet(RECEIPTS, error.into()))?;
     }
-    let rows: Vec<Entry> = waiting.iter().filter_map(|w| row(&lines[w.end.settled.errand.line], w)).collect();
-    if rows.is_empty() { Ok(()) } else { ledger.settle(&rows) }
+    waiting.iter_mut().for_each(|waiting| waiting.receipted = true);
+    Ok(())
 }
 
 /// A reason file for what failed; none for what did not.
@@ -192,6 +247,7 @@ fn entry(line: &Line, errand: &Errand, state: State, sha256: &str, reason: Strin
         sha256: sha256.to_owned(),
         fingerprint: errand.options(&line.done),
         reason,
+        at_ms: None,
     }
 }
 

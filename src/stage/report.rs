@@ -19,6 +19,9 @@ pub struct Report {
     board: Board,
     subjects: Vec<Subject>,
     rows: Vec<PipelineRow>,
+    /// Of the ledger, when the notices were last made: counting all pictures takes a while where they are
+    /// many.
+    edition: Option<i64>,
 }
 
 /// A pipeline that watches a folder.
@@ -37,7 +40,7 @@ impl Report {
     /// Of all folders that are watched.
     pub fn new(intake: &Intake, lines: &[Line], board: Board) -> Report {
         let Intake::Folders(watchings) = intake else {
-            return Report { board, subjects: Vec::new(), rows: Vec::new() };
+            return Report { board, subjects: Vec::new(), rows: Vec::new(), edition: None };
         };
         let subjects = watchings.iter().map(|watching| {
             let line = &lines[watching.line];
@@ -50,14 +53,18 @@ impl Report {
                 notice: String::new(),
             }
         });
-        Report { board, subjects: subjects.collect(), rows: Vec::new() }
+        Report { board, subjects: subjects.collect(), rows: Vec::new(), edition: None }
     }
 
     /// Tells what is news. It is a courtesy: where it cannot be written, the pictures are not held up.
     pub fn publish(&mut self, ledger: &mut Ledger) {
         let rows: Vec<PipelineRow> = self.subjects.iter().map(|subject| row(subject, &self.board)).collect();
-        for (subject, row) in self.subjects.iter_mut().zip(&rows) {
-            subject.publish(row.waiting, ledger);
+        let edition = ledger.edition().ok();
+        if edition.is_none() || edition != self.edition || rows != self.rows {
+            for (subject, row) in self.subjects.iter_mut().zip(&rows) {
+                subject.publish(row.waiting, ledger);
+            }
+            self.edition = edition;
         }
         if rows == self.rows {
             return;

@@ -29,7 +29,7 @@ pub fn run(
 ) -> End {
     let watchdog = supervisor::watchdog();
     // Three chances before the supervisor loses patience.
-    let look = tick(watchdog.map_or(LOOK, |within| within / 3));
+    let look = tick(watchdog.map_or(LOOK, |within| LOOK.min(within / 3)));
     let mut stall = Stall::new(options.stall, Instant::now());
     let (mut stop, mut given_up) = (stop.clone(), never());
     let (mut oom_kills, mut stuck) = (machine::present().oom_kills, false);

@@ -4,6 +4,10 @@
 use crate::work::mark::Stamp;
 use crate::work::masking::{is_with_mask, told_mask, with_mask};
 
+/// What failed for a reason that may go away (a name that is taken, a folder that cannot be written, a
+/// network that stumbles) is tried again after so long: each scan would put it through the network.
+pub const AGAIN_MINUTES: i64 = 60;
+
 /// So many crashes with a picture in flight, and it is left alone.
 pub const MAX_CRASHES: u32 = 2;
 
@@ -33,6 +37,8 @@ pub struct Known {
     pub fingerprint: String,
     /// Crashes while it was in flight, since it last changed.
     pub crashes: u32,
+    /// How long ago this run wrote that; `None` where an earlier run did.
+    pub minutes: Option<i64>,
 }
 
 /// What is known about a picture that is seen again.
@@ -82,9 +88,14 @@ pub fn recall(known: Option<&Known>, stamp: Stamp, done: &str, failed: &str) -> 
             Recall::Compare(known.sha256.clone())
         }
         State::Failed if known.fingerprint == failed && same_file => Recall::Failed,
+        State::Failed if known.fingerprint.is_empty() && same_file && is_recent(known) => Recall::Failed,
         State::Started => Recall::Interrupted,
         _ => Recall::New,
     }
+}
+
+fn is_recent(known: &Known) -> bool {
+    known.minutes.is_some_and(|minutes| (0..AGAIN_MINUTES).contains(&minutes))
 }
 
 #[cfg(test)]
@@ -95,7 +106,15 @@ mod tests {
 
     fn known(state: State, fingerprint: &str, crashes: u32) -> Known {
         let (sha256, fingerprint) = ("abc".into(), fingerprint.into());
-        Known { state, target: "/out/a.png".into(), stamp: STAMP, sha256, fingerprint, crashes }
+        Known {
+            state,
+            target: "/out/a.png".into(),
+            stamp: STAMP,
+            sha256,
+            fingerprint,
+            crashes,
+            minutes: None,
+        }
     }
 
     #[track_caller]
@@ -130,6 +149,17 @@ mod tests {
         check(&failed, STAMP, &Recall::Failed);
         check(&failed, Stamp { changed_ns: 9, ..STAMP }, &Recall::New);
         check(&known(State::Failed, "options and other limits", 0), STAMP, &Recall::New);
+    }
+
+    #[test]
+    fn what_may_go_well_another_time_is_tried_once_an_hour_and_at_each_start() {
+        let failed = |minutes| Known { minutes, ..known(State::Failed, "", 0) };
+        check(&failed(Some(0)), STAMP, &Recall::Failed);
+        check(&failed(Some(AGAIN_MINUTES - 1)), STAMP, &Recall::Failed);
+        check(&failed(Some(0)), Stamp { bytes: 9, ..STAMP }, &Recall::New);
+        for minutes in [Some(AGAIN_MINUTES), Some(-1), None] {
+            check(&failed(minutes), STAMP, &Recall::New);
+        }
     }
 
     #[test]

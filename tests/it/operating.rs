@@ -149,6 +149,51 @@ fn a_pipeline_that_lost_its_folder_holds_no_other() {
     assert!(said.code() == 0 && said.stderr.contains("going on after a pause of "), "{said:?}");
 }
 
+/// Its receipts cannot be written: none of its pictures is lost, and no other pipeline waits.
+#[test]
+fn a_pipeline_whose_receipts_cannot_be_written_holds_no_other() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    second(&world, &config, "");
+    let (out, receipts) = (world.root.path().join("out2"), world.root.path().join("out2/receipts.jsonl"));
+    let put = |name: &str| {
+        fs::write(world.root.path().join("in2").join(name), png(&pattern(9, 8, 3))).expect("writable");
+    };
+    let child = daemon(&world, &config);
+    until("the start", || out.exists());
+    fs::create_dir(&receipts).expect("writable");
+    put("a.png");
+    until("an alarm", || child.stderr().contains("what became of its pictures cannot be written: "));
+    put("b.png");
+    until("a pause", || child.stderr().contains("paused: what became of its pictures cannot be written: "));
+    world.put("c.png", png(&pattern(10, 8, 3)));
+    comes_back(&world, "c.png", &pattern(10, 8, 3));
+    until("its row", || ask(&world, &["status"], &config).stdout.contains("1 done, 0 failed, 1 in work"));
+    fs::remove_dir(&receipts).expect("ours");
+    until("what waited", || fs::read_to_string(&receipts).unwrap_or_default().lines().count() == 2);
+    child.signal("TERM");
+    let said = child.wait();
+    assert!(said.code() == 0 && said.stderr.contains("going on after a pause of "), "{said:?}");
+}
+
+#[test]
+fn a_pipeline_without_results_is_verified_and_a_folder_without_receipts_is_not() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    second(&world, &config, "");
+    fs::write(world.root.path().join("in2/a.png"), png(&pattern(9, 8, 3))).expect("writable");
+    let receipts = world.root.path().join("out2/receipts.jsonl");
+    run_until(&world, &config, || receipts.exists());
+    let all = ask(&world, &["verify"], &config);
+    assert_eq!(all.code(), 0, "{all:?}");
+    let told: Vec<&str> =
+        all.stdout.lines().filter_map(|line| line.split_once(" as they")).map(|t| t.0).collect();
+    assert_eq!(told, ["0", "1"], "{all:?}");
+    let words: [&OsStr; 3] = ["verify".as_ref(), "-o".as_ref(), world.output.as_ref()];
+    let said = said(&mut onestep(world.root.path(), &words));
+    assert!(said.code() == 2 && said.stderr.contains("receipts.jsonl"), "{said:?}");
+}
+
 #[test]
 fn results_are_made_again_when_it_is_asked_for() {
     let world = World::new();

@@ -55,6 +55,32 @@ fn an_original_whose_run_died_before_it_was_put_away_is_put_away_by_the_next() {
     assert!(said.contains("original deleted: ") && said.contains("0 done"), "{said}");
 }
 
+/// The result is the last of a picture whose original was deleted: another one of its name takes another
+/// place, or none.
+#[test]
+fn a_result_whose_original_was_deleted_is_not_replaced_by_another_picture() {
+    let world = World::new();
+    let (first, second) = (pattern(9, 8, 3), pattern(7, 5, 3));
+    let config = with(&world, "originals = \"delete\"");
+    let picture = world.put("a.png", png(&first));
+    serve(&world, &config, "the original gone", || !picture.exists());
+    world.put("a.png", png(&second));
+    let reason = world.output.join("failed/a.png.reason.json");
+    serve(&world, &config, "a reason", || reason.exists());
+    assert_eq!(world.reason("a.png").0, "name-taken");
+    assert_eq!((picture.exists(), open(&world.output.join("a.png"))), (true, nearest(&first, 2)));
+    // The same picture is no other one.
+    world.put("a.png", png(&first));
+    serve(&world, &config, "the original gone", || !picture.exists());
+    let config = with(&world, "originals = \"delete\"\nname_taken = \"number\"");
+    for (other, name) in [(second, "a-2.png"), (pattern(6, 6, 3), "a-3.png")] {
+        world.put("a.png", png(&other));
+        serve(&world, &config, "the original gone", || !picture.exists());
+        assert_eq!(open(&world.output.join(name)), nearest(&other, 2));
+    }
+    assert_eq!(open(&world.output.join("a.png")), nearest(&first, 2));
+}
+
 #[test]
 fn an_original_is_deleted_only_when_its_result_can_be_read_to_its_end() {
     let world = World::new();

@@ -153,3 +153,27 @@ fn kills_from_outside_put_nobody_under_suspicion() {
     assert!(said.stderr.contains("the run before did not end by itself (it was killed)"), "{said:?}");
     assert!(!said.stderr.contains("suspected"), "{said:?}");
 }
+
+/// What was in work when the run died, and has been taken away since, is not told as interrupted for ever.
+#[test]
+fn what_was_begun_and_is_gone_is_forgotten() {
+    let world = World::new();
+    let picture = world.put("large.png", png(&pattern(1200, 1200, 3)));
+    let mut child = daemon(&world, &[]);
+    until("it is in work", || in_work(&world, &child));
+    child.kill();
+    child.wait();
+    let status = || {
+        said(
+            onestep(world.root.path(), &["status", "--config", "config.toml"]).current_dir(world.root.path()),
+        )
+        .stdout
+    };
+    assert!(status().contains("1 interrupted"), "{}", status());
+    fs::remove_file(&picture).expect("ours");
+    let child = daemon(&world, &[]);
+    until("a word", || child.stderr().contains("begun by an earlier run, and gone: "));
+    child.signal("TERM");
+    child.wait();
+    assert!(status().contains("0 done, 0 failed\n"), "{}", status());
+}

@@ -93,6 +93,8 @@ pub struct Entry {
     pub fingerprint: String,
     /// Why it failed, or empty.
     pub reason: String,
+    /// When, milliseconds since 1970, where that is not now.
+    pub at_ms: Option<i64>,
 }
 
 /// What the database or the system says.
@@ -175,10 +177,15 @@ impl Ledger {
     /// What the database says.
     pub fn known(&self, root: &str, relative: &str) -> Said<Option<Known>> {
         let mut query = self.connection.prepare_cached(
-            "SELECT state, bytes, modified_ns, changed_ns, sha256, fingerprint, crashes, target FROM picture
-             WHERE root = ?1 AND relative = ?2",
+            "SELECT state, bytes, modified_ns, changed_ns, sha256, fingerprint, crashes, target, run, at_ms
+             FROM picture WHERE root = ?1 AND relative = ?2",
         )?;
-        Ok(query.query_row([root, relative], known_of).optional()?)
+        let (this, now) = (self.run, now_ms());
+        let known = |row: &Row<'_>| {
+            let (run, at_ms): (i64, i64) = (row.get(8)?, row.get(9)?);
+            Ok(Known { minutes: (run == this).then(|| (now - at_ms) / 60_000), ..known_of(row)? })
+        };
+        Ok(query.query_row([root, relative], known).optional()?)
     }
 
     /// Another picture whose result is, or goes, to `target`: its root and its place.
@@ -209,6 +216,35 @@ impl Ledger {
     /// What the database says.
     pub fn settle(&mut self, entries: &[Entry]) -> Said<()> {
         self.transaction(|ledger| entries.iter().try_for_each(|entry| ledger.write(entry)))
+    }
+
+    /// Root and place of each picture that was begun and not ended.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn begun(&self) -> Said<Vec<(String, String)>> {
+        let mut query =
+            self.connection.prepare("SELECT root, relative FROM picture WHERE state = 'started'")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets what was begun of a picture that is gone.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn forget_begun(&self, root: &str, relative: &str) -> Said<()> {
+        let delete = "DELETE FROM picture WHERE root = ?1 AND relative = ?2 AND state = 'started'";
+        self.connection.execute(delete, [root, relative])?;
+        Ok(())
+    }
+
+    /// A number that changes when another connection has written.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn edition(&self) -> Said<i64> {
+        Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
     }
 
     /// How many pictures have come so far and no further.
@@ -312,7 +348,7 @@ impl Ledger {
             entry.fingerprint,
             entry.reason,
             self.run,
-            now_ms(),
+            entry.at_ms.unwrap_or_else(now_ms),
         ])?;
         Ok(())
     }
@@ -335,6 +371,7 @@ fn known_of(row: &Row<'_>) -> rusqlite::Result<Known> {
         sha256: row.get(4)?,
         fingerprint: row.get(5)?,
         crashes: row.get(6)?,
+        minutes: None,
     })
 }
 

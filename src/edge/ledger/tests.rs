@@ -22,6 +22,7 @@ fn entry(relative: &str, state: State) -> Entry {
         sha256: "abc".into(),
         fingerprint: "options".into(),
         reason: String::new(),
+        at_ms: None,
     }
 }
 
@@ -45,6 +46,34 @@ fn what_is_written_is_read_on_both_connections_and_in_the_next_run() {
     assert_eq!(ledger.known("/other", "a.jpg").expect("read"), None);
     let owner = |root| ledger.owner("/out/a.jpg", root, "a.jpg").expect("read");
     assert_eq!((owner("/in"), owner("/other")), (None, Some(("/in".into(), "a.jpg".into()))));
+}
+
+#[test]
+fn what_was_begun_of_a_picture_that_is_gone_is_forgotten_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let (ledger, _) = open(folder.path());
+    let mut second = ledger.second().expect("a connection");
+    let edition = second.edition().expect("read");
+    second.settle(&[entry("a", State::Started), entry("b", State::Done)]).expect("written");
+    assert_eq!(second.edition().expect("read"), edition, "what it wrote itself is no news");
+    ledger.forget_begun("/in", "a").and_then(|()| ledger.forget_begun("/in", "b")).expect("written");
+    assert_ne!(second.edition().expect("read"), edition);
+    let state = |name| ledger.known("/in", name).expect("read").map(|known| known.state);
+    assert_eq!((state("a"), state("b")), (None, Some(State::Done)));
+}
+
+/// A failure of this run has its age, one of an earlier run has none; and a receipt says when it was.
+#[test]
+fn it_is_known_when_pictures_ended() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let (mut ledger, _) = open(folder.path());
+    let an_hour_ago = Some(now_ms() - 3_600_000);
+    let entries = [entry("a", State::Failed), Entry { at_ms: an_hour_ago, ..entry("b", State::Failed) }];
+    ledger.settle(&entries).expect("written");
+    let minutes = |ledger: &Ledger, name| ledger.known("/in", name).expect("read").expect("there").minutes;
+    assert_eq!((minutes(&ledger, "a"), minutes(&ledger, "b")), (Some(0), Some(60)));
+    ledger.end("ended").expect("written");
+    assert_eq!(minutes(&open(folder.path()).0, "b"), None);
 }
 
 #[test]

@@ -5,10 +5,11 @@ use super::claims::Answer as Claimed;
 use super::measure::{Measured, measure};
 use super::unmasked::pause;
 use super::{Admitting, Candidate, Turned};
-use crate::edge::clock::since_ns;
+use crate::edge::clock::since_latest_ns;
 use crate::edge::codec::{probe, read_mark};
 use crate::edge::digest::sha256_of;
 use crate::edge::mask_file;
+use crate::edge::originals::Originals;
 use crate::edge::record::mark_from_text;
 use crate::edge::scan::{look, open, stamp_of};
 use crate::error::JobError;
@@ -22,10 +23,27 @@ use crate::work::naming::{map_of, path_of, text_of};
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many results may want one name before one is refused.
 const MOST_NUMBERS: usize = 1000;
+
+/// What is to be done of a sighting, as far as that alone tells it.
+pub(super) fn begin(line: &Line, sighting: &Sighting) -> Errand {
+    Errand {
+        line: sighting.line,
+        root: Arc::clone(&sighting.root),
+        source: sighting.source.clone(),
+        relative: sighting.relative.clone(),
+        target: line.target(&sighting.relative, line.wanted.format.usual()),
+        stamp: Stamp::default(),
+        named: sighting.named,
+        attempt: sighting.attempt,
+        safe: sighting.safe,
+        mask: None,
+    }
+}
 
 impl<'a> Admitting<'a> {
     /// Whether a picture may be let in. Writes into `errand` what it finds out on the way.
@@ -85,7 +103,7 @@ impl<'a> Admitting<'a> {
         };
         let wait = if self.options.once { Duration::ZERO } else { masking.wait };
         let Stamp { modified_ns, changed_ns, .. } = errand.stamp;
-        let waited = since_ns(modified_ns.max(changed_ns));
+        let waited = since_latest_ns([modified_ns, changed_ns]);
         if waited < wait {
             return Err(Turned::Unmasked(pause(waited, wait)));
         }
@@ -177,6 +195,22 @@ impl<'a> Admitting<'a> {
         look(&errand.target, false).is_ok() && (!mapped || look(&map_of(&errand.target), false).is_ok())
     }
 
+    /// Where originals are deleted, a result is the last of its picture: another picture of the same name
+    /// does not take its place.
+    fn spare(&self, standing: &Standing, errand: &Errand, relative: &str) -> Result<(), Turned> {
+        let Standing::Ours(mark) = standing else { return Ok(()) };
+        let same_file = (mark.bytes, mark.modified_ns) == (errand.stamp.bytes, errand.stamp.modified_ns);
+        if self.options.force || self.line(errand).originals != Originals::Delete || same_file {
+            return Ok(());
+        }
+        if open(errand).and_then(sha256_of).map_err(unreadable)? == mark.sha256 {
+            return Ok(());
+        }
+        let by =
+            format!("an earlier {relative}, whose original was deleted; name_taken = \"number\" keeps both");
+        Err(failed(JobError::NameTaken { by }))
+    }
+
     /// What stands where the result would go, and its uncertainty map.
     fn stand(
         &self,
@@ -206,6 +240,7 @@ impl<'a> Admitting<'a> {
             }
             Answer::AlreadyThere | Answer::Do => {}
         }
+        self.spare(&standing, errand, relative)?;
         // What failed has no place of its own.
         let target = text_of(&errand.target);
         let is_ours = known.is_some_and(|known| known.state != State::Failed && known.target == target);

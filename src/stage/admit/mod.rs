@@ -6,10 +6,12 @@
 mod claims;
 mod ground;
 mod held;
+mod inboxes;
 mod look;
 mod measure;
 mod unmasked;
 
+pub use inboxes::Inbox;
 pub use measure::{Measured, measure};
 
 use crate::board::Board;
@@ -25,12 +27,14 @@ use crate::pulse::Pulse;
 use crate::stop::{Stop, is_stopped};
 use crate::work::backoff::Delayed;
 use crate::work::known::State;
-use crate::work::mark::Stamp;
 use crate::work::naming::text_of;
 use claims::Claims;
-use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, after, at, never, select};
+use crossbeam_channel::{Select, Sender, after, at, never, select};
 use ground::Ground;
 use held::{Held, LOOK_AGAIN};
+use inboxes::Inboxes;
+use look::begin;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use unmasked::Unmasked;
@@ -38,8 +42,8 @@ use unmasked::Unmasked;
 /// Where `admit` reads and writes.
 #[derive(Debug)]
 pub struct Doors {
-    /// Sightings of each line come in; what waits in an earlier one is looked at first.
-    pub inboxes: Vec<(usize, Receiver<Sighting>)>,
+    /// Sightings of each line come in.
+    pub inboxes: Vec<Inbox>,
     /// Jobs go out.
     pub outbox: Sender<Arc<Job>>,
     /// What is not let in is told here; and so will be every job's end.
@@ -67,6 +71,9 @@ struct Admitting<'a> {
     ground: Ground,
     held: Held,
     unmasked: Unmasked,
+    /// Whether the last turn was one of those that wait for their masks.
+    unmasked_last: bool,
+    inboxes: Inboxes,
     admitted: u64,
 }
 
@@ -97,7 +104,8 @@ struct Candidate {
 }
 
 /// Runs until sightings end and all that was let in is home, the stop, or nobody takes jobs any more.
-pub fn run(options: &Admission, lines: &[Line], pulse: &Pulse, doors: Doors) -> End {
+pub fn run(options: &Admission, lines: &[Line], pulse: &Pulse, mut doors: Doors) -> End {
+    let inboxes = Inboxes::new(std::mem::take(&mut doors.inboxes));
     let ground = Ground::new(doors.ledger.folder(), options.reserve_mb);
     let mut admitting = Admitting {
         options,
@@ -109,6 +117,8 @@ pub fn run(options: &Admission, lines: &[Line], pulse: &Pulse, doors: Doors) -> 
         ground,
         held: Held::default(),
         unmasked: Unmasked::default(),
+        unmasked_last: false,
+        inboxes,
         admitted: 0,
     };
     while let Some(sighting) = admitting.next() {
@@ -136,7 +146,7 @@ impl Admitting<'_> {
             }
             self.look_at_held();
             let again = self.claims.seen_again().or_else(|| self.delayed.pop(Instant::now()));
-            if let Some(sighting) = again.or_else(|| self.unmasked.pop(Instant::now())) {
+            if let Some(sighting) = again.or_else(|| self.next_unmasked()) {
                 if self.held.holds(sighting.line) {
                     self.keep(sighting);
                     continue;
@@ -147,27 +157,25 @@ impl Admitting<'_> {
                 return Some(sighting);
             }
             let waits = !self.delayed.is_empty() || !self.held.is_empty() || !self.unmasked.is_empty();
-            if self.doors.inboxes.is_empty() && self.budget.out() == 0 && !waits {
+            if self.inboxes.is_empty() && self.budget.out() == 0 && !waits {
                 return None;
             }
             self.rest();
         }
     }
 
-    /// Takes the first that waits in an inbox, if its line is not held; forgets the inboxes that ended.
+    /// The first that waits in an inbox.
     fn take(&mut self) -> Option<Sighting> {
-        let (mut next, held, board) = (None, &self.held, &self.doors.board);
-        self.doors.inboxes.retain(|(line, inbox)| {
-            let is_open = next.is_none() && !held.holds(*line);
-            let tried = if is_open { inbox.try_recv() } else { Err(TryRecvError::Empty) };
-            let ended = tried == Err(TryRecvError::Disconnected);
-            if tried.is_ok() {
-                board.tell(*line, |news| news.sent = inbox.len());
-            }
-            next = next.take().or(tried.ok());
-            !ended
-        });
-        next
+        let (sighting, more) = self.inboxes.take(|line| self.held.holds(line))?;
+        self.doors.board.tell(sighting.line, |news| news.sent = more);
+        Some(sighting)
+    }
+
+    /// The next that is to be looked at again for its mask; what comes in and such take turns, since these
+    /// may be due all the time.
+    fn next_unmasked(&mut self) -> Option<Sighting> {
+        self.unmasked_last = !self.unmasked_last;
+        if self.unmasked_last { self.unmasked.pop(Instant::now()) } else { None }
     }
 
     /// Waits until there may be something to do.
@@ -179,8 +187,8 @@ impl Admitting<'_> {
         select.recv(self.budget.released());
         select.recv(&due);
         select.recv(&self.doors.stop);
-        for (_, inbox) in self.doors.inboxes.iter().filter(|(line, _)| !self.held.holds(*line)) {
-            select.recv(inbox);
+        for inbox in self.inboxes.iter().filter(|inbox| !self.held.holds(inbox.line)) {
+            select.recv(&inbox.sightings);
         }
         select.ready();
     }
@@ -198,7 +206,7 @@ impl Admitting<'_> {
             return Ok(());
         }
         loop {
-            let mut errand = errand(&self.lines[sighting.line], sighting);
+            let mut errand = begin(&self.lines[sighting.line], sighting);
             let looked = pulse.work(|| self.look(sighting, &mut errand));
             match looked.and_then(|candidate| self.let_in(pulse, &errand, candidate)) {
                 Err(Turned::Away(outcome)) => match self.amiss(&outcome, sighting) {
@@ -208,8 +216,7 @@ impl Admitting<'_> {
                 Err(Turned::Held(obstacle)) => return self.hold(obstacle, sighting),
                 // Without their folder all masks are missing, and none is to be waited for.
                 Err(Turned::Unmasked(pause)) => {
-                    let stands_on = self.lines[sighting.line].stands_on();
-                    return match self.ground.obstacle(&sighting.root, stands_on) {
+                    return match self.obstacle(sighting.line, &sighting.root) {
                         Some(obstacle) => self.hold(obstacle, sighting),
                         None => Err(Turned::Unmasked(pause)),
                     };
@@ -236,10 +243,16 @@ impl Admitting<'_> {
         }
     }
 
+    /// What keeps a pipeline from going on: what it stands on, or what cannot be written of it.
+    fn obstacle(&mut self, line: usize, root: &Arc<Path>) -> Option<String> {
+        let amiss = self.ground.obstacle(root, self.lines[line].stands_on());
+        amiss.or_else(|| self.doors.board.read(line).unwritten)
+    }
+
     /// Whether a bad end may be the ground's fault and not the picture's, or could not be written down.
     fn amiss(&mut self, outcome: &Outcome, sighting: &Sighting) -> Option<String> {
         let is_bad = matches!(outcome, Outcome::Failed { .. } | Outcome::PassedOver);
-        is_bad.then(|| self.ground.obstacle(&sighting.root, self.lines[sighting.line].stands_on())).flatten()
+        is_bad.then(|| self.obstacle(sighting.line, &sighting.root)).flatten()
     }
 
     /// One alarm, then patience: what is in flight lands, nothing new of this pipeline begins, and when the
@@ -267,7 +280,7 @@ impl Admitting<'_> {
     fn look_at_held(&mut self) {
         for sighting in self.held.due(Instant::now()) {
             let line = sighting.line;
-            let obstacle = self.ground.obstacle(&sighting.root, self.lines[line].stands_on());
+            let obstacle = self.obstacle(line, &sighting.root);
             if obstacle.is_some() {
                 self.held.again(line, Instant::now());
             } else if let Some(hold) = self.held.release(line) {
@@ -303,7 +316,7 @@ impl Admitting<'_> {
         if self.ground.is_paused(None) {
             return Err(Turned::Blocked(PAUSED.into()));
         }
-        if let Some(obstacle) = self.ground.obstacle(&errand.root, line.stands_on()) {
+        if let Some(obstacle) = self.obstacle(errand.line, &errand.root) {
             return Err(Turned::Held(obstacle));
         }
         if alone {
@@ -370,21 +383,6 @@ fn welcome(claims: &mut Claims, delayed: &mut Delayed<Sighting>, ground: &mut Gr
     }
 }
 
-fn errand(line: &Line, sighting: &Sighting) -> Errand {
-    Errand {
-        line: sighting.line,
-        root: Arc::clone(&sighting.root),
-        source: sighting.source.clone(),
-        relative: sighting.relative.clone(),
-        target: line.target(&sighting.relative, line.wanted.format.usual()),
-        stamp: Stamp::default(),
-        named: sighting.named,
-        attempt: sighting.attempt,
-        safe: sighting.safe,
-        mask: None,
-    }
-}
-
 fn intent(line: &Line, errand: &Errand) -> Entry {
     Entry {
         root: text_of(&errand.root),
@@ -395,5 +393,6 @@ fn intent(line: &Line, errand: &Errand) -> Entry {
         sha256: String::new(),
         fingerprint: errand.options(&line.done),
         reason: String::new(),
+        at_ms: None,
     }
 }

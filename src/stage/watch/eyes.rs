@@ -1,5 +1,6 @@
 //! What sees: one watched folder, what in it may still be in writing, and what is whole.
 
+use super::ready::Ready;
 use super::{Notice, Watching};
 use crate::board::News;
 use crate::edge::clock::since_ns;
@@ -10,13 +11,10 @@ use crate::edge::scan::{look, scan_beating, sighting, stamp_of};
 use crate::edge::store;
 use crate::job::Sighting;
 use crate::pulse::Pulse;
-use crate::work::mark::Stamp;
 use crate::work::naming::{is_left_alone, is_picture};
-use crate::work::order::sort;
 use crate::work::polled::Polled;
 use crate::work::settle::Settler;
 use crossbeam_channel::{Receiver, bounded, never};
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,7 +37,7 @@ pub(super) struct Eyes<'a> {
     blind: Vec<PathBuf>,
     polled: Polled,
     pub(super) settler: Settler,
-    pub(super) ready: VecDeque<(Stamp, Sighting)>,
+    pub(super) ready: Ready,
     /// Where the watched folder is; `None` while it is gone.
     pub(super) place: Option<Place>,
     /// Where masks are that lie apart, as they were when they were listened to.
@@ -59,15 +57,11 @@ impl Eyes<'_> {
             blind: Vec::new(),
             polled: Polled::default(),
             settler: Settler::new(options.quiet),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             place: place(&options.input).ok(),
             masks_place: None,
             watched: "not yet".into(),
         }
-    }
-
-    pub(super) fn next_ready(&mut self) -> Sighting {
-        self.ready.pop_front().expect("the door was open because something is ready").1
     }
 
     /// Tells how far it is; `sent` are on their way already.
@@ -189,6 +183,7 @@ impl Eyes<'_> {
         self.polled.begin();
         for folder in self.blind.clone() {
             for found in self.scan(&folder) {
+                self.pulse.beat();
                 if let Ok(stamp) = look(&found.source, false).map(|metadata| stamp_of(&metadata))
                     && self.polled.is_news(&found.source, stamp)
                 {
@@ -258,6 +253,8 @@ impl Eyes<'_> {
 
     /// A file is there, and may be whole for long.
     pub(super) fn see(&mut self, path: PathBuf) {
+        // A share may take long for each.
+        self.pulse.beat();
         let stamp = look(&path, false).ok().map(|metadata| stamp_of(&metadata));
         // Another machine's clock says nothing of how long a file was quiet.
         let age = stamp.filter(|_| !self.is_polled());
@@ -326,11 +323,11 @@ impl Eyes<'_> {
                     continue;
                 }
                 let sighting = Sighting { line: self.options.line, ..sighting(&self.root, &path, false) };
-                self.ready.push_back((stamp.unwrap_or_default(), sighting));
+                self.ready.push(stamp.unwrap_or_default(), sighting);
             }
         }
         if self.ready.len() > waited {
-            sort(self.options.order, &mut self.ready, |sighting| &sighting.relative);
+            self.ready.sort(self.options.order);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod eyes;
 mod masks;
+mod ready;
 
 use crate::board::Board;
 use crate::error::{End, Fatal};
@@ -94,7 +95,7 @@ pub fn folder(
             .map_or_else(never, |due| after(due.saturating_duration_since(Instant::now())));
         let door = if eyes.ready.is_empty() { &nowhere } else { outbox };
         select! {
-            send(door, eyes.next_ready()) -> sent => if sent.is_err() { return Ok(()) },
+            send(door, eyes.ready.pop()) -> sent => if sent.is_err() { return Ok(()) },
             recv(stop) -> _ => return Ok(()),
             recv(due) -> _ => {},
             recv(look) -> _ => pulse.work(|| eyes.look_at_root()),

@@ -49,7 +49,6 @@ pub fn metadata(bytes: &[u8]) {
     assert!(joined == bytes || again != joined, "what was written can be read");
     exif::records(bytes);
     exif::density(bytes);
-    exif::is_premultiplied(bytes);
     iptc::in_resources(bytes).map(iptc::ownership);
     if let Ok(text) = str::from_utf8(bytes) {
         let outcome =

@@ -40,22 +40,22 @@ pub struct Again {
     pub sighting: Sighting,
 }
 
-/// What comes home when a permit is dropped.
+/// What comes home when a permit is dropped, or gives back what it needs no more.
 #[derive(Debug)]
 pub struct Release {
     units: usize,
-    /// The output path that is free again.
-    pub target: PathBuf,
+    /// The output path that is free again; `None` where it is not yet.
+    pub target: Option<PathBuf>,
     /// The errand that is to be tried again, if it is.
     pub again: Option<Again>,
 }
 
 impl Budget {
-    /// Every permit holds at least [`LEAST`] units, so there are never more releases than the channel holds,
-    /// and dropping a permit never blocks.
+    /// Every permit holds at least [`LEAST`] units and comes home at most twice, so there are never more
+    /// releases than the channel holds, and neither blocks.
     pub fn new(cap: usize) -> Budget {
         let cap = cap.max(LEAST);
-        let (release, released) = bounded(cap / LEAST);
+        let (release, released) = bounded(2 * (cap / LEAST));
         Budget { cap, free: cap, out: 0, release, released }
     }
 
@@ -77,7 +77,7 @@ impl Budget {
     /// Counts a permit that came home.
     pub fn credit(&mut self, release: &Release) {
         self.free += release.units;
-        self.out -= 1;
+        self.out -= usize::from(release.target.is_some());
     }
 
     /// Waits for `want` units, at most the whole, or for the stop (`None`). Each permit that comes home
@@ -107,9 +107,20 @@ impl Budget {
     }
 }
 
+impl Permit {
+    /// The picture is no longer in memory; its claim, and the least there is, stay.
+    pub fn shrink(&mut self) {
+        if self.units > LEAST {
+            let units = self.units - LEAST;
+            self.release.send(Release { units, target: None, again: None }).ok();
+            self.units = LEAST;
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        let (target, again) = (std::mem::take(&mut self.target), self.again.take());
+        let (target, again) = (Some(std::mem::take(&mut self.target)), self.again.take());
         // No receiver any more: nobody admits any more, so nobody counts.
         self.release.send(Release { units: self.units, target, again }).ok();
     }
@@ -129,10 +140,18 @@ mod tests {
         drop(small);
         let mut home = Vec::new();
         let whole = budget.whole();
-        let large =
+        let mut large =
             budget.take(whole, Path::new("b"), &stop, |release| home.push(release.target)).expect("alone");
-        assert_eq!((home, large.units, budget.free), (vec![PathBuf::from("a")], 3 * LEAST, 0));
+        assert_eq!((home, large.units, budget.free), (vec![Some(PathBuf::from("a"))], 3 * LEAST, 0));
         assert_eq!(budget.out(), 1);
+        // What is not in memory any more makes room, and stays out.
+        large.shrink();
+        large.shrink();
+        let other = budget.take(2 * LEAST, Path::new("c"), &stop, |_| ()).expect("room");
+        assert_eq!((budget.out(), budget.free), (2, 0));
+        drop((large, other));
+        let all = budget.take(whole, Path::new("d"), &stop, |_| ()).expect("all of it");
+        assert_eq!((budget.out(), budget.free, all.units), (1, 0, 3 * LEAST));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::stage::watch::Watching;
 use crate::stage::{self, Batch, Finished, Inferred, Onward, Tile, admit};
 use crate::stop::{Never, Stop, StopHandle};
 use crossbeam_channel::{Receiver, bounded};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Sightings on their way to `admit`: a hint is small, and a full queue only makes `watch` wait.
 const SIGHTINGS: usize = 1024;
@@ -55,8 +55,9 @@ pub struct Edges<'a> {
 pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop) -> (Summary, End) {
     let Edges { workers, second, intake, ledgers: [intents, ends, mut facts], mut observe, trap } = edges;
     let (mut summary, flight) = (Summary::default(), Flight::default());
+    let places: Vec<_> = plan.lines.iter().map(|_| OnceLock::new()).collect();
     let end = std::thread::scope(|scope| {
-        let lines = plan.lines.as_slice();
+        let (lines, places) = (plan.lines.as_slice(), places.as_slice());
         let (decoders, encoders) = (plan.decoders.max(1), plan.encoders.max(1));
         let (job_tx, job_rx) = bounded::<Arc<Job>>(decoders); // one ready for each decoder
         let (tile_tx, tile_rx) = bounded::<Tile>(plan.batching.queued);
@@ -102,7 +103,7 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         for n in 0..encoders {
             let inbox = finished_rx.clone();
             let name = format!("encode-{n}");
-            crew.spawn(&name, move |pulse| stage::encode::run(lines, pulse, inbox));
+            crew.spawn(&name, move |pulse| stage::encode::run((lines, places), pulse, inbox));
         }
         drop(finished_rx);
         let (summary, observe) = (&mut summary, observe.as_mut());

@@ -130,15 +130,13 @@ fn masking(words: &cli::Once, tasks: Tasks) -> Result<Option<Masking>, Vec<Strin
     let suffixes = SUFFIXES.map(str::to_owned).to_vec();
     let from = MaskFrom::new(words.mask.as_deref().unwrap_or("sidecar"), suffixes);
     let from = from.map_err(|problem| vec![format!("--mask: {problem}")])?;
-    let given =
-        [("--mask-white", words.mask_white.is_some()), ("--mask-resize", words.mask_resize.is_some())];
-    let idle = from.idle(given);
-    if !idle.is_empty() {
-        return Err(idle);
+    let white = words.mask_white.unwrap_or_default();
+    if let Some(problem) = from.without_white("--mask-white", white) {
+        return Err(vec![problem]);
     }
     let usual = Masking::new(from.placed(absolute));
     Ok(Some(Masking {
-        white: words.mask_white.unwrap_or_default(),
+        white,
         tolerance: words.mask_tolerance.unwrap_or(usual.tolerance),
         grow_px: words.mask_grow_px.map_or(usual.grow_px, usize::from),
         resized: words.mask_resize == Some(ResizeName::Nearest),

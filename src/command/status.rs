@@ -34,14 +34,14 @@ pub(super) fn main(words: &cli::Status) -> Result<Exit, CommandError> {
     };
     // Nobody listens on stdout: then the exit code has to do.
     std::io::stdout().write_all(text.as_bytes()).ok();
-    let is_well = !statuses.is_empty() && statuses.iter().all(is_well);
+    let mut at_work = statuses.iter().filter(|status| status.at_work.is_some()).peekable();
+    let is_well = at_work.peek().is_some() && at_work.all(is_well);
     Ok(if words.check && !is_well { Exit::SomeFailed } else { Exit::AllDone })
 }
 
-/// Whether it is at work and begins what is new.
+/// Whether one that is at work begins what is new.
 fn is_well(status: &Status) -> bool {
-    let Status { at_work, paused, pipelines, .. } = status;
-    at_work.is_some() && !paused && pipelines.iter().all(|pipeline| pipeline.held.is_none())
+    !status.paused && status.pipelines.iter().all(|pipeline| pipeline.held.is_none())
 }
 
 fn status(desk: &Desk) -> Said<Status> {

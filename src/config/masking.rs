@@ -35,28 +35,19 @@ impl Check {
         let named = raw.mask_suffix.clone().unwrap_or_else(|| SUFFIXES.map(str::to_owned).to_vec());
         let suffixes = named.iter().filter_map(|text| self.parsed(&key("mask_suffix"), suffix(text)));
         let suffixes: Vec<String> = suffixes.collect();
+        let sidecar = || MaskFrom::Beside(vec![String::new()]);
         let from = MaskFrom::new(raw.mask.as_deref().unwrap_or("sidecar"), suffixes);
-        let parsed = self.parsed(&key("mask"), from);
-        let is_parsed = parsed.is_some();
-        let from = parsed.unwrap_or(MaskFrom::Alpha).placed(|path| folder.join(path));
+        let from = self.parsed(&key("mask"), from).unwrap_or_else(sidecar).placed(|path| folder.join(path));
         if matches!(&from, MaskFrom::Beside(suffixes) if suffixes.is_empty()) {
             self.problems
                 .push(format!("{} names none: no mask could be told from a picture", key("mask_suffix")));
         }
-        let given = [
-            (key("mask_suffix"), raw.mask_suffix.is_some()),
-            (key("mask_white"), raw.mask_white.is_some()),
-            (key("mask_resize"), raw.mask_resize.is_some()),
-            (key("mask_wait_s"), raw.mask_wait_s.is_some()),
-        ];
-        if is_parsed {
-            let given = given.each_ref().map(|(key, is_given)| (key.as_str(), *is_given));
-            self.problems.extend(from.idle(given));
-        }
         let white = raw.mask_white.as_deref().map_or(Ok(Default::default()), str::parse);
+        let white = self.parsed(&key("mask_white"), white).unwrap_or_default();
+        self.problems.extend(from.without_white(&key("mask_white"), white));
         Some(Masking {
             from,
-            white: self.parsed(&key("mask_white"), white).unwrap_or_default(),
+            white,
             tolerance: self.number(&key("mask_tolerance"), raw.mask_tolerance, 0, (0, 255)) as u8,
             grow_px: self.number(
                 &key("mask_grow_px"),

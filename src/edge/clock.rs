@@ -19,11 +19,16 @@ pub fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// How long ago the latest of these times (nanoseconds since 1970) was; those that are yet to come (a camera
-/// whose clock is wrong) say nothing. Zero where all are.
+/// How far clocks of machines that keep time may be ahead of ours.
+const AHEAD: Duration = Duration::from_secs(86_400);
+
+/// How long ago the latest of these times (nanoseconds since 1970) was. Those that are more than a day ahead
+/// (a camera whose clock is wrong) say nothing; others that are yet to come are just now, and so are all
+/// where none says anything.
 pub fn since_latest_ns(times_ns: [i64; 2]) -> Duration {
-    let since = times_ns.map(since_ns);
-    since.into_iter().filter(|since| !since.is_zero()).min().unwrap_or_default()
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let latest = i64::try_from((now + AHEAD).as_nanos()).unwrap_or(i64::MAX);
+    times_ns.into_iter().filter(|time| *time <= latest).map(since_ns).min().unwrap_or_default()
 }
 
 /// Milliseconds since 1970 of a time as [`now_text`] has it; `None` where it is none.
@@ -42,12 +47,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_that_are_yet_to_come_say_nothing() {
+    fn times_far_ahead_say_nothing() {
         let (now, hour) = (now_ms() * 1_000_000, 3_600_000_000_000);
         let minutes = |times| since_latest_ns(times).as_secs().div_ceil(60);
-        assert_eq!(minutes([now - hour, now + hour]), 60);
+        assert_eq!(minutes([now - hour, now + 30 * hour]), 60);
         assert_eq!(minutes([now - 2 * hour, now - hour]), 60);
-        assert_eq!(since_latest_ns([now + hour, now + hour]), Duration::ZERO);
+        for times in [[now - hour, now + hour], [now + 30 * hour, now + 30 * hour]] {
+            assert_eq!(since_latest_ns(times), Duration::ZERO);
+        }
     }
 
     #[test]

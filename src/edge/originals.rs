@@ -49,6 +49,19 @@ fn remove(source: &Path, is_same: &dyn Fn() -> io::Result<bool>) -> io::Result<(
     if is_same()? { fs::remove_file(source) } else { Err(io::Error::other("it has changed meanwhile")) }
 }
 
+/// A picture that is copied leaves its place. Where it does not, the copy would be a second one, or one of
+/// something else; where it is gone, whatever was said, the copy is all there is.
+fn removed(source: &Path, is_same: &dyn Fn() -> io::Result<bool>, copy: PathBuf) -> io::Result<PathBuf> {
+    match remove(source, is_same) {
+        Err(error) if fs::symlink_metadata(source).is_ok() => {
+            // The first error is the news.
+            fs::remove_file(&copy).ok();
+            Err(error)
+        }
+        _ => Ok(copy),
+    }
+}
+
 fn move_into(
     folder: &Path,
     source: &Path,
@@ -66,12 +79,7 @@ fn move_into(
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                     copied => copied?,
                 }
-                if let Err(error) = remove(source, is_same) {
-                    // The copy would be a second one, or one of something else. The first error is the news.
-                    fs::remove_file(&place).ok();
-                    return Err(error);
-                }
-                return Ok(place);
+                return removed(source, is_same, place);
             }
             renamed => {
                 renamed?;
@@ -136,6 +144,23 @@ mod tests {
         assert_eq!((fs::read_to_string(&to).expect("there"), times[0]), ("content".into(), times[1]));
         assert_eq!(copy_new(&from, &to).expect_err("taken").kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&to).expect("there"), "content", "not even touched");
+    }
+
+    #[test]
+    fn a_copy_goes_only_while_its_picture_is_there() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let (source, copy) = (root.path().join("a"), root.path().join("b"));
+        for (is_there, is_same, is_moved) in [(true, true, true), (true, false, false), (false, false, true)]
+        {
+            fs::write(&copy, "content").expect("writable");
+            if is_there {
+                fs::write(&source, "content").expect("writable");
+            } else {
+                fs::remove_file(&source).expect("ours");
+            }
+            assert_eq!(removed(&source, &|| Ok(is_same), copy.clone()).is_ok(), is_moved);
+            assert_eq!((source.exists(), copy.exists()), (!is_moved, is_moved));
+        }
     }
 
     #[test]

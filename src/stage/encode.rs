@@ -21,12 +21,14 @@ use crossbeam_channel::Receiver;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+/// Where the output folder of each line was when its first picture was written.
+pub type Places = [OnceLock<Place>];
+
 /// Runs until pictures end.
-pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Finished>) -> End {
-    let places: Vec<Option<Place>> = lines.iter().map(|line| place(&line.output).ok()).collect();
+pub fn run((lines, places): (&[Line], &Places), pulse: &Pulse, inbox: Receiver<Finished>) -> End {
     for finished in inbox {
         let (opened, begin) = (Arc::clone(&finished.opened), Instant::now());
         let line = &lines[opened.job.errand.line];
@@ -39,7 +41,7 @@ pub fn run(lines: &[Line], pulse: &Pulse, inbox: Receiver<Finished>) -> End {
             opened.job.fail("compare", JobError::Harmful { what, again });
             continue;
         }
-        if let Err(error) = is_where_it_was(&line.output, places[opened.job.errand.line]) {
+        if let Err(error) = is_where_it_was(&line.output, &places[opened.job.errand.line]) {
             opened.job.fail("encode", JobError::Write(blamed(line, error)));
             continue;
         }
@@ -96,9 +98,9 @@ fn write(
 
 /// On the bare folder that it was mounted on, a result would be out of sight as soon as it is mounted again.
 /// What it waits for is seen by whoever admits.
-fn is_where_it_was(output: &Path, was: Option<Place>) -> Result<(), SystemError> {
+fn is_where_it_was(output: &Path, known: &OnceLock<Place>) -> Result<(), SystemError> {
     let now = place(output)?;
-    if was.is_none_or(|was| now.is_on_that_of(was)) {
+    if now.is_on_that_of(*known.get_or_init(|| now)) {
         return Ok(());
     }
     let text = "another file system is mounted where the output folder was".into();
@@ -182,11 +184,12 @@ mod tests {
     #[test]
     fn no_result_is_written_where_another_file_system_is_mounted() {
         let folder = tempfile::tempdir().expect("a temp folder");
-        let (here, elsewhere) = (place(folder.path()).ok(), place(Path::new("/proc")).ok());
-        assert!(here.is_some() && elsewhere.is_some());
-        assert_eq!(is_where_it_was(folder.path(), here), Ok(()));
-        assert_eq!(is_where_it_was(folder.path(), None), Ok(()));
-        let refused = is_where_it_was(folder.path(), elsewhere).expect_err("another one");
+        let known = OnceLock::new();
+        for _ in 0..2 {
+            assert_eq!(is_where_it_was(folder.path(), &known), Ok(()));
+        }
+        let elsewhere = OnceLock::from(place(Path::new("/proc")).expect("Linux"));
+        let refused = is_where_it_was(folder.path(), &elsewhere).expect_err("another one");
         assert!(refused.transient && refused.text.contains("another file system"), "{refused}");
     }
 }

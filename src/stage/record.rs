@@ -2,6 +2,7 @@
 //! at a time where several wait, since each durable write takes as long as many.
 
 use crate::board::Board;
+use crate::budget::Permit;
 use crate::edge::clock::now_text;
 use crate::edge::ledger::{Entry, Ledger, Said};
 use crate::edge::originals::Originals;
@@ -115,6 +116,8 @@ pub fn run(
         for (number, line) in lines.iter().enumerate() {
             board.tell(number, |news| news.unwritten = refused.get(&number).map(|error| told(line, error)));
         }
+        // They wait for their folders, and other pictures need not wait for their memory.
+        waiting.iter_mut().filter_map(|waiting| waiting.end.permit.as_mut()).for_each(Permit::shrink);
         for Waiting { end: Ended { settled, permit }, .. } in written {
             // Now the picture may be seen again.
             drop(permit);

@@ -39,6 +39,8 @@ pub struct Known {
     pub crashes: u32,
     /// How long ago this run wrote that; `None` where an earlier run did.
     pub minutes: Option<i64>,
+    /// When it was written, milliseconds since 1970.
+    pub at_ms: i64,
 }
 
 /// What is known about a picture that is seen again.
@@ -88,7 +90,12 @@ pub fn recall(known: Option<&Known>, stamp: Stamp, done: &str, failed: &str) -> 
             Recall::Compare(known.sha256.clone())
         }
         State::Failed if known.fingerprint == failed && same_file => Recall::Failed,
-        State::Failed if known.fingerprint.is_empty() && same_file && is_recent(known) => Recall::Failed,
+        // Which mask it had then is not known.
+        State::Failed
+            if known.fingerprint.is_empty() && same_file && told_mask(done).is_none() && is_recent(known) =>
+        {
+            Recall::Failed
+        }
         State::Started => Recall::Interrupted,
         _ => Recall::New,
     }
@@ -114,6 +121,7 @@ mod tests {
             fingerprint,
             crashes,
             minutes: None,
+            at_ms: 0,
         }
     }
 
@@ -157,6 +165,12 @@ mod tests {
         check(&failed(Some(0)), STAMP, &Recall::Failed);
         check(&failed(Some(AGAIN_MINUTES - 1)), STAMP, &Recall::Failed);
         check(&failed(Some(0)), Stamp { bytes: 9, ..STAMP }, &Recall::New);
+        let masked = wanted(None, "options", Some(STAMP));
+        assert_eq!(
+            recall(Some(&failed(Some(0))), STAMP, &masked, "other"),
+            Recall::New,
+            "perhaps another mask"
+        );
         for minutes in [Some(AGAIN_MINUTES), Some(-1), None] {
             check(&failed(minutes), STAMP, &Recall::New);
         }

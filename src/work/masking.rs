@@ -116,10 +116,10 @@ impl MaskFrom {
         !matches!(self, MaskFrom::Alpha | MaskFrom::Colour(_))
     }
 
-    /// What was given for mask files and would do nothing, as sentences.
-    pub fn idle<'a>(&self, given: impl IntoIterator<Item = (&'a str, bool)>) -> Vec<String> {
-        let idle = given.into_iter().filter(|(_, is_given)| *is_given && !self.is_file());
-        idle.map(|(word, _)| format!("{word} is for mask files, and the mask is none here")).collect()
+    /// What is wrong with saying that white is kept, under this key, where there is no white.
+    pub fn without_white(&self, key: &str, white: White) -> Option<String> {
+        let is_wrong = white == White::Keep && !self.is_file();
+        is_wrong.then(|| format!("{key} is about mask files, and here the picture's own pixels are the mask"))
     }
 }
 

@@ -171,11 +171,8 @@ fn masks_that_make_no_sense_are_told_at_once() {
         ],
     );
     check(
-        &format!("{LEAST}task = 'inpaint'\nmask = 'alpha'\nmask_white = 'keep'\nmask_wait_s = 3\n"),
-        &[
-            "pipeline 1: mask_white is for mask files, and the mask is none here",
-            "pipeline 1: mask_wait_s is for mask files, and the mask is none here",
-        ],
+        &format!("{LEAST}task = 'inpaint'\nmask = 'alpha'\nmask_white = 'keep'\nmask_resize = 'nearest'\n"),
+        &["pipeline 1: mask_white is about mask files, and here the picture's own pixels are the mask"],
     );
     check(
         &format!(

@@ -78,8 +78,8 @@ fn words_that_do_not_go_together_are_refused() {
     let with = |mask: &'static str| [&inpaint[..], &[mask]].concat();
     refused(&with("masks"), &["is not one of sidecar, alpha, a colour such as #FF00FF, or a path"]);
     refused(
-        &[&inpaint[..], &["alpha", "--mask-white", "keep", "--mask-resize", "nearest"]].concat(),
-        &["--mask-white is for mask files, and", "--mask-resize is for mask files, and"],
+        &[&inpaint[..], &["alpha", "--mask-white", "keep"]].concat(),
+        &["--mask-white is about mask files, and here the picture's own pixels are the mask"],
     );
     refused(&with("./nowhere"), &["the mask folder is not a folder: "]);
     refused(&with("./nowhere.png"), &["the mask is not a file: "]);

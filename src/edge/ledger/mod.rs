@@ -183,7 +183,7 @@ impl Ledger {
         let (this, now) = (self.run, now_ms());
         let known = |row: &Row<'_>| {
             let (run, at_ms): (i64, i64) = (row.get(8)?, row.get(9)?);
-            Ok(Known { minutes: (run == this).then(|| (now - at_ms) / 60_000), ..known_of(row)? })
+            Ok(Known { minutes: (run == this).then(|| (now - at_ms) / 60_000), at_ms, ..known_of(row)? })
         };
         Ok(query.query_row([root, relative], known).optional()?)
     }
@@ -218,13 +218,14 @@ impl Ledger {
         self.transaction(|ledger| entries.iter().try_for_each(|entry| ledger.write(entry)))
     }
 
-    /// Root and place of each picture that was begun and not ended.
+    /// Root and place of each picture that was begun and not ended, and is suspected of nothing.
     ///
     /// # Errors
     /// What the database says.
     pub fn begun(&self) -> Said<Vec<(String, String)>> {
-        let mut query =
-            self.connection.prepare("SELECT root, relative FROM picture WHERE state = 'started'")?;
+        let mut query = self
+            .connection
+            .prepare("SELECT root, relative FROM picture WHERE state = 'started' AND crashes = 0")?;
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -372,6 +373,7 @@ fn known_of(row: &Row<'_>) -> rusqlite::Result<Known> {
         fingerprint: row.get(5)?,
         crashes: row.get(6)?,
         minutes: None,
+        at_ms: 0,
     })
 }
 

@@ -196,18 +196,25 @@ impl<'a> Admitting<'a> {
     }
 
     /// Where originals are deleted, a result is the last of its picture: another picture of the same name
-    /// does not take its place.
-    fn spare(&self, standing: &Standing, errand: &Errand, relative: &str) -> Result<(), Turned> {
+    /// does not take its place. One that changed before its result was done was not deleted, and takes it.
+    fn spare(&self, known: Option<&Known>, standing: &Standing, errand: &Errand) -> Result<(), Turned> {
         let Standing::Ours(mark) = standing else { return Ok(()) };
-        let same_file = (mark.bytes, mark.modified_ns) == (errand.stamp.bytes, errand.stamp.modified_ns);
-        if self.options.force || self.line(errand).originals != Originals::Delete || same_file {
+        let Stamp { bytes, modified_ns, changed_ns } = errand.stamp;
+        let is_kept =
+            known.is_some_and(|known| known.state != State::Done || changed_ns / 1_000_000 <= known.at_ms);
+        let same_file = (mark.bytes, mark.modified_ns) == (bytes, modified_ns);
+        let is_deleted = self.line(errand).originals == Originals::Delete && !is_kept && !same_file;
+        if self.options.force || !is_deleted {
             return Ok(());
         }
         if open(errand).and_then(sha256_of).map_err(unreadable)? == mark.sha256 {
             return Ok(());
         }
-        let by =
-            format!("an earlier {relative}, whose original was deleted; name_taken = \"number\" keeps both");
+        let by = format!(
+            "an earlier {} of another content, which may be all that is left of it (originals = \"delete\"); \
+             name_taken = \"number\" keeps both",
+            mark.source
+        );
         Err(failed(JobError::NameTaken { by }))
     }
 
@@ -240,7 +247,7 @@ impl<'a> Admitting<'a> {
             }
             Answer::AlreadyThere | Answer::Do => {}
         }
-        self.spare(&standing, errand, relative)?;
+        self.spare(known, &standing, errand)?;
         // What failed has no place of its own.
         let target = text_of(&errand.target);
         let is_ours = known.is_some_and(|known| known.state != State::Failed && known.target == target);

@@ -375,7 +375,9 @@ impl Admitting<'_> {
 
 /// A permit came home: its claim ends, and its errand may have to be tried again.
 fn welcome(claims: &mut Claims, delayed: &mut Delayed<Sighting>, ground: &mut Ground, release: Release) {
-    claims.land(&release.target);
+    if let Some(target) = &release.target {
+        claims.land(target);
+    }
     if let Some(again) = release.again {
         // Perhaps it is not the picture's fault.
         ground.doubt();

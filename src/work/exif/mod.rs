@@ -7,8 +7,7 @@ mod of_tiff;
 mod tree;
 
 pub use of_tiff::{
-    ICC, Piece, XMP, density, gathered, is_carried, is_premultiplied, joined, of_density, ownership, piece,
-    records,
+    ICC, Piece, XMP, density, gathered, is_carried, joined, of_density, ownership, piece, records,
 };
 
 use std::ops::Range;

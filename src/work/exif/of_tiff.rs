@@ -64,14 +64,6 @@ pub fn piece(file: &[u8], tag: u16) -> Option<Vec<u8>> {
     bytes.first(&|other| other == tag)?.0.remove(&tag)?.raw(bytes.is_big)
 }
 
-/// Whether the colours of a TIFF file are multiplied with its alpha (TIFF 6.0, ExtraSamples).
-pub fn is_premultiplied(file: &[u8]) -> bool {
-    const EXTRA_SAMPLES: u16 = 338;
-    let bytes = Bytes::new(file);
-    let told = bytes.and_then(|bytes| bytes.first(&|tag| tag == EXTRA_SAMPLES));
-    told.and_then(|told| told.0.get(&EXTRA_SAMPLES)?.number(0)) == Some(1)
-}
-
 /// Pixels an inch, across and down, where Exif, or a TIFF file, says so.
 pub fn density(exif: &[u8]) -> Option<(f64, f64)> {
     let exif = exif.strip_prefix(super::PREFIX).unwrap_or(exif);
@@ -252,7 +244,6 @@ mod tests {
                 gathered(&bad);
                 records(&bad);
                 density(&bad);
-                is_premultiplied(&bad);
                 joined(bad, Some(&whole), Vec::new());
             }
             gathered(&whole[..at]);

@@ -31,7 +31,7 @@ const USAGE: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    forbid_telemetry();
+    prepare_libraries();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,ort=warn")).init();
     match Cli::parse().command {
         Command::TrainExport(arguments) => train(*arguments),
@@ -231,9 +231,17 @@ fn stop_on_signals() -> Arc<AtomicBool> {
     stop
 }
 
-/// ONNX Runtime's official builds carry an uploader that starts with the library unless this is set before.
+/// What libraries read when they are loaded.
 #[expect(unsafe_code, reason = "set_var is unsafe where threads run; this is the first statement of main")]
-fn forbid_telemetry() {
+fn prepare_libraries() {
     // SAFETY: no other thread exists yet.
-    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
+    unsafe {
+        // ONNX Runtime's official builds carry an uploader that starts with the library.
+        std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
+        // cuDNN may round f32 to the ten bits of TF32, which an export's parity with ONNX Runtime does not
+        // bear.
+        if std::env::var_os("NVIDIA_TF32_OVERRIDE").is_none() {
+            std::env::set_var("NVIDIA_TF32_OVERRIDE", "0");
+        }
+    }
 }

@@ -121,8 +121,11 @@ pub fn train_generator(
     std::fs::create_dir_all(&export.out).map_err(failed(&export.out))?;
     let path = export.out.join(format!("{}.onnx", session.recipe.name()));
     let facts = facts(&session.recipe, session.total_seconds() / 60.0);
-    run_folder::replace(&path, &generator_graph(&session).into_bytes(&facts)).map_err(failed(&path))?;
-    let difference = parity(&session, &path)?;
+    let (draft, bytes) = (path.with_extension("draft"), generator_graph(&session).into_bytes(&facts));
+    run_folder::replace(&draft, &bytes).map_err(failed(&draft))?;
+    let difference = parity(&session, &draft)?;
+    run_folder::replace(&path, &bytes).map_err(failed(&path))?;
+    std::fs::remove_file(&draft).map_err(failed(&draft))?;
     log::info!("ONNX Runtime differs from the network by at most {difference:.1e}");
     show(&path, &folder);
     Ok(Generated::Exported(path))

@@ -67,6 +67,19 @@ pub enum DataError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A list of what must not be trained on that is of other files.
+    #[error(
+        "none of the {count} files that are held out is in {path}, e.g. {first}: they are named as \
+         manifest.csv names them, or by their place in the folder"
+    )]
+    HeldOut {
+        /// The folder.
+        path: PathBuf,
+        /// How many names there are.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
     /// No usable picture.
     #[error("no picture to train on in {path}: {facts}")]
     Empty {
@@ -154,6 +167,7 @@ impl Corpus {
     /// If the folder or its manifest cannot be read, or no picture is left. Single bad files are counted, not
     /// fatal.
     pub fn load(options: &CorpusOptions) -> Result<Corpus, DataError> {
+        find_held_out(options)?;
         let manifest = options.folder.join("manifest.csv");
         let mut facts = CorpusFacts::default();
         let listed = if manifest.is_file() {
@@ -206,6 +220,24 @@ enum Unusable {
     Unreadable(String),
 }
 
+/// What is named and not there may be there under another name, and be trained on.
+fn find_held_out(options: &CorpusOptions) -> Result<(), DataError> {
+    let is_absent = |file: &&String| !options.folder.join(file).exists();
+    let absent: Vec<&String> = options.held_out.iter().filter(is_absent).collect();
+    match absent.first() {
+        Some(first) if absent.len() == options.held_out.len() => {
+            let (path, count) = (options.folder.clone(), absent.len());
+            return Err(DataError::HeldOut { path, count, first: (*first).clone() });
+        }
+        Some(first) => {
+            let folder = options.folder.display();
+            log::warn!("{} held-out files are not in {folder}, e.g. {first}", absent.len());
+        }
+        None => {}
+    }
+    Ok(())
+}
+
 fn from_manifest(path: &Path, facts: &mut CorpusFacts) -> Result<Vec<(String, String)>, DataError> {
     let bytes = fs::read(path).map_err(|source| DataError::Unreadable { path: path.into(), source })?;
     facts.manifest_sha256 = hex(&Sha256::digest(&bytes));
@@ -234,17 +266,32 @@ fn from_manifest(path: &Path, facts: &mut CorpusFacts) -> Result<Vec<(String, St
 /// Without a manifest the user vouches for the licences: every picture below the folder is taken.
 fn walk(options: &CorpusOptions, facts: &mut CorpusFacts) -> Result<Vec<(String, String)>, DataError> {
     let mut files = Vec::new();
+    let mut seen: BTreeSet<PathBuf> = fs::canonicalize(&options.folder).into_iter().collect();
     let mut folders = vec![options.folder.clone()];
     while let Some(folder) = folders.pop() {
         let unreadable = |source| DataError::Unreadable { path: folder.clone(), source };
-        for entry in fs::read_dir(&folder).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
+        let entries = fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let entries = match entries.map_err(unreadable) {
+            // A file system's lost+found, for instance.
+            Err(error) if folder != options.folder => {
+                log::warn!("skipped, {error}");
+                continue;
+            }
+            entries => entries?,
+        };
+        for path in entries.into_iter().map(|entry| entry.path()) {
             let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-            if path.is_dir() {
+            let is_folder = path.is_dir();
+            if !is_folder && !ENDINGS.contains(&ending.as_str()) {
+                continue;
+            }
+            // By another way it would count twice, and be trained on where it is held out.
+            if fs::canonicalize(&path).is_ok_and(|path| !seen.insert(path)) {
+                continue;
+            }
+            if is_folder {
                 folders.push(path);
-            } else if ENDINGS.contains(&ending.as_str())
-                && let Ok(relative) = path.strip_prefix(&options.folder)
-            {
+            } else if let Ok(relative) = path.strip_prefix(&options.folder) {
                 files.push((relative.to_string_lossy().into_owned(), "not stated".to_owned()));
             }
         }
@@ -313,6 +360,9 @@ pub fn read_rgb(path: &Path) -> Result<Picture, String> {
     if is_cmyk(&bytes) {
         return Err("CMYK, whose colours mean little without its profile".into());
     }
+    if bytes.starts_with(b"\xFF\xD8") && !is_ended(&bytes) {
+        return Err("it ends early, and decoders would make the rest grey".into());
+    }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     let rgb = reader.decode().map_err(|e| e.to_string())?.into_rgb8();
     let size = Size::new(rgb.width() as usize, rgb.height() as usize);
@@ -324,6 +374,22 @@ fn is_cmyk(bytes: &[u8]) -> bool {
     let mut decoder = JpegDecoder::new(ZCursor::new(bytes));
     let known = decoder.decode_headers().is_ok();
     known && matches!(decoder.input_colorspace(), Some(ColorSpace::CMYK | ColorSpace::YCCK))
+}
+
+/// Whether a JPEG has its end: the last marker there is, whatever some cameras put behind it. Pictures within
+/// its head are passed over.
+fn is_ended(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    // Segments say how long they are, up to the pixels.
+    while let Some([0xFF, marker, high, low]) = bytes.get(at..at + 4) {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        at += 2 + length;
+        if *marker == 0xDA {
+            return bytes.get(at..).is_some_and(|rest| rest.windows(2).any(|pair| pair == [0xFF, 0xD9]));
+        }
+    }
+    // Odder than this walk understands: then the decoder has to say.
+    true
 }
 
 /// Lower-case hexadecimal.

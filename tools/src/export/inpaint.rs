@@ -4,7 +4,7 @@
 
 use super::graph::{GraphWriter, Value};
 use super::sampling::{Served, Weights, local_scale, restored, standardised};
-use super::{ExportError, ExportOptions, ModelFiles, PARITY};
+use super::{ExportError, ExportOptions, ModelFiles, PARITY, largest};
 use crate::net::repair::{FOLD, MULTIPLE, PLANES, RepairBlock, RepairLevel};
 use crate::onnx::{Asked, OnnxModel};
 use crate::run_folder;
@@ -198,7 +198,7 @@ pub fn export_repair(
         let mut model = OnnxModel::open(&draft, 1, 2)?;
         let picture = &options.pictures[0];
         let difference = parity(session, role, &mut model, picture)?;
-        if difference.is_nan() || difference > PARITY {
+        if difference > PARITY {
             return Err(ExportError::Parity { file: path.display().to_string(), difference });
         }
         worst = worst.max(difference);
@@ -301,5 +301,5 @@ fn parity(
     };
     let expected = expected.to_device(tch::Device::Cpu).contiguous().reshape([-1]);
     let expected = Vec::<f32>::try_from(&expected).expect("outputs are f32");
-    Ok(output.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max))
+    Ok(largest(output.iter().zip(&expected).map(|(a, b)| (a - b).abs())))
 }

@@ -161,6 +161,11 @@ fn card(
     }
 }
 
+/// The largest of these; what is no number is larger than any.
+pub(super) fn largest(values: impl Iterator<Item = f32>) -> f32 {
+    values.fold(0.0, |largest, value| if value.is_nan() { f32::INFINITY } else { largest.max(value) })
+}
+
 /// Largest difference between the file and the f32 networks on a whole picture, in [0, 1].
 fn parity(
     session: &Session,
@@ -180,8 +185,8 @@ fn parity(
         let value = if role == Role::Mean { *m } else { m + strength * r };
         (o - value).abs()
     });
-    let difference = difference.fold(0.0, f32::max);
-    if difference.is_nan() || difference > PARITY {
+    let difference = largest(difference);
+    if difference > PARITY {
         return Err(ExportError::Parity { file: path.display().to_string(), difference });
     }
     Ok(difference)
@@ -225,7 +230,7 @@ fn largest_seam(
                 let begin = (row + keep.x - large.x) as usize;
                 let at = plane as usize * whole.size.area() + y as usize * whole.size.width + keep.x as usize;
                 let pairs = output[begin..begin + keep.size.width].iter().zip(&whole.values[at..]);
-                worst = pairs.fold(worst, |w, (a, b)| w.max((a - b).abs()));
+                worst = worst.max(largest(pairs.map(|(a, b)| (a - b).abs())));
             }
         }
     }

@@ -4,9 +4,10 @@
 use super::graph::{FLOAT, FLOAT16, INT8};
 use super::proto::{Constant, Model};
 use super::sampling::{Weights, coefficients_at_max, scale_columns};
+use crate::method::Levels;
 use crate::net::Weight;
 use crate::net::repair::FOLD;
-use crate::recipe::LEVELS;
+use crate::recipe::{LEVELS, REPAIR_LEVELS};
 use crate::train::{GeneratorSession, Saved, Session, TrainError};
 use prost::Message;
 use std::path::Path;
@@ -66,9 +67,10 @@ pub fn super_resolution_weights(path: &Path, session: &Session) -> Result<Saved,
     let mut mean = below(&all, "mean.");
     mean.extend(told(&all));
     unfold(&mut mean);
+    join_gates(&mut mean);
     let mut tensors = under("mean", &mean);
     let Some(colour) = all.get("residual.colour.weight") else { return Ok(Saved::new(tensors)) };
-    tensors.extend(sampling(&all, colour, session.recipe.scale));
+    tensors.extend(sampling(&all, colour, session.recipe.scale, &LEVELS));
     let of = |name: &str| all.get(name).ok_or_else(|| format!("it lacks {name}"));
     tensors.push(("feature_mean".into(), plane(of("features.mean")?)));
     tensors.push(("feature_std".into(), plane(of("features.inverse_std")?).reciprocal()));
@@ -76,9 +78,9 @@ pub fn super_resolution_weights(path: &Path, session: &Session) -> Result<Saved,
 }
 
 /// Scale head, consistency net and colours of a file that samples, at this scale.
-fn sampling(all: &Weights, colour: &Weight, scale: usize) -> Vec<(String, Tensor)> {
+fn sampling(all: &Weights, colour: &Weight, scale: usize, levels: &Levels) -> Vec<(String, Tensor)> {
     let mut tensors = under("scale", &below(all, "scale."));
-    tensors.extend(under("sampler", &unfolded(&below(all, "sampler."), 3 * scale * scale)));
+    tensors.extend(under("sampler", &unfolded(&below(all, "sampler."), 3 * scale * scale, levels)));
     tensors.push(("opponent".into(), Tensor::from_slice(&opponent_rms(colour, scale))));
     tensors
 }
@@ -100,7 +102,7 @@ pub fn repair_weights(path: &Path) -> Result<Saved, String> {
     let all = constants(path)?;
     let mut tensors = under("mean", &below(&all, "mean."));
     if let Some(colour) = all.get("residual.colour.weight") {
-        tensors.extend(sampling(&all, colour, FOLD as usize));
+        tensors.extend(sampling(&all, colour, FOLD as usize, &REPAIR_LEVELS));
         let joined = |what: &str| {
             let parts = (0..3).map(|index| all.get(&format!("features{index}.{what}")).map(plane));
             let parts: Option<Vec<Tensor>> = parts.collect();
@@ -110,6 +112,21 @@ pub fn repair_weights(path: &Path) -> Result<Saved, String> {
         tensors.push(("feature_std".into(), joined("inverse_std")?.reciprocal()));
     }
     Ok(Saved::new(tensors))
+}
+
+/// A gated layer's values and gates, which serve as two convolutions, as the one that trains.
+fn join_gates(mean: &mut Weights) {
+    let layers: Vec<String> =
+        mean.keys().filter_map(|name| name.strip_suffix(".value.weight")).map(str::to_owned).collect();
+    for layer in layers {
+        for what in ["weight", "bias"] {
+            let mut take = |part: &str| mean.remove(&format!("{layer}.{part}.{what}"));
+            let (Some(mut whole), Some(gate)) = (take("value"), take("gate")) else { continue };
+            whole.shape[0] += gate.shape[0];
+            whole.values.extend(gate.values);
+            mean.insert(format!("{layer}.{what}"), whole);
+        }
+    }
 }
 
 /// A folded kernel W as the branches that train: plain = W − identity, and nothing composed yet.
@@ -147,11 +164,11 @@ fn told(all: &Weights) -> Weights {
 
 /// The consistency net's layers without the preconditioning that serving folded into the first and the last,
 /// for residuals of so many folded planes.
-fn unfolded(sampler: &Weights, planes: usize) -> Weights {
+fn unfolded(sampler: &Weights, planes: usize, levels: &Levels) -> Weights {
     let mut weights = sampler.clone();
-    let [_, out, input] = coefficients_at_max(&LEVELS);
+    let [_, out, input] = coefficients_at_max(levels);
     if let Some(first) = weights.get_mut("input.weight") {
-        scale_columns(first, planes, 1.0 / (input * LEVELS.sigma_max as f32));
+        scale_columns(first, planes, 1.0 / (input * levels.sigma_max as f32));
     }
     for name in ["output.weight", "output.bias"] {
         if let Some(last) = weights.get_mut(name) {

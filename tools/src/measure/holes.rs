@@ -187,10 +187,19 @@ fn cases(folder: &Path, masks: &[PathBuf]) -> BTreeMap<String, Vec<Case>> {
                 side(picture.size.width, drawn.size.width),
                 side(picture.size.height, drawn.size.height),
             );
+            if size.area() == 0 {
+                log::warn!("left out, a side is shorter than {STEP} pixels: {name}, {mask_name}");
+                continue;
+            }
             let middle = |whole: &Picture| {
                 crop(whole, (whole.size.width - size.width) / 2, (whole.size.height - size.height) / 2, size)
             };
             let holes = middle(&drawn).samples.chunks_exact(3).map(|pixel| pixel[0] >= 128).collect();
+            let holes: Vec<bool> = holes;
+            if !holes.contains(&true) {
+                log::warn!("left out, no hole in what picture and mask share: {name}, {mask_name}");
+                continue;
+            }
             let case = Case {
                 name: format!("{name}-{mask_name}"),
                 truth: middle(picture),

@@ -172,7 +172,16 @@ fn read_sets(sets: &Path, scale: usize, damage: Source) -> impl Iterator<Item = 
         if name.starts_with("masks") {
             return None;
         }
-        let truths = sorted(&folder).into_iter().filter_map(|path| read_rgb(&path).ok());
+        let truths = sorted(&folder).into_iter().filter_map(|path| {
+            let truth = read_rgb(&path).ok()?;
+            // The window of SSIM inside of the border, twice: at the least something is to be compared.
+            let least = 2 * (11 + scale);
+            let is_enough = truth.size.width.min(truth.size.height) >= least;
+            if !is_enough {
+                log::warn!("left out, a side is shorter than {least} pixels: {}", path.display());
+            }
+            is_enough.then_some(truth)
+        });
         let pair = |(index, truth): (usize, Picture)| {
             let truth = trim(&truth, scale);
             let small = shrink(&Planes::from_picture(&truth), scale).to_picture();

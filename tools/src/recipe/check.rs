@@ -12,6 +12,25 @@ const FINEST: f64 = 1024.0;
 const NEEDS_START: &str =
     "the later stages need a mean net and a local scale: train them too, or give --init-from";
 
+/// What later stages would build on that is no longer so.
+const NEEDS_SCALE: &str =
+    "the mean net moves, and the local scale that later stages build on is of the former one: add scale";
+/// What distillation lacks.
+const NEEDS_DENOISER: &str =
+    "consistency distillation (--method cd) follows a denoiser, which no file keeps: add diffusion";
+
+/// Every problem of the stages of super-resolution and repair.
+fn of_stages(run: &RunPlan) -> Vec<String> {
+    let trains = |stage| run.stages.iter().any(|plan| plan.stage == stage);
+    let later = [Stage::Diffusion, Stage::Consistency, Stage::Adversarial].map(trains).contains(&true);
+    let distils = matches!(run.method, Method::Cd(_)) && trains(Stage::Consistency);
+    let problems = [
+        (trains(Stage::Mean) && later && !trains(Stage::Scale), NEEDS_SCALE),
+        (distils && !trains(Stage::Diffusion), NEEDS_DENOISER),
+    ];
+    problems.into_iter().filter(|(is_so, _)| *is_so).map(|(_, problem)| problem.into()).collect()
+}
+
 /// Every problem of what all runs have.
 fn of_run(run: &RunPlan) -> Vec<String> {
     let mut problems = of_method(&run.method);
@@ -93,6 +112,7 @@ impl Recipe {
             problems.push(format!("a mean net of {blocks} blocks of {channels} channels computes nothing"));
         }
         let trains = |stage| self.run.stages.iter().any(|plan| plan.stage == stage);
+        problems.extend(of_stages(&self.run));
         let lacks_start = self.run.init_from.is_none() && !self.mean_only();
         if lacks_start && !(trains(Stage::Mean) && trains(Stage::Scale)) {
             problems.push(NEEDS_START.into());
@@ -109,6 +129,7 @@ impl InpaintRecipe {
             problems.push(format!("patches of {} pixels are no multiple of {MULTIPLE}", self.patch));
         }
         let trains = |stage| self.run.stages.iter().any(|plan| plan.stage == stage);
+        problems.extend(of_stages(&self.run));
         let later = !self.mean_only() && self.run.init_from.is_none();
         if later && !(trains(Stage::Mean) && trains(Stage::Scale)) {
             problems.push(NEEDS_START.into());
@@ -157,6 +178,22 @@ mod tests {
         (recipe.patch, recipe.border) = (4, 2);
         recipe.run.stages[4].head_start = 1.0;
         assert_eq!(recipe.problems().len(), 5, "{:?}", recipe.problems());
+    }
+
+    #[test]
+    fn stages_that_build_on_what_is_gone_are_refused() {
+        let mut choices = Choices::new(Preset::SrX4, "data".into());
+        choices.init_from = Some("weights.safetensors".into());
+        let mut problems = |stages: &[Stage], method: Method| {
+            (choices.stages, choices.method) = (stages.to_vec(), method);
+            Recipe::resolve(&choices).problems()
+        };
+        let (ect, cd) = (super::super::METHOD, Method::Cd(Cd { points: 18, solver: Solver::Heun, mu: 0.0 }));
+        assert_eq!(problems(&[Stage::Mean], ect), Vec::<String>::new());
+        assert_eq!(problems(&[Stage::Mean, Stage::Consistency], ect), [NEEDS_SCALE]);
+        assert_eq!(problems(&[Stage::Mean, Stage::Scale, Stage::Consistency], ect), Vec::<String>::new());
+        assert_eq!(problems(&[Stage::Consistency], cd), [NEEDS_DENOISER]);
+        assert_eq!(problems(&[Stage::Diffusion, Stage::Consistency], cd), Vec::<String>::new());
     }
 
     #[test]

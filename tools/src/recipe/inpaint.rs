@@ -59,7 +59,7 @@ pub struct InpaintChoices {
 /// Noise levels of repair. What is missed in a hole hangs together over dozens of pixels, over which noise
 /// averages out: at 20 σ_data, where super-resolution begins, the mean of a hole of 40 pixels would still
 /// show through.
-const REPAIR_LEVELS: Levels = Levels {
+pub const REPAIR_LEVELS: Levels = Levels {
     sigma_data: 1.0,
     sigma_min: 0.1,
     sigma_max: 80.0,

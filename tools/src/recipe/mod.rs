@@ -8,7 +8,7 @@ mod inpaint;
 mod super_resolution;
 
 pub use generator::{GeneratorChoices, GeneratorRecipe};
-pub use inpaint::{InpaintChoices, InpaintRecipe};
+pub use inpaint::{InpaintChoices, InpaintRecipe, REPAIR_LEVELS};
 pub use super_resolution::{Choices, LEVELS, METHOD, MIX, MeanChoice, ModelSize, Preset, Recipe};
 
 use crate::method::{Distance, Levels, Method};

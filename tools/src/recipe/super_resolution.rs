@@ -232,7 +232,7 @@ impl Recipe {
 
     /// Whether the mean net is all that is trained: then only its file is made.
     pub fn mean_only(&self) -> bool {
-        self.run.init_from.is_none() && self.run.stages.iter().all(|plan| plan.stage == Stage::Mean)
+        self.run.stages.iter().all(|plan| plan.stage == Stage::Mean)
     }
 
     /// Radius in LR pixels of everything the sample depends on: the consistency net on top of the features.

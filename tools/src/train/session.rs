@@ -85,9 +85,10 @@ impl Session {
         self.parts.take_finished(path, slow)
     }
 
-    /// What a run of the mean net alone leaves undone: the numbers that every later use needs.
+    /// What a run of the mean net alone leaves undone: the numbers that every later use needs. Those that it
+    /// began with are of the former net.
     pub fn finish(&mut self, corpus: &Corpus) {
-        if self.parts.calibration.is_none() {
+        if self.parts.calibration.is_none() || self.recipe.mean_only() {
             self.calibrate(corpus);
         }
     }

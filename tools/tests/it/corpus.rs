@@ -54,6 +54,23 @@ fn only_licences_on_the_list_are_trained_on() {
     assert_eq!((rest.facts.crops, rest.facts.held_out), (1, 1));
     held.only_held_out = true;
     assert_eq!(Corpus::load(&held).unwrap().pairs[0].file, "3.jpg");
+    // A list that is of other files would leave nothing out, and say nothing.
+    held.held_out = BTreeSet::from(["sub/3.jpg".to_owned(), "8.jpg".to_owned()]);
+    let refused = Corpus::load(&held).unwrap_err().to_string();
+    assert!(refused.starts_with("none of the 2 files that are held out is in "), "{refused}");
+    assert!(refused.contains("e.g. 8.jpg"), "{refused}");
+}
+
+#[test]
+fn a_picture_is_taken_once_whatever_leads_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    put(&folder.path().join("sub"), "a.png", &picture(300, 200));
+    std::os::unix::fs::symlink(".", folder.path().join("all")).unwrap();
+    std::os::unix::fs::symlink("sub/a.png", folder.path().join("b.png")).unwrap();
+    std::os::unix::fs::symlink("nowhere.png", folder.path().join("c.png")).unwrap();
+    let facts = Corpus::load(&options(folder.path())).unwrap().facts;
+    assert_eq!((facts.files, facts.crops, facts.unreadable), (1, 1, 1), "{facts}");
 }
 
 #[test]
@@ -65,13 +82,17 @@ fn bad_and_small_files_are_counted_and_large_ones_are_cut() {
     put(folder.path(), "thin.png", &picture(700, 130));
     put(folder.path(), "text.jpg", b"this is no picture");
     put(folder.path(), "truncated.png", &picture(300, 300)[..500]);
+    // Decoders make the rest of it grey and say nothing; what stands behind its end does no harm.
+    let jpeg = fs::read(samples().join("city.jpg")).unwrap();
+    put(folder.path(), "truncated.jpg", &jpeg[..jpeg.len() / 2]);
+    put(folder.path(), "followed.jpg", &[&jpeg[..], &[0; 99]].concat());
     put(folder.path(), "inks.jpg", include_bytes!("../data/cmyk.jpg"));
     put(folder.path(), "notes.txt", b"not looked at");
     let corpus = Corpus::load(&options(folder.path())).unwrap();
     let facts = &corpus.facts;
-    assert_eq!((facts.files, facts.unreadable, facts.too_small), (3, 3, 1), "{facts}");
-    // 300×200 whole, 8 of the 12 cells of the large one, two cells of 256×128 of the thin one.
-    assert_eq!(facts.crops, 1 + 8 + 2, "{facts}");
+    assert_eq!((facts.files, facts.unreadable, facts.too_small), (4, 4, 1), "{facts}");
+    // 300×200 whole, 8 of the 12 cells of the large one, two cells of 256×128 of the thin one; 256×256.
+    assert_eq!(facts.crops, 1 + 8 + 2 + 1, "{facts}");
     let sizes: BTreeSet<String> = corpus.pairs.iter().map(|p| p.large.size.to_string()).collect();
     assert_eq!(sizes, BTreeSet::from(["256×128", "256×256", "300×200"].map(str::to_owned)));
 }

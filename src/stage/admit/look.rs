@@ -200,8 +200,13 @@ impl<'a> Admitting<'a> {
     fn spare(&self, known: Option<&Known>, standing: &Standing, errand: &Errand) -> Result<(), Turned> {
         let Standing::Ours(mark) = standing else { return Ok(()) };
         let Stamp { bytes, modified_ns, changed_ns } = errand.stamp;
-        let is_kept =
-            known.is_some_and(|known| known.state != State::Done || changed_ns / 1_000_000 <= known.at_ms);
+        let is_kept = known.is_some_and(|known| match known.state {
+            State::Done => changed_ns / 1_000_000 <= known.at_ms,
+            // It was let in.
+            State::Started => true,
+            // Perhaps for this very reason.
+            State::Failed => false,
+        });
         let same_file = (mark.bytes, mark.modified_ns) == (bytes, modified_ns);
         let is_deleted = self.line(errand).originals == Originals::Delete && !is_kept && !same_file;
         if self.options.force || !is_deleted {

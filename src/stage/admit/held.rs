@@ -73,6 +73,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::scan::sighting;
     use std::path::Path;
 
     #[test]
@@ -80,12 +81,7 @@ mod tests {
         let (mut held, start) = (Held::default(), Instant::now());
         let picture = |line, name: &str| Sighting {
             line,
-            root: Path::new("in").into(),
-            source: Path::new("in").join(name),
-            relative: name.into(),
-            named: false,
-            attempt: 0,
-            safe: false,
+            ..sighting(&Path::new("in").into(), &Path::new("in").join(name), false)
         };
         assert!(held.hold(picture(1, "a"), start) && !held.hold(picture(1, "b"), start));
         assert_eq!((held.kept(1), held.kept(0)), (2, 0));

@@ -59,6 +59,7 @@ impl Inboxes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::scan::sighting;
     use crossbeam_channel::bounded;
     use std::path::Path;
 
@@ -68,9 +69,7 @@ mod tests {
             let (outbox, sightings) = bounded(count);
             for number in 0..count {
                 let source = Path::new("in").join(number.to_string());
-                let (root, relative) = (Path::new("in").into(), source.clone());
-                let picture =
-                    Sighting { line, root, source, relative, named: false, attempt: 0, safe: false };
+                let picture = Sighting { line, ..sighting(&Path::new("in").into(), &source, false) };
                 outbox.send(picture).expect("room");
             }
             (outbox, Inbox { line, priority, sightings })

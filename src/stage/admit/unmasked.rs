@@ -80,17 +80,10 @@ impl Unmasked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::scan::sighting;
 
     fn picture(name: &str) -> Sighting {
-        Sighting {
-            line: 1,
-            root: Path::new("in").into(),
-            source: Path::new("in").join(name),
-            relative: name.into(),
-            named: false,
-            attempt: 0,
-            safe: false,
-        }
+        Sighting { line: 1, ..sighting(&Path::new("in").into(), &Path::new("in").join(name), false) }
     }
 
     #[test]

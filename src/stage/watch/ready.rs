@@ -46,19 +46,12 @@ impl Ready {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::scan::sighting;
     use std::path::Path;
 
     #[test]
     fn what_waits_waits_once_and_may_come_again_later() {
-        let picture = |name: &str| Sighting {
-            line: 0,
-            root: Path::new("in").into(),
-            source: Path::new("in").join(name),
-            relative: name.into(),
-            named: false,
-            attempt: 0,
-            safe: false,
-        };
+        let picture = |name: &str| sighting(&Path::new("in").into(), &Path::new("in").join(name), false);
         let mut ready = Ready::default();
         for name in ["b", "a", "b", "a"] {
             ready.push(Stamp::default(), picture(name));

@@ -1,13 +1,13 @@
 //! `tools train-export`: the whole way from a folder of pictures to models the daemon takes, or onward from a
 //! run that was interrupted. Reads as the list of its steps.
 
-use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair};
+use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair, Random, degrade};
 use crate::export::read::{start_weights, super_resolution_weights};
 use crate::export::{self, ExportError, ExportOptions, ModelFiles};
 use crate::gallery::write_png;
 use crate::measure::{
-    Estimate, Judged, Report, SECOND_STEPS, SETS_SEED, STRENGTHS, Samples, Trial, estimate, evaluate,
-    sample_figures, squares, strip,
+    Damaged, Drawn, Estimate, Judged, Report, SECOND_STEPS, SETS_SEED, STRENGTHS, Samples, Trial, estimate,
+    evaluate, sample_figures, squares, strip,
 };
 use crate::onnx::{Asked, OnnxError, OnnxModel, bicubic};
 use crate::plot::plot_losses;
@@ -27,6 +27,10 @@ use std::sync::atomic::AtomicBool;
 const JUDGED: (usize, usize) = (24, 8);
 /// Crops on which halos are measured, at most.
 const HALO_CROPS: usize = 8;
+/// The share of their colours that samples keep unless something else is asked for. At 1, pictures that are
+/// said to be photographs get coloured dots, which are as rare as in the truth, and seen; at 0.5 some still
+/// are.
+pub const CHROMA: f64 = 0.3;
 /// White pixels between the pictures of the strip.
 const STRIP_GAP: usize = 4;
 /// Strengths shown in the strip, between bicubic and the truth.
@@ -41,6 +45,8 @@ pub struct ExportChoices {
     pub eval: Option<PathBuf>,
     /// The card's strength.
     pub default_strength: f32,
+    /// The share of their colours that samples keep, above 0 to 1.
+    pub chroma: f64,
     /// The card's licence.
     pub licence: String,
     /// Threads for training and evaluation.
@@ -194,15 +200,19 @@ fn publish(
         move |source| Failure::File { path, source }
     };
     std::fs::create_dir_all(&choices.out).map_err(failed(&choices.out))?;
-    let samples = if session.recipe.mean_only() { None } else { Some(judge(session, judged, facts)) };
+    let of = |source| Damaged { source, samples: judge(session, judged, facts, choices, source) };
+    let samples = (!session.recipe.mean_only()).then(|| of(Source::Clean).samples);
+    let damages = if samples.is_some() { session.recipe.mix.damages() } else { Vec::new() };
+    let damaged = damages.into_iter().map(of).collect();
     // Spread over all of them, since neighbours are crops of one photograph: far pixels reach further in
     // some.
     let apart = judged.len().div_ceil(HALO_CROPS).max(1);
     let pictures: Vec<Picture> = judged.iter().step_by(apart).map(|pair| pair.large.clone()).collect();
     let mut options = ExportOptions {
         default_strength: choices.default_strength,
+        chroma: choices.chroma,
         licence: choices.licence.clone(),
-        facts: card_facts(session, facts),
+        facts: card_facts(session, facts, choices.chroma),
         pictures: &pictures,
     };
     log::info!("exporting and checking against ONNX Runtime");
@@ -226,6 +236,7 @@ fn publish(
         training_seed: session.recipe.run.seed,
         sets_seed: SETS_SEED,
         samples,
+        damaged,
     };
     options.facts.extend(score_facts(&report));
     export::export(session, &choices.out, &options)?;
@@ -245,19 +256,30 @@ fn publish(
     Ok(path)
 }
 
-/// Sample figures of the networks and of the grain baseline on the held-out crops.
-fn judge(session: &Session, judged: &[Pair], facts: &CorpusFacts) -> Samples {
+/// Sample figures of the networks and of the grain baseline on the held-out crops, damaged as pictures of
+/// `source` are, and said to be.
+fn judge(
+    session: &Session,
+    judged: &[Pair],
+    facts: &CorpusFacts,
+    choices: &ExportChoices,
+    source: Source,
+) -> Samples {
     let frozen = session.frozen(false).expect("the mean net is finished");
     let seeds: Vec<u64> = (1..=JUDGED.1 as u64).collect();
     let context = session.recipe.sample_radius();
     let again = session.recipe.run.stages.last().is_some_and(|plan| plan.stage == Stage::Consistency);
-    let asked = (&seeds[..], if again { &SECOND_STEPS[..] } else { &[] });
+    let levels = if again { &SECOND_STEPS[..] } else { &[] };
+    let drawn = Drawn { seeds: &seeds, levels, chroma: choices.chroma };
     let average = &session.parts.sampler.trainee.average;
     let set: Vec<(Estimate, Planes)> = judged
         .iter()
-        .map(|pair| {
-            let small = &pair.small;
-            let estimate = estimate(&frozen, average, small, Source::Clean, context, asked, session.device);
+        .zip(0..)
+        .map(|(pair, index)| {
+            let mut random = Random::new(&[SETS_SEED, index]);
+            let damaged = (source != Source::Clean).then(|| degrade(&pair.small, source, &mut random));
+            let small = damaged.as_ref().unwrap_or(&pair.small);
+            let estimate = estimate(&frozen, average, small, source, context, drawn, session.device);
             (estimate, Planes::from_picture(&pair.large))
         })
         .collect();
@@ -270,7 +292,7 @@ fn judge(session: &Session, judged: &[Pair], facts: &CorpusFacts) -> Samples {
     }
 }
 
-fn card_facts(session: &Session, facts: &CorpusFacts) -> BTreeMap<String, String> {
+fn card_facts(session: &Session, facts: &CorpusFacts, chroma: f64) -> BTreeMap<String, String> {
     let recipe = serde_json::to_string(&session.recipe).expect("a recipe has only numbers and strings");
     let licences: Vec<String> =
         facts.licences.iter().map(|(name, count)| format!("{name}: {count}")).collect();
@@ -282,6 +304,7 @@ fn card_facts(session: &Session, facts: &CorpusFacts) -> BTreeMap<String, String
         ("data.crops", facts.crops.to_string()),
         ("data.held_out", facts.held_out.to_string()),
         ("training.recipe_sha256", crate::data::hex(&Sha256::digest(recipe))),
+        ("training.chroma", chroma.to_string()),
         ("training.minutes", format!("{:.1}", session.total_seconds() / 60.0)),
         ("training.device", session.recipe.run.device.clone()),
         ("training.seed", session.recipe.run.seed.to_string()),

@@ -123,6 +123,7 @@ pub fn train_inpaint(
     std::fs::create_dir_all(&export.out).map_err(failed(&export.out))?;
     let options = ExportOptions {
         default_strength: export.default_strength,
+        chroma: 1.0,
         licence: export.licence.clone(),
         facts: card_facts(&session, &corpus.facts),
         pictures: std::slice::from_ref(&corpus.pairs[0].large),

@@ -8,7 +8,7 @@ use crate::recipe::{
     Choices, GeneratorChoices, InpaintChoices, MeanChoice, ModelSize, Preset, Stage, parse_budget,
 };
 use crate::start::Start;
-use crate::train_export::ExportChoices;
+use crate::train_export::{CHROMA, ExportChoices};
 use crate::train_generator::GeneratorExport;
 use crate::train_inpaint::InpaintExport;
 use clap::{Args, ValueEnum};
@@ -93,6 +93,10 @@ pub struct TrainExport {
     /// inpaint 0.5).
     #[arg(long, value_parser = strength)]
     default_strength: Option<f32>,
+    /// Share of their colours that samples keep, above 0 to 1: coloured dots are seen where grey ones pass
+    /// (default 0.3; for super-resolution).
+    #[arg(long, value_parser = share)]
+    chroma: Option<f64>,
     /// Licence of the weights, as the card states it.
     #[arg(long)]
     licence: Option<String>,
@@ -174,6 +178,7 @@ impl TrainExport {
             ("--blocks", self.blocks.is_some()),
             ("--mix", self.mix.is_some()),
             ("--eval", self.eval.is_some()),
+            ("--chroma", self.chroma.is_some()),
         ];
         let photographs = [
             ("--held-out", self.held_out.is_some()),
@@ -220,6 +225,7 @@ impl TrainExport {
             out: self.out,
             eval: self.eval,
             default_strength: self.default_strength.unwrap_or(0.25),
+            chroma: self.chroma.unwrap_or(CHROMA),
             licence: self.licence.unwrap_or_else(|| "not stated".into()),
             threads: threads(self.threads),
             slow_average: self.average == AverageName::Slow,
@@ -270,6 +276,11 @@ impl TrainExport {
 fn strength(text: &str) -> Result<f32, String> {
     let value: f32 = text.parse().map_err(|_not_a_number| format!("{text:?} is not a number"))?;
     if (0.0..=1.2).contains(&value) { Ok(value) } else { Err(format!("{value} is not between 0 and 1.2")) }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_not_a_number| format!("{text:?} is not a number"))?;
+    if value > 0.0 && value <= 1.0 { Ok(value) } else { Err(format!("{value} is not above 0, at most 1")) }
 }
 
 fn parse_mix(text: &str) -> Result<Mix, String> {

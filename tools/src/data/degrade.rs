@@ -20,6 +20,12 @@ pub struct Mix {
 }
 
 impl Mix {
+    /// What is drawn but clean pictures.
+    pub fn damages(self) -> Vec<Source> {
+        let shares = [(Source::Photo, self.photo), (Source::Heavy, self.heavy)];
+        shares.into_iter().filter(|(_, share)| *share > 0.0).map(|(source, _)| source).collect()
+    }
+
     /// Draws a source.
     pub fn draw(self, random: &mut Random) -> Source {
         let at = random.uniform();

@@ -54,7 +54,7 @@ pub fn sample_graph(session: &InpaintSession) -> GraphWriter {
         begin += width;
     }
     let finest = features.last().expect("there are three resolutions");
-    let scale = local_scale(&mut g, &session.parts.scale.average.named(), FOLD as usize, finest);
+    let scale = local_scale(&mut g, &session.parts.scale.average.named(), FOLD as usize, 1.0, finest);
     // A mask is 0 in what is known and at least a half in holes.
     let two = g.constant("holes.two", &[], &[2.0]);
     let doubled = g.mul("holes.doubled", &told, &two);

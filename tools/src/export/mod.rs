@@ -10,7 +10,7 @@ pub(crate) mod rounding;
 mod sampling;
 mod super_resolution;
 
-use crate::measure::estimate;
+use crate::measure::{Drawn, estimate};
 use crate::net::Params;
 use crate::onnx::{Asked, OnnxError, OnnxModel};
 use crate::recipe::LEVELS;
@@ -77,6 +77,8 @@ impl ModelFiles {
 pub struct ExportOptions<'a> {
     /// Strength that the card recommends.
     pub default_strength: f32,
+    /// The share of their colours that samples keep, above 0: of the residual's strength, luma apart.
+    pub chroma: f64,
     /// Licence of the weights.
     pub licence: String,
     /// `data.*`, `training.*` and `score.*`.
@@ -101,23 +103,23 @@ pub fn export(
     for &role in roles {
         let path = if role == Role::Mean { &files.mean } else { &files.sample };
         let draft = path.with_extension("draft");
-        run_folder::replace(&draft, &graph_of(session, role).into_bytes(&[]))?;
+        run_folder::replace(&draft, &graph_of(session, role, options).into_bytes(&[]))?;
         let mut model = OnnxModel::open(&draft, session.recipe.scale, 2)?;
-        worst = worst.max(parity(session, role, &mut model, &options.pictures[0], path)?);
+        worst = worst.max(parity(session, role, &mut model, options, path)?);
         let radius = receptive_field(session, role);
         let halo = measure_halo(&mut model, options.pictures, radius)?;
         let golden = golden_tile(&mut model, &options.pictures[0], radius, session.recipe.scale)?;
         let card = card(session, role, halo, golden, options);
-        run_folder::replace(path, &graph_of(session, role).into_bytes(&card.to_pairs()))?;
+        run_folder::replace(path, &graph_of(session, role, options).into_bytes(&card.to_pairs()))?;
         std::fs::remove_file(&draft)?;
     }
     Ok((files, worst))
 }
 
-fn graph_of(session: &Session, role: Role) -> graph::GraphWriter {
+fn graph_of(session: &Session, role: Role, options: &ExportOptions<'_>) -> graph::GraphWriter {
     match role {
         Role::Mean => super_resolution::mean_graph(session),
-        Role::Sample => super_resolution::sample_graph(session),
+        Role::Sample => super_resolution::sample_graph(session, options.chroma),
     }
 }
 
@@ -171,14 +173,16 @@ fn parity(
     session: &Session,
     role: Role,
     model: &mut OnnxModel,
-    picture: &Picture,
+    options: &ExportOptions<'_>,
     path: &Path,
 ) -> Result<f32, ExportError> {
+    let picture = &options.pictures[0];
     let frozen = session.frozen(false).expect("the mean net is finished");
     let sampler: &Params = &session.parts.sampler.trainee.average;
     // The source between the others: both terms of what it adds take part.
     let (seed, strength, source) = (5, 1.0, Source::Photo);
-    let expected = estimate(&frozen, sampler, picture, source, 8, (&[seed], &[]), session.device);
+    let drawn = Drawn { seeds: &[seed], levels: &[], chroma: options.chroma };
+    let expected = estimate(&frozen, sampler, picture, source, 8, drawn, session.device);
     let out = model.enlarge(picture, 8, Asked { seed, strength, source })?;
     let truth = expected.mean.values.iter().zip(&expected.residuals[0].values);
     let difference = out.values.iter().zip(truth).map(|(o, (m, r))| {

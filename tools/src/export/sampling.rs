@@ -24,15 +24,25 @@ pub(super) fn standardised(g: &mut GraphWriter, name: &str, part: &Calibration, 
     g.mul(&format!("{name}.standardised"), &shifted, &inverse)
 }
 
-/// The scale head with these weights, enlarged by `scale`, folded.
-pub(super) fn local_scale(g: &mut GraphWriter, weights: &Weights, scale: usize, features: &str) -> Value {
+/// The scale head with these weights, enlarged by `scale`, folded; that of the two colour planes times
+/// `chroma`, which is free: a bias of its logarithm.
+pub(super) fn local_scale(
+    g: &mut GraphWriter,
+    weights: &Weights,
+    scale: usize,
+    chroma: f64,
+    features: &str,
+) -> Value {
     let h = layer(g, weights, "scale", "first", features);
     let h = g.relu("scale.first.relu", &h);
     let h = layer(g, weights, "scale", "second", &h);
     let h = g.relu("scale.second.relu", &h);
     let h = layer(g, weights, "scale", "output", &h);
     let h = g.clip("scale.clip", &h, LOG_LIMIT as f32);
-    let h = g.conv("scale.bilinear", &h, &per_plane(&bilinear_kernel(scale), scale * scale, 3), None);
+    let area = scale * scale;
+    let muted = [vec![0.0; area], vec![chroma.ln() as f32; 2 * area]].concat();
+    let muted = (chroma != 1.0).then_some(&muted[..]);
+    let h = g.conv("scale.bilinear", &h, &per_plane(&bilinear_kernel(scale), area, 3), muted);
     g.exp("scale.exp", &h)
 }
 

@@ -18,11 +18,12 @@ pub fn mean_graph(session: &Session) -> GraphWriter {
     g
 }
 
-/// `image`, `noise` N×3×sH×sW, `strength` and `source` N×1×1×1 → `output`: μ + strength · (sample − μ).
+/// `image`, `noise` N×3×sH×sW, `strength` and `source` N×1×1×1 → `output`: μ + strength · (sample − μ), of
+/// the sample's colours the share `chroma`.
 ///
 /// # Panics
 /// If the session has no finished mean net.
-pub fn sample_graph(session: &Session) -> GraphWriter {
+pub fn sample_graph(session: &Session, chroma: f64) -> GraphWriter {
     let mut g = GraphWriter::new("sample");
     let image = g.input("image", ["n", "3", "h", "w"]);
     let noise = g.input("noise", ["n", "3", "sh", "sw"]);
@@ -31,7 +32,8 @@ pub fn sample_graph(session: &Session) -> GraphWriter {
     let body = mean_body(&mut g, session, &image, &source);
     let calibration = session.parts.calibration.as_ref().expect("the mean net is finished");
     let features = standardised(&mut g, "features", calibration, &body.features);
-    let scale = local_scale(&mut g, &session.parts.scale.average.named(), session.recipe.scale, &features);
+    let weights = session.parts.scale.average.named();
+    let scale = local_scale(&mut g, &weights, session.recipe.scale, chroma, &features);
     let normalised = consistency(&mut g, session, &noise, &features, &body.centred);
     let residual = restored(&mut g, calibration, session.recipe.scale, &normalised, &scale);
     let weighed = g.mul("residual.strength", &residual, &strength);

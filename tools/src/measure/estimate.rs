@@ -31,15 +31,25 @@ pub struct Estimate {
     pub luma_scale: Vec<f32>,
 }
 
-/// Runs the networks on `small`, said to come from `source`, with `context` mirrored pixels around it: a
-/// sample for each seed, and a second step from each level.
+/// What is drawn of a picture.
+#[derive(Debug, Clone, Copy)]
+pub struct Drawn<'a> {
+    /// A sample for each.
+    pub seeds: &'a [u64],
+    /// A second step from each.
+    pub levels: &'a [f64],
+    /// The share of their colours that samples, and the baseline, keep.
+    pub chroma: f64,
+}
+
+/// Runs the networks on `small`, said to come from `source`, with `context` mirrored pixels around it.
 pub fn estimate(
     frozen: &Frozen<'_>,
     sampler: &Params,
     small: &Picture,
     source: Source,
     context: usize,
-    (seeds, levels): (&[u64], &[f64]),
+    Drawn { seeds, levels, chroma }: Drawn<'_>,
     device: Device,
 ) -> Estimate {
     let _guard = tch::no_grad_guard();
@@ -57,7 +67,8 @@ pub fn estimate(
     let conditioned = frozen.condition(&Given::new(y, source));
     let opponent = &frozen.calibration.opponent;
     let unfold = |folded: &Tensor| planes(&folded.pixel_shuffle(factor), context * factor as usize);
-    let restore = |f: &Tensor| unfold(&opponent.restore(&(f * &conditioned.scale), factor));
+    let muted = opponent.muted(chroma);
+    let restore = |f: &Tensor| unfold(&muted.restore(&(f * &conditioned.scale), factor));
     let denoised = |x: &Tensor, level: f64| {
         let sigma = Tensor::from_slice(&[level as f32]).to_device(device);
         consistency_function(&frozen.nets.sampler, sampler, x, &sigma, &conditioned.condition, frozen.bf16)

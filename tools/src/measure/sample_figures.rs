@@ -2,6 +2,7 @@
 //! same figure of the grain baseline, because std ratio and spectra alone are fooled by plain noise.
 
 use super::estimate::Estimate;
+use super::quiet::Quiet;
 use super::spectrum::spectrum_error;
 use super::strength::{StrengthCurve, StrengthSums, at_strength};
 use contract::pixels::Planes;
@@ -28,6 +29,11 @@ pub struct SampleFigures {
     pub kurtosis: f64,
     /// The same of e: what is right.
     pub truth_kurtosis: f64,
+    /// RMS(f) / RMS(e) in the quarter of the blocks where the local scale is smallest (skies, what is out of
+    /// focus); 1 is right.
+    pub quiet_ratio: f64,
+    /// There, what one pixel in a thousand exceeds in colour, f over e: 1 is right; coloured dots show in it.
+    pub quiet_colour: f64,
     /// PSNR of the mean of the samples minus that of one sample, RGB, dB: 2.5 is right for 8 samples, 0 is
     /// collapse.
     pub posterior_gain: f64,
@@ -55,6 +61,7 @@ pub fn sample_figures(set: &[(Estimate, Planes)], scale: usize, choose: Choose<'
         let e: Vec<f32> = truth.values.iter().zip(&estimate.mean.values).map(|(x, m)| x - m).collect();
         let error = Planes { values: e, ..truth.clone() };
         sums.add(&error, choose(estimate), &estimate.luma_scale);
+        sums.quiet.add(&error, &choose(estimate)[0], &estimate.luma_scale);
         sums.strength.add(truth, &estimate.mean, choose(estimate));
         sums.add_spectra(truth, &estimate.mean, choose(estimate), scale);
     }
@@ -73,6 +80,7 @@ struct Sums {
     score: f64,
     mean_score: f64,
     log_blocks: Vec<(f64, f64)>,
+    quiet: Quiet,
     truth_moments: [f64; 3],
     sample_moments: [f64; 3],
     strength: StrengthSums,
@@ -137,6 +145,7 @@ impl Sums {
     }
 
     fn figures(&self) -> SampleFigures {
+        let [quiet_ratio, quiet_colour] = self.quiet.figures();
         let kurtosis = |[n, second, fourth]: [f64; 3]| fourth / n / (second / n).powi(2);
         SampleFigures {
             std_ratio: (self.sample_square / self.truth_square).sqrt(),
@@ -144,6 +153,8 @@ impl Sums {
             energy_score: self.score / self.mean_score,
             kurtosis: kurtosis(self.sample_moments),
             truth_kurtosis: kurtosis(self.truth_moments),
+            quiet_ratio,
+            quiet_colour,
             posterior_gain: 10.0 * (self.single_square / self.ensemble_square).log10(),
             spread_skill: self.spread / self.ensemble_square,
             spectrum_error: self.spectrum_error.map(|sum| sum / self.pictures),
@@ -239,6 +250,8 @@ mod tests {
             (figures.kurtosis - 3.0).abs() < 0.1 && (figures.truth_kurtosis - 3.0).abs() < 0.2,
             "{figures:?}"
         );
+        assert!((figures.quiet_ratio - 1.0).abs() < 0.05, "{figures:?}");
+        assert!((figures.quiet_colour - 1.0).abs() < 0.1, "{figures:?}");
         assert!((figures.posterior_gain - 10.0 * (2.0f64 / 1.125).log10()).abs() < 0.1, "{figures:?}");
         assert!((figures.spread_skill - 1.0).abs() < 0.03, "{figures:?}");
         // High-dimensional Gaussian patches: √2 − √2/2 of μ's distance.

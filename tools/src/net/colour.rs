@@ -25,6 +25,12 @@ impl Opponent {
         (self.rms.iter().map(|c| c * c).sum::<f64>() / 3.0).sqrt()
     }
 
+    /// What restores residuals with the share `chroma` of their colours.
+    pub fn muted(&self, chroma: f64) -> Opponent {
+        let [luma, yellow, red] = self.rms;
+        Opponent { rms: [luma, yellow * chroma, red * chroma] }
+    }
+
     /// Row k, column c: RGB residual → normalised.
     pub fn forward(&self) -> [[f64; 3]; 3] {
         std::array::from_fn(|k| std::array::from_fn(|c| BASIS[k][c] / self.rms[k]))
@@ -72,6 +78,18 @@ pub fn fold_matrix(matrix: &[[f64; 3]; 3], scale: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_muted_keeps_its_luma() {
+        let opponent = Opponent { rms: [0.09, 0.02, 0.01] };
+        let (whole, muted) = (opponent.backward(), opponent.muted(0.3).backward());
+        let of = |matrix: &[[f64; 3]; 3], k: usize| matrix.iter().map(|row| row[k]).collect::<Vec<f64>>();
+        assert_eq!(of(&whole, 0), of(&muted, 0));
+        for k in [1, 2] {
+            let pairs = of(&whole, k).into_iter().zip(of(&muted, k));
+            pairs.for_each(|(whole, muted)| assert!((muted - 0.3 * whole).abs() < 1e-12, "{whole} {muted}"));
+        }
+    }
 
     #[test]
     fn backward_undoes_forward() {

@@ -10,7 +10,7 @@ use std::path::Path;
 use tch::Device;
 use tools::export::read::super_resolution_weights;
 use tools::export::{ExportOptions, PARITY, export};
-use tools::measure::estimate;
+use tools::measure::{Drawn, estimate};
 use tools::net::BodyKind;
 use tools::onnx::{Asked, OnnxModel};
 use tools::train::Session;
@@ -75,8 +75,13 @@ fn files_compute_what_the_networks_compute_and_say_what_they_are() {
     let (session, _) = trained(&recipe, folder.path());
     let pictures: Vec<Picture> = corpus(&recipe).pairs.into_iter().take(1).map(|pair| pair.small).collect();
     let facts = BTreeMap::from([("data.name".to_owned(), "samples".to_owned())]);
-    let options =
-        ExportOptions { default_strength: 0.25, licence: "CC0-1.0".into(), facts, pictures: &pictures };
+    let options = ExportOptions {
+        default_strength: 0.25,
+        chroma: 0.5,
+        licence: "CC0-1.0".into(),
+        facts,
+        pictures: &pictures,
+    };
     let (files, difference) = export(&session, folder.path(), &options).unwrap();
     assert!(difference <= PARITY, "{difference}");
 
@@ -114,6 +119,7 @@ fn an_exported_file_is_a_start() {
     let picture = corpus(&session.recipe).pairs[0].small.clone();
     let options = ExportOptions {
         default_strength: 0.25,
+        chroma: 0.3,
         licence: "not stated".into(),
         facts: Default::default(),
         pictures: std::slice::from_ref(&picture),
@@ -133,7 +139,7 @@ fn an_exported_file_is_a_start() {
             &picture,
             Source::Clean,
             8,
-            (&[1], &[]),
+            Drawn { seeds: &[1], levels: &[], chroma: 1.0 },
             session.device,
         );
         estimate.residuals[0].values.clone()
@@ -159,6 +165,7 @@ fn every_body_is_exported_and_a_mean_alone_is_too() {
         let picture = corpus(&recipe).pairs[0].small.clone();
         let options = ExportOptions {
             default_strength: 0.0,
+            chroma: 1.0,
             licence: "not stated".into(),
             facts: Default::default(),
             pictures: std::slice::from_ref(&picture),

@@ -18,6 +18,7 @@ fn exported(folder: &Path, channels: i64) -> ModelFiles {
     let picture = corpus(&recipe).pairs[0].small.clone();
     let options = ExportOptions {
         default_strength: 0.25,
+        chroma: 0.5,
         licence: "CC0-1.0".into(),
         facts: [("data.name".to_owned(), "samples".to_owned())].into(),
         pictures: std::slice::from_ref(&picture),

@@ -136,6 +136,7 @@ fn a_finished_run_is_exported_from_its_weights_without_its_device() {
             out: runs.path().join(out),
             eval: None,
             default_strength: 0.25,
+            chroma: 0.5,
             licence: "not stated".into(),
             threads: 1,
             slow_average,

@@ -1,7 +1,8 @@
 //! Small pictures of one size for unconditional generation: sheets of 32×32 cells with a label each, as the
 //! CIFAR-10 pack lays them out. Knows files and bytes, not what is learned from them.
 
-use super::corpus::{DataError, read_rgb};
+use super::corpus::DataError;
+use super::pictures::read_rgb;
 use super::random::Random;
 use rayon::prelude::*;
 use std::path::Path;

@@ -1,21 +1,17 @@
 //! From a folder of pictures to training pairs: licence filter, held-out list, decoding, cropping, shrinking.
 //! Runs on rayon threads; what could not be used is counted, never silently dropped.
 
+use super::pictures::{crop, read_rgb};
 use super::random::Random;
 use contract::geometry::Size;
 use contract::pixels::{Picture, Planes};
 use contract::resample::shrink;
-use image::ImageReader;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
 
 /// Licences under which a crop may train a model that ships, letter by letter as manifests state them.
 pub const ALLOWED_LICENCES: [&str; 12] = [
@@ -37,6 +33,8 @@ pub const ALLOWED_LICENCES: [&str; 12] = [
 const CROP: usize = 256;
 /// At most this many crops of one picture, so that one panorama does not outweigh the rest.
 const CROPS_PER_PICTURE: usize = 8;
+/// At most this many crops in all, or one of each picture: they stay in memory, 4 GB of them.
+const CROPS: usize = 20_000;
 /// Files with these endings are pictures; others are not looked at.
 const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
@@ -132,6 +130,9 @@ pub struct CorpusFacts {
     pub too_small: usize,
     /// Files whose licence is not on the list.
     pub licence_excluded: usize,
+    /// Files passed over, evenly, since memory does not hold all.
+    #[serde(default)]
+    pub passed_over: usize,
     /// Files held out (or, for a held-out corpus, files of the rest).
     pub held_out: usize,
     /// Files in use per licence, where a manifest states them.
@@ -147,7 +148,11 @@ impl std::fmt::Display for CorpusFacts {
             f,
             "{crops} crops of {files} files; left out: {unreadable} unreadable, {too_small} too small, \
              {licence_excluded} by licence, {held_out} held out"
-        )
+        )?;
+        match self.passed_over {
+            0 => Ok(()),
+            count => write!(f, ", {count} passed over, since {CROPS} are enough"),
+        }
     }
 }
 
@@ -181,11 +186,13 @@ impl Corpus {
             .filter(|(file, _)| options.held_out.contains(file) == options.only_held_out)
             .collect();
         facts.held_out = count - chosen.len();
+        let (chosen, each) = share(chosen, CROPS);
+        facts.passed_over = count - facts.held_out - chosen.len();
 
         let read: Vec<(String, String, Result<Vec<Pair>, Unusable>)> = chosen
             .into_par_iter()
             .map(|(file, licence)| {
-                let pairs = pairs_of(options, &file);
+                let pairs = pairs_of(options, &file, each);
                 (file, licence, pairs)
             })
             .collect();
@@ -213,6 +220,13 @@ impl Corpus {
         }
         Ok(Corpus { pairs, facts })
     }
+}
+
+/// What is read of these files, in their order, and how many crops of each, so that there are at most `most`.
+fn share<T>(files: Vec<T>, most: usize) -> (Vec<T>, usize) {
+    let (count, each) = (files.len(), (most / files.len().max(1)).clamp(1, CROPS_PER_PICTURE));
+    let is_read = |place: usize| count <= most || (place + 1) * most / count > place * most / count;
+    (files.into_iter().enumerate().filter(|(place, _)| is_read(*place)).map(|(_, file)| file).collect(), each)
 }
 
 enum Unusable {
@@ -302,7 +316,7 @@ fn walk(options: &CorpusOptions, facts: &mut CorpusFacts) -> Result<Vec<(String,
     Ok(files)
 }
 
-fn pairs_of(options: &CorpusOptions, file: &str) -> Result<Vec<Pair>, Unusable> {
+fn pairs_of(options: &CorpusOptions, file: &str, most: usize) -> Result<Vec<Pair>, Unusable> {
     let picture = read_rgb(&options.folder.join(file)).map_err(Unusable::Unreadable)?;
     let Size { width, height } = picture.size;
     if width.min(height) < options.min_side {
@@ -313,12 +327,12 @@ fn pairs_of(options: &CorpusOptions, file: &str) -> Result<Vec<Pair>, Unusable> 
         let small = shrink(&Planes::from_picture(&large), options.scale).to_picture();
         Pair { large, small, file: file.to_owned() }
     };
-    Ok(corners(picture.size, options, file).into_iter().map(pair).collect())
+    Ok(corners(picture.size, options, file, most).into_iter().map(pair).collect())
 }
 
-/// Where to cut: small pictures whole (less the remainder of the scale), large ones into some cells of a
-/// grid.
-fn corners(size: Size, options: &CorpusOptions, file: &str) -> Vec<(usize, usize, Size)> {
+/// Where to cut: small pictures whole (less the remainder of the scale), large ones into at most `most` cells
+/// of a grid.
+fn corners(size: Size, options: &CorpusOptions, file: &str, most: usize) -> Vec<(usize, usize, Size)> {
     let side = CROP.max(options.min_side).next_multiple_of(options.scale);
     if size.width < 2 * side && size.height < 2 * side {
         let whole = |length: usize| length / options.scale * options.scale;
@@ -334,65 +348,30 @@ fn corners(size: Size, options: &CorpusOptions, file: &str) -> Vec<(usize, usize
     let mut cells: Vec<(usize, usize, Size)> = cells.map(|(x, y)| (x, y, Size::new(w, h))).collect();
     let name = file.bytes().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let mut random = Random::new(&[options.seed, name]);
-    while cells.len() > CROPS_PER_PICTURE {
+    while cells.len() > most {
         cells.swap_remove(random.below(cells.len()));
     }
     cells
 }
 
-/// A part of a picture that lies wholly inside it.
-pub fn crop(picture: &Picture, x: usize, y: usize, size: Size) -> Picture {
-    let channels = picture.channels;
-    let mut out = Picture::new(size, channels);
-    for (row, into) in out.samples.chunks_exact_mut(size.width * channels).enumerate() {
-        let begin = ((y + row) * picture.size.width + x) * channels;
-        into.copy_from_slice(&picture.samples[begin..begin + size.width * channels]);
-    }
-    out
-}
-
-/// Decodes any supported file to 8-bit RGB.
-///
-/// # Errors
-/// The decoder's words.
-pub fn read_rgb(path: &Path) -> Result<Picture, String> {
-    let bytes = fs::read(path).map_err(|e| e.to_string())?;
-    if is_cmyk(&bytes) {
-        return Err("CMYK, whose colours mean little without its profile".into());
-    }
-    if bytes.starts_with(b"\xFF\xD8") && !is_ended(&bytes) {
-        return Err("it ends early, and decoders would make the rest grey".into());
-    }
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
-    let rgb = reader.decode().map_err(|e| e.to_string())?.into_rgb8();
-    let size = Size::new(rgb.width() as usize, rgb.height() as usize);
-    Ok(Picture { size, channels: 3, samples: rgb.into_raw() })
-}
-
-/// Whether these bytes are a JPEG of four inks: decoders make RGB of it, in colours nobody saw.
-fn is_cmyk(bytes: &[u8]) -> bool {
-    let mut decoder = JpegDecoder::new(ZCursor::new(bytes));
-    let known = decoder.decode_headers().is_ok();
-    known && matches!(decoder.input_colorspace(), Some(ColorSpace::CMYK | ColorSpace::YCCK))
-}
-
-/// Whether a JPEG has its end: the last marker there is, whatever some cameras put behind it. Pictures within
-/// its head are passed over.
-fn is_ended(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    // Segments say how long they are, up to the pixels.
-    while let Some([0xFF, marker, high, low]) = bytes.get(at..at + 4) {
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        at += 2 + length;
-        if *marker == 0xDA {
-            return bytes.get(at..).is_some_and(|rest| rest.windows(2).any(|pair| pair == [0xFF, 0xD9]));
-        }
-    }
-    // Odder than this walk understands: then the decoder has to say.
-    true
-}
-
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_pictures_give_fewer_crops_each_and_too_many_are_passed_over_evenly() {
+        let of = |count: usize, most| share((0..count).collect::<Vec<_>>(), most);
+        assert_eq!(of(0, 100), (vec![], CROPS_PER_PICTURE));
+        assert_eq!(of(10, 100).1, CROPS_PER_PICTURE);
+        assert_eq!(of(30, 100), ((0..30).collect(), 3));
+        assert_eq!(of(100, 100), ((0..100).collect(), 1));
+        let (read, each) = of(250, 100);
+        assert_eq!((read.len(), each), (100, 1));
+        assert!(read.windows(2).all(|pair| (2..=3).contains(&(pair[1] - pair[0]))), "{read:?}");
+    }
 }

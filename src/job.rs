@@ -150,7 +150,12 @@ pub struct Span(AtomicU64);
 impl Span {
     /// Adds the time since `begin`.
     pub fn add_since(&self, begin: Instant) {
-        self.0.fetch_add(u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.add(begin.elapsed());
+    }
+
+    /// Adds a time.
+    pub fn add(&self, time: Duration) {
+        self.0.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// In seconds.

@@ -6,9 +6,10 @@ use crate::edge::ledger::Ledger;
 use crate::edge::model::Model;
 use crate::error::End;
 use crate::flight::Flight;
-use crate::job::{Ended, Errand, Job, Settled, Sighting};
+use crate::job::{Ended, Job, Settled, Sighting};
 use crate::plan::{Leg, Plan};
 use crate::pulse::Trap;
+use crate::stage::originals::Landed;
 use crate::stage::record::Summary;
 use crate::stage::report::Report;
 use crate::stage::watch::Watching;
@@ -64,7 +65,7 @@ pub fn run(plan: &Plan, edges: Edges<'_>, stop_handle: &StopHandle, stop: &Stop)
         let (finished_tx, finished_rx) = bounded::<Finished>(encoders); // one ready for each encoder
         let (repaired_tx, repaired_rx) = bounded::<Finished>(REPAIRED);
         let (ended_tx, ended_rx) = bounded::<Ended>(ENDED);
-        let (landed_tx, landed_rx) = bounded::<Errand>(ENDED); // as `record` tells them
+        let (landed_tx, landed_rx) = bounded::<Landed>(ENDED); // as `record` tells them
         let (alive, over) = bounded::<Never>(0); // closes when `originals`, the last of all, ends
         let mut crew = Crew::new(scope, stop_handle.clone(), trap);
 

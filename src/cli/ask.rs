@@ -63,14 +63,15 @@ pub struct Retry {
     pub asked: Asked,
 }
 
-/// Words of `reprocess`.
+/// Words of `reprocess`, which needs one of the three: all results anew is another output folder.
 #[derive(Debug, Args)]
+#[group(id = "which", required = true, multiple = true, args = ["only", "except", "since"])]
 pub struct Reprocess {
     /// Only results whose options, as `why` tells them, have this in them, e.g. "strength 0.25".
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
     /// Only results whose options do not have this in them, e.g. the beginning of the new model's SHA-256.
-    #[arg(long, value_name = "TEXT", required_unless_present_any = ["only", "since"])]
+    #[arg(long, value_name = "TEXT")]
     pub except: Option<String>,
     /// Only results of the last so many minutes, hours or days, e.g. 2d.
     #[arg(long, value_name = "TIME", value_parser = ago)]

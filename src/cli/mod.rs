@@ -11,7 +11,7 @@ use crate::plan::MAX_STRENGTH;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::time::Duration;
 
-/// Gives every picture back enlarged, in one network evaluation.
+/// Gives every picture back enlarged, or repaired where a mask marks it, in one network evaluation.
 #[derive(Debug, Parser)]
 #[command(name = "onestep", version, max_term_width = 100)]
 pub struct Cli {

@@ -54,15 +54,17 @@ pub struct Once {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// What the model is told of the pictures: clean (every pixel is meant), photo (a camera's or the web's
-    /// JPEG) or heavy (blurred, noisy, saved badly). Default: photo for JPEG, clean for PNG.
+    /// JPEG) or heavy (blurred, noisy, saved badly). Default: photo where the format loses
+    /// something (JPEG, WebP, JPEG XL), else clean.
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<Source>,
     /// Also write NAME.uncertainty.png: how far so many samples lie apart, as grey levels, eight for each
     /// 8-bit level of standard deviation. Costs as many further evaluations.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(2..=64))]
     pub uncertainty: Option<u16>,
-    /// What is kept of what pictures say of themselves (Exif, XMP, texts): keep (all that stays true), no-gps
-    /// (all but the place), copyright (who made them and whose they are) or strip (the colour profile alone).
+    /// What is kept of what pictures say of themselves (Exif, IPTC, XMP, texts): keep (all that stays true),
+    /// no-gps (all but the place), copyright (who made them and whose they are) or strip (the colour profile
+    /// alone).
     #[arg(long, value_name = "WORD", default_value = "keep")]
     pub metadata: Keeping,
     /// Say in each result's XMP how it came to be (IPTC Digital Source Type): enhanced by an algorithm at
@@ -78,8 +80,8 @@ pub struct Once {
     /// Quality of JPEG, 1 to 100, also with `same`. Default: 92. Or of WebP, where it may lose something.
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
-    /// auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N; several GPUs with commas between them. A device that
-    /// is named is used, or nothing is done (exit code 78).
+    /// auto, cpu, cuda, cuda:N, cuda:GPU-UUID, tensorrt or tensorrt:N; several GPUs with commas between
+    /// them. A device that is named is used, or nothing is done (exit code 78).
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: Devices,
     /// What is computed with: auto (where the model has it, int8 on processors that are fast at it and f16 on
@@ -92,7 +94,7 @@ pub struct Once {
     /// Overwrite files in OUT that onestep did not make, or made from another picture.
     #[arg(long)]
     pub force: bool,
-    /// Memory for everything in flight, in MB. Default: half of what the machine has.
+    /// Memory for everything in flight, in MB. Default: half of what the machine or its control group has.
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub memory_mb: Option<u64>,
     /// Folder of the ledger of what was done, on a local disk. Default: one for this OUT in

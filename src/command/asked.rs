@@ -47,12 +47,12 @@ pub(super) fn desks(asked: &Asked) -> Result<Vec<Desk>, CommandError> {
 ///
 /// # Errors
 /// Where several could be meant: nobody means all of them.
-pub(super) fn to_change(asked: &Asked) -> Result<Option<Desk>, CommandError> {
+pub(super) fn to_change(asked: &Asked) -> Result<Desk, CommandError> {
     if let Some(folder) = named(asked)? {
-        return Ok(Some(only(folder)?));
+        return Ok(only(folder)?);
     }
     if Path::new(CONFIG).is_file() {
-        return Ok(Some(only(of_config(Path::new(CONFIG))?)?));
+        return Ok(only(of_config(Path::new(CONFIG))?)?);
     }
     // One that cannot be read could be the one that is meant.
     let found: Vec<_> = all(&Environment::now())
@@ -68,7 +68,9 @@ pub(super) fn to_change(asked: &Asked) -> Result<Option<Desk>, CommandError> {
         );
         return Err(StartError::usage(sentence).into());
     }
-    Ok(found.into_iter().map(|(_, desk)| desk).next().transpose()?)
+    let none = "no onestep of this user has a ledger: name one with --config, -o or --state";
+    let (_, desk) = found.into_iter().next().ok_or_else(|| StartError::usage(none))?;
+    Ok(desk?)
 }
 
 /// The state folder that is named, however it is.

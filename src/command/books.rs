@@ -122,14 +122,16 @@ impl Receipts for Beside {
         for path in &self.0 {
             match File::open(path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                file => files.push(file?),
+                file => files.push((path, file.map_err(|error| of_receipts(path, error))?)),
             }
         }
-        let lines = files.into_iter().flat_map(|file| BufReader::new(file).split(b'\n'));
+        let lines = files.into_iter().flat_map(|(path, file)| {
+            BufReader::new(file).split(b'\n').map(|line| line.map_err(|error| of_receipts(path, error)))
+        });
         // Lines that a crash has torn are passed over.
         Ok(Box::new(lines.filter_map(|line| match line {
             Ok(line) => receipt(&line).map(|receipt| Ok(entry(receipt))),
-            Err(error) => Some(Err(error.into())),
+            Err(error) => Some(Err(error)),
         })))
     }
 
@@ -137,6 +139,12 @@ impl Receipts for Beside {
         let receipts = self.0.iter().flat_map(|path| last(path)).filter(|receipt| receipt.run == name);
         receipts.map(entry).collect()
     }
+}
+
+/// Which receipts cannot be read, from which the ledger was to be made anew.
+fn of_receipts(path: &Path, error: std::io::Error) -> SystemError {
+    let SystemError { text, transient } = error.into();
+    SystemError { text: format!("cannot read the receipts {}: {text}", path.display()), transient }
 }
 
 /// The last receipts of a file. What cannot be read confirms nothing: then it is done again.

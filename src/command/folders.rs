@@ -11,7 +11,11 @@ pub(super) fn problems(file: &Path, config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
     let pipelines = &config.pipelines;
     for pipeline in pipelines.iter().filter(|pipeline| !pipeline.input.is_dir()) {
-        problems.push(format!("{}: input is not a folder: {}", pipeline.name, pipeline.input.display()));
+        problems.push(format!(
+            "{}: input is not a folder: {}: make it, or name another",
+            pipeline.name,
+            pipeline.input.display()
+        ));
     }
     for a in pipelines {
         for b in pipelines {

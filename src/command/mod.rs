@@ -17,27 +17,29 @@ mod validate;
 mod verify;
 mod why;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, LogFormat};
 use crate::crew::Crew;
 use crate::edge::model::{self, Asked, Opened, Request};
+use crate::edge::originals::Originals;
 use crate::edge::progress::Progress;
 use crate::edge::{library, logging, model_file, signals, store};
-use crate::error::{CommandError, End, Exit, Fatal, StartError};
+use crate::error::{CommandError, End, Exit, Fatal, StartError, SystemError};
 use crate::job::Settled;
 use crate::pipeline::{self, Edges, Intake};
 use crate::plan::{Choice, Computing, Plan, Wish};
 use crate::stage::record::Summary;
 use crate::stop::{Stop, StopHandle, is_stopped, stop_pair};
 use crate::work::device::joined;
+use crate::work::naming::RECEIPTS;
 use crate::work::terms::Terms;
 use books::Books;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Write};
+use std::path::{Component, Path, PathBuf};
 
 /// Runs a command to its end.
 pub fn main(cli: Cli) -> Exit {
     let is_once = matches!(cli.command, Command::Once(_));
-    let progress = Progress::new(is_once);
+    let progress = Progress::new(is_once && cli.log_format == LogFormat::Text);
     // Where a bar or an answer tells what is done, lines are for what went wrong.
     let is_asked = matches!(cli.command, Command::Doctor(_) | Command::Bench(_));
     let level = if progress.is_shown() || is_asked { "warn" } else { "info" };
@@ -166,6 +168,28 @@ fn clear(output: &Path) -> Result<(), Fatal> {
     Ok(())
 }
 
+/// The same where originals are copied to.
+fn clear_originals(rule: &Originals) {
+    if let Originals::Move(folder) = rule
+        && let Err(error) = store::sweep(folder)
+        && error.kind() != ErrorKind::NotFound
+    {
+        log::warn!("unfinished files of an earlier run are not swept: {error}: {}", folder.display());
+    }
+}
+
+/// Whether results and receipts can be written, as far as that does not change by itself.
+fn writable(output: &Path) -> Result<(), Fatal> {
+    let receipts = output.join(RECEIPTS);
+    let added = if receipts.exists() { store::probe_append(&receipts) } else { Ok(()) };
+    for (tried, place) in [(store::probe(output), output), (added, receipts.as_path())] {
+        if let Err(SystemError { text, transient: false }) = tried.map_err(SystemError::from) {
+            return Err(Fatal::Output { reason: text, folder: place.to_owned() });
+        }
+    }
+    Ok(())
+}
+
 /// Runs the pipeline under the signals' stop. Also says whether it was stopped.
 fn serve(
     order: &Order<'_>,
@@ -207,6 +231,11 @@ fn under_books(
 ) -> Result<Summary, CommandError> {
     let (plan, opened) = plan(order)?;
     order.outputs().into_iter().try_for_each(clear)?;
+    order.lines.iter().for_each(|line| clear_originals(&line.wish.originals));
+    if matches!(intake, Intake::List(_)) {
+        // A daemon waits for a folder that cannot be written; whoever asks for these pictures wants to know.
+        order.outputs().into_iter().try_for_each(writable)?;
+    }
     let (Opened { workers, second, .. }, ledgers) = (opened, books.ledgers()?);
     let edges = Edges { workers, second, intake, ledgers, observe: Box::new(observe), trap: None };
     let (summary, end) = pipeline::run(&plan, edges, handle, stop);
@@ -231,15 +260,26 @@ fn under_signals(handle: &StopHandle, body: impl FnOnce()) -> End {
     })
 }
 
-/// Places are told from the root, whatever folder they were named in: the ledger outlives that.
+/// Places are told from the root, whatever folder they were named in: the ledger outlives that. A place has
+/// one name: where `..` leads is looked up. Links stay as they were named.
 fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if !whole.components().any(|part| part == Component::ParentDir) {
+        return whole;
+    }
+    match (whole.parent(), whole.file_name()) {
+        (Some(folder), Some(name)) => real(folder).join(name),
+        _ => real(&whole),
+    }
 }
 
 /// The path without links, as far as it exists: an output folder need not exist yet.
 fn resolved(path: &Path) -> PathBuf {
-    let path = absolute(path);
-    let (mut rest, mut folder) = (Vec::new(), path.as_path());
+    real(&absolute(path))
+}
+
+fn real(path: &Path) -> PathBuf {
+    let (mut rest, mut folder) = (Vec::new(), path);
     loop {
         if let Ok(real) = folder.canonicalize() {
             return rest.iter().rev().fold(real, |path, part| path.join(part));
@@ -249,7 +289,7 @@ fn resolved(path: &Path) -> PathBuf {
                 rest.push(name);
                 folder = parent;
             }
-            _ => return path,
+            _ => return path.to_owned(),
         }
     }
 }

@@ -46,12 +46,11 @@ fn forget(
 ) -> Result<Exit, CommandError> {
     let mut lines = Vec::new();
     let mut at_work = false;
-    if let Some(desk) = to_change(asked)? {
-        let refused = |reason| StartError::State { reason, folder: desk.folder.clone() };
-        for (source, why) in in_folder(&desk.folder).map_err(refused)? {
-            lines.push(format!("{}: {why}", source.display()));
-            at_work |= desk.holder.is_some();
-        }
+    let desk = to_change(asked)?;
+    let refused = |reason| StartError::State { reason, folder: desk.folder.clone() };
+    for (source, why) in in_folder(&desk.folder).map_err(refused)? {
+        lines.push(format!("{}: {why}", source.display()));
+        at_work |= desk.holder.is_some();
     }
     let count = lines.len();
     lines.push(match (count, at_work) {

@@ -10,6 +10,7 @@ use crate::edge::record::{Failure, Status, statuses_to_text};
 use crate::edge::state_folder::is_paused;
 use crate::error::{CommandError, Exit, StartError};
 use crate::work::naming::path_of;
+use crate::work::plain::plain;
 use std::io::Write;
 
 /// Failures that are told.
@@ -117,7 +118,12 @@ fn told(status: &Status) -> String {
         lines.extend(served.iter().map(|served| format!("{name}: {served}")));
         lines.extend(held.iter().map(|why| format!("{name}: paused: {why}")));
     }
-    lines.extend(status.failures.iter().map(|f| format!("failed    {}: {}: {}", f.at, f.source, f.reason)));
+    lines.extend(
+        status
+            .failures
+            .iter()
+            .map(|f| plain(&format!("failed    {}: {}: {}", f.at, f.source, f.reason)).into_owned()),
+    );
     lines.push(format!("ledger    {}\n", status.state));
     lines.join("\n")
 }

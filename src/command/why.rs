@@ -13,6 +13,7 @@ use crate::edge::scan::stamp_of;
 use crate::error::{CommandError, Exit, StartError};
 use crate::work::known::{MAX_CRASHES, State};
 use crate::work::naming::{is_left_alone, is_picture, path_of, text_of};
+use crate::work::plain::plain;
 use std::fs;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub(super) fn main(words: &cli::Why) -> Result<Exit, CommandError> {
             exit = Exit::SomeFailed;
         }
         // Nobody listens on stdout: then the exit code has to do.
+        let lines: Vec<_> = lines.iter().map(|line| plain(line)).collect();
         writeln!(std::io::stdout(), "{}", lines.join("\n")).ok();
     }
     Ok(exit)
@@ -55,6 +57,13 @@ fn rows(desk: &Desk, path: &Path) -> Said<Vec<PictureRow>> {
             found.extend(desk.reader.picture(&text_of(root), &text_of(relative))?);
         }
         found.extend(desk.reader.sources(&text_of(&path))?);
+    }
+    // A folder that was named by a link.
+    let real = both(path).pop().unwrap_or_default();
+    for root in desk.reader.roots()? {
+        if let Ok(relative) = real.strip_prefix(resolved(&path_of(&root))) {
+            found.extend(desk.reader.picture(&root, &text_of(relative))?);
+        }
     }
     let mut rows: Vec<PictureRow> = Vec::new();
     for row in found {
@@ -199,7 +208,8 @@ fn why_not(path: &Path, asked: &Asked, desks: &[Desk]) -> Result<String, StartEr
         let refused = |reason| StartError::State { reason, folder: desk.folder.clone() };
         let roots = desk.reader.roots().map_err(refused)?;
         let inside = both(path).into_iter().find_map(|path| {
-            roots.iter().find_map(|root| path.strip_prefix(path_of(root)).ok().map(Path::to_owned))
+            let places = roots.iter().map(|root| path_of(root)).flat_map(|root| [resolved(&root), root]);
+            places.into_iter().find_map(|root| path.strip_prefix(root).ok().map(Path::to_owned))
         });
         let Some(relative) = inside else { continue };
         if relative.ancestors().any(is_left_alone) {

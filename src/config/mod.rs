@@ -82,8 +82,11 @@ fn checked<T>(
     read: impl FnOnce(&str, &Path) -> Result<T, Vec<String>>,
 ) -> Result<T, StartError> {
     let refusal = |problems| StartError::Config { file: file.to_owned(), problems };
-    let text =
-        std::fs::read_to_string(file).map_err(|error| refusal(vec![format!("cannot be read: {error}")]))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        refusal(vec![format!(
+            "cannot be read: {error}: --config names another, and onestep comes with one to begin with"
+        )])
+    })?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     read(&text, folder).map_err(refusal)
 }

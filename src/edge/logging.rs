@@ -6,6 +6,7 @@ use crate::cli::LogFormat;
 use crate::edge::clock::now_text;
 use crate::edge::progress::Progress;
 use crate::edge::record::log_line;
+use crate::work::plain::plain;
 use crate::work::repeats::{Repeats, Say};
 use env_logger::{Builder, Target, WriteStyle};
 use log::kv::{Error, Key, Value, VisitSource};
@@ -42,7 +43,8 @@ pub fn start(level: &str, format: LogFormat, progress: &Progress) {
         }
         let level = out.default_level_style(record.level());
         let time = out.timestamp();
-        writeln!(out, "[{time} {level}{:<5}{level:#}] {}{more}", record.level(), record.args())
+        let message = record.args().to_string();
+        writeln!(out, "[{time} {level}{:<5}{level:#}] {}{more}", record.level(), plain(&message))
     });
     // A second logger in one process is a test's; the first one stays.
     builder.try_init().ok();

@@ -75,6 +75,10 @@ fn move_into(
         match disk::rename_new(source, &place) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+                // Said of names that are taken, too, and a copy takes its time.
+                if fs::symlink_metadata(&place).is_ok() {
+                    continue;
+                }
                 match copy_new(source, &place) {
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                     copied => copied?,
@@ -95,17 +99,11 @@ fn move_into(
 fn copy_new(source: &Path, place: &Path) -> io::Result<()> {
     let mut from = File::open(source)?;
     let metadata = from.metadata()?;
-    let mut to = File::create_new(place)?;
-    let copied = io::copy(&mut from, &mut to)
-        .and_then(|_| to.set_permissions(metadata.permissions()))
-        .and_then(|()| to.set_modified(metadata.modified()?))
-        .and_then(|()| to.sync_all())
-        .and_then(|()| sync_folders(place, place));
-    if copied.is_err() {
-        // The first error is the news.
-        fs::remove_file(place).ok();
-    }
-    copied
+    store::commit_new(place, |to| {
+        io::copy(&mut from, to)?;
+        to.set_permissions(metadata.permissions())?;
+        to.set_modified(metadata.modified()?)
+    })
 }
 
 fn sync_folders(a: &Path, b: &Path) -> io::Result<()> {

@@ -3,13 +3,20 @@
 
 use crate::stop::StopHandle;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::{Handle, Signals};
-use signal_hook::low_level::emulate_default_handler;
 use std::io;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Signals as they come.
 #[derive(Debug)]
-pub struct Listener(Signals);
+pub struct Listener {
+    signals: Signals,
+    /// The next one ends the process.
+    armed: Arc<AtomicBool>,
+}
 
 /// Ends a listener from another thread.
 #[derive(Debug)]
@@ -20,24 +27,29 @@ pub struct Closer(Handle);
 /// # Errors
 /// What the system says.
 pub fn listen() -> io::Result<(Listener, Closer)> {
+    let armed = Arc::<AtomicBool>::default();
+    for signal in [SIGINT, SIGTERM] {
+        // In the handler itself: threads may be held up, by a log that nobody reads. The first process of a
+        // container does not die of signals, and what raises them there falls back on an abort, which would
+        // count as a crash.
+        if process::id() == 1 {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;
+        } else {
+            flag::register_conditional_default(signal, Arc::clone(&armed))?;
+        }
+    }
     let signals = Signals::new([SIGINT, SIGTERM])?;
     let closer = Closer(signals.handle());
-    Ok((Listener(signals), closer))
+    Ok((Listener { signals, armed }, closer))
 }
 
 impl Listener {
     /// Serves until closed.
     pub fn serve(mut self, stop: &StopHandle) {
-        let mut asked = false;
-        for signal in self.0.forever() {
-            if asked {
-                log::warn!("second signal: ending at once; what was in flight is redone by the next run");
-                // It can fail only for signals that have no default.
-                emulate_default_handler(signal).ok();
-            }
-            log::info!("stopping: what is in flight will be finished; a second signal ends at once");
-            asked = true;
+        for _ in self.signals.forever() {
+            self.armed.store(true, Ordering::SeqCst);
             stop.trigger();
+            log::warn!("stopping: what is in flight will be finished; a second signal ends at once");
         }
     }
 }

@@ -58,7 +58,9 @@ pub fn find(asked: Option<&Path>, output: &Path, environment: &Environment) -> R
     }
     let home = environment.home.as_ref().map(|home| home.join(".local/state"));
     let Some(base) = environment.xdg.clone().or(home) else {
-        return Err(StartError::usage("no place for state (no HOME): name a folder with --state"));
+        return Err(StartError::usage(
+            "no place for state (no HOME): name a folder (--state, or `state` in [service])",
+        ));
     };
     let name = output.file_name().unwrap_or_default().to_string_lossy();
     let digest = sha256(output.as_os_str().as_encoded_bytes());
@@ -184,7 +186,10 @@ mod tests {
         let systemd = Environment { systemd: path("/var/lib/onestep"), ..home };
         assert_eq!(found(None, "/out", &systemd), Path::new("/var/lib/onestep"));
         let error = find(None, Path::new("/out"), &Environment::default()).expect_err("nowhere");
-        assert_eq!(error.to_string(), "no place for state (no HOME): name a folder with --state");
+        assert_eq!(
+            error.to_string(),
+            "no place for state (no HOME): name a folder (--state, or `state` in [service])"
+        );
     }
 
     #[test]

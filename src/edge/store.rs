@@ -1,6 +1,7 @@
 //! Results on disk: seen whole or not at all, also after a power cut. The only file that writes, renames or
 //! removes anything where users look. Knows nothing of what is in the files.
 
+use crate::edge::disk::rename_new;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt, fchown};
@@ -54,6 +55,22 @@ pub fn commit(
         fs::remove_file(&temp).ok();
     }
     written
+}
+
+/// Writes `path`, whose folder exists, and takes nobody's place: what a crash leaves half written has another
+/// name.
+///
+/// # Errors
+/// What the system or `write` says; [`ErrorKind::AlreadyExists`] where the name is taken.
+pub fn commit_new(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let (temp, mut file) = create_temp(folder)?;
+    let written = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| rename_new(&temp, path));
+    if written.is_err() {
+        // The first error is the news.
+        fs::remove_file(&temp).ok();
+    }
+    written.and_then(|()| sync_folder(folder))
 }
 
 /// Removes a file that may or may not be there.
@@ -123,13 +140,18 @@ pub fn sweep(root: &Path) -> io::Result<usize> {
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         let entries = match fs::read_dir(&folder) {
-            // Where we may not read, we did not write.
-            Err(error) if folder != root && error.kind() == ErrorKind::PermissionDenied => continue,
+            // Where we may not read, we did not write; and what is gone has nothing of ours.
+            Err(error)
+                if folder != root
+                    && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) =>
+            {
+                continue;
+            }
             entries => entries?,
         };
         for entry in entries {
             let entry = entry?;
-            let kind = entry.file_type()?;
+            let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() {
                 folders.push(entry.path());
             } else if kind.is_file()

@@ -19,7 +19,7 @@ pub enum JobError {
     #[error("is empty")]
     Empty,
     /// More bytes than `max_file_mb`.
-    #[error("file has {bytes} bytes, the limit is {limit_mb} MB")]
+    #[error("file has {bytes} bytes, the limit is {limit_mb} MB (max_file_mb of `run`)")]
     FileTooLarge {
         /// Size of the file.
         bytes: u64,
@@ -27,7 +27,10 @@ pub enum JobError {
         limit_mb: u64,
     },
     /// More pixels than `max_input_mpx`, by the header alone.
-    #[error("picture has {size} pixels ({:.1} Mpx), the limit is {limit_mpx} Mpx", mpx(*.size))]
+    #[error(
+        "picture has {size} pixels ({:.1} Mpx), the limit is {limit_mpx} Mpx (max_input_mpx of `run`)",
+        mpx(*.size)
+    )]
     InputTooLarge {
         /// Size in the header.
         size: Size,
@@ -35,7 +38,11 @@ pub enum JobError {
         limit_mpx: u64,
     },
     /// More pixels than `max_output_mpx` after enlarging.
-    #[error("result would have {size} pixels ({:.1} Mpx), the limit is {limit_mpx} Mpx", mpx(*.size))]
+    #[error(
+        "result would have {size} pixels ({:.1} Mpx), the limit is {limit_mpx} Mpx (max_output_mpx of `run`; \
+         a model that enlarges less)",
+        mpx(*.size)
+    )]
     OutputTooLarge {
         /// Size of the result.
         size: Size,
@@ -123,7 +130,7 @@ pub enum JobError {
     /// Its mask is not as large as it is.
     #[error(
         "its mask {name} ({meaning}) has {mask} pixels, the picture {picture}: make it as large, or set \
-         mask_resize = \"nearest\""
+         mask_resize = \"nearest\" (`once --mask-resize nearest`)"
     )]
     MaskSize {
         /// The mask file.
@@ -151,13 +158,13 @@ pub enum JobError {
         remedy: String,
     },
     /// Another picture gives, or gave, the same output name.
-    #[error("output name taken by {by}")]
+    #[error("output name taken by {by} (another name or output folder, or name_taken = \"number\" of `run`)")]
     NameTaken {
         /// The picture that has the name.
         by: String,
     },
     /// The target exists and carries no mark of ours.
-    #[error("output exists and was not made by onestep (--force overwrites it)")]
+    #[error("output exists and was not made by onestep (take it away, or `once --force` overwrites it)")]
     ForeignTarget,
     /// The output would replace its own input.
     #[error("output would overwrite the picture itself")]

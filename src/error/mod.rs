@@ -13,6 +13,7 @@ mod system;
 pub use job::JobError;
 pub use system::SystemError;
 
+use crate::work::lacking::is_out_of_memory;
 use std::path::{Path, PathBuf};
 
 /// How the process ends.
@@ -156,6 +157,8 @@ impl StartError {
     /// The exit code that belongs to it.
     pub fn exit(&self) -> Exit {
         match self {
+            // Somebody else has the memory, and may give it back.
+            StartError::Device { reason, .. } if is_out_of_memory(reason) => Exit::DeviceLost,
             StartError::Device { .. } => Exit::DeviceAbsent,
             // A supervisor may try again.
             StartError::State { reason, .. } if reason.transient => Exit::Fatal,

@@ -355,8 +355,10 @@ fn check(precision: Wanted, wish: &Wish, steps: &[Facts]) -> Result<(), StartErr
         let task = if number < repairs { Task::Inpainting } else { Task::SuperResolution };
         let problem = if card.task != task {
             wrong_task(&wish.name, card.task)
-        } else if terms.is_some() && !precision.accepts(card.precision) {
-            format!("it computes in {} by itself: leave precision at auto", card.precision.word())
+        } else if !precision.accepts(card.precision) {
+            let word = card.precision.word();
+            let by_itself = format!("it computes in {word} by itself: leave precision at auto");
+            if terms.is_some() { by_itself } else { format!("{by_itself}, or name the file in f32") }
         } else if steps.len() == repairs && wish.uncertainty.is_some() {
             "an uncertainty map is for super-resolution: leave uncertainty out".into()
         } else {

@@ -14,12 +14,22 @@ use crossbeam_channel::Receiver;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
 
+/// A picture whose result is written down.
+#[derive(Debug)]
+pub struct Landed {
+    /// Which.
+    pub errand: Errand,
+    /// Its result was made just now; else it was known to be done.
+    pub is_made: bool,
+}
+
 /// Runs until nothing more is recorded.
-pub fn run(lines: &[Line], pulse: &Pulse, inbox: &Receiver<Errand>) -> End {
-    for errand in inbox {
+pub fn run(lines: &[Line], pulse: &Pulse, inbox: &Receiver<Landed>) -> End {
+    for landed in inbox {
+        let errand = &landed.errand;
         let rule = &lines[errand.line].originals;
         let source = errand.source.display();
-        match pulse.work(|| clear(rule, &errand)) {
+        match pulse.work(|| clear(rule, &landed)) {
             Ok(Cleared::Away(Some(place))) => log::info!("original moved to {}: {source}", place.display()),
             Ok(Cleared::Away(None)) => match rule {
                 Originals::Trash => log::info!("original put into the trash: {source}"),
@@ -41,10 +51,14 @@ enum Cleared {
     Not(String),
 }
 
-fn clear(rule: &Originals, errand: &Errand) -> io::Result<Cleared> {
+fn clear(rule: &Originals, Landed { errand, is_made }: &Landed) -> io::Result<Cleared> {
     let is_same = || Ok(stamp_of(&look(&errand.source, errand.named)?) == errand.stamp);
     if !is_same()? {
         return Ok(Cleared::Not("since it has changed".into()));
+    }
+    // What was done once may be gone by now, and then the picture is all there is.
+    if !is_made && look(&errand.target, false).is_err() {
+        return Ok(Cleared::Not("since its result is gone".into()));
     }
     // Nothing brings it back, so the result must be sure.
     if *rule == Originals::Delete

@@ -8,10 +8,11 @@ use crate::edge::ledger::{Entry, Ledger, Said};
 use crate::edge::originals::Originals;
 use crate::edge::record::{Reason, Receipt};
 use crate::edge::store::{self, Access};
-use crate::error::{End, JobError, SystemError};
+use crate::error::{End, Fatal, JobError, SystemError};
 use crate::job::{Ended, Errand, Found, Outcome, Settled, Times};
 use crate::plan::{Line, Recording};
 use crate::pulse::Pulse;
+use crate::stage::originals::Landed;
 use crate::work::known::State;
 use crate::work::naming::{RECEIPTS, reason, text_of};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -86,7 +87,7 @@ pub fn run(
     (options, board): (&Recording, &Board),
     lines: &[Line],
     pulse: &Pulse,
-    (inbox, outbox): (&Receiver<Ended>, Sender<Errand>),
+    (inbox, outbox): (&Receiver<Ended>, Sender<Landed>),
     mut ledger: Ledger,
     summary: &mut Summary,
     observe: &mut (dyn FnMut(&Settled) + Send),
@@ -124,7 +125,8 @@ pub fn run(
             let is_done = matches!(settled.outcome, Outcome::Done(_) | Outcome::AlreadyThere(_));
             if is_done && lines[settled.errand.line].originals != Originals::Keep {
                 // Nobody puts pictures away any more: then they stay.
-                outbox.send(settled.errand.clone()).ok();
+                let is_made = matches!(settled.outcome, Outcome::Done(_));
+                outbox.send(Landed { errand: settled.errand.clone(), is_made }).ok();
             }
             count(options, summary, &settled.outcome);
             tell(&settled);
@@ -132,7 +134,10 @@ pub fn run(
         }
         match refused.into_iter().next() {
             None if closed => return Ok(()),
-            Some((_, error)) if closed => return Err(ledger.fatal(error)),
+            Some((line, error)) if closed => {
+                let folder = lines[line].output.clone();
+                return Err(Fatal::Output { reason: error.text, folder });
+            }
             _ => {}
         }
     }

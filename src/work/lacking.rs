@@ -33,7 +33,7 @@ pub fn plain(said: &str) -> String {
 
 /// What to do about a GPU that does not work.
 pub fn remedy(reason: &str) -> String {
-    let rest = "--device cpu runs without a GPU";
+    let rest = "device cpu runs without a GPU";
     if reason.contains("not enabled in this build") {
         return format!(
             "this ONNX Runtime is built for the processor alone: scripts/fetch-runtime --gpu fetches one for \
@@ -116,7 +116,7 @@ mod tests {
             ("something else", "onestep doctor"),
         ] {
             let remedy = remedy(reason);
-            assert!(remedy.contains(told) && remedy.ends_with("--device cpu runs without a GPU"), "{remedy}");
+            assert!(remedy.contains(told) && remedy.ends_with("device cpu runs without a GPU"), "{remedy}");
         }
     }
 

@@ -27,6 +27,7 @@ pub mod notice;
 pub mod order;
 pub mod pixels;
 pub mod placement;
+pub mod plain;
 pub mod polled;
 pub mod precision;
 pub mod repeats;

@@ -1,6 +1,8 @@
 //! What people are told who see nothing but the input folder: the text of `_status.txt`. No clock: who looks
 //! sees the file's own time.
 
+use crate::work::plain::plain;
+
 /// Name of the file, in the input folder.
 pub const NOTICE: &str = "_status.txt";
 
@@ -20,10 +22,10 @@ pub struct Progress {
 /// The text; so many are `waiting` to be looked at.
 pub fn notice(progress: &Progress, waiting: u64, output: &str) -> String {
     let Progress { started, done, failed, failures } = progress;
-    let mut text = format!("onestep enlarges the pictures that lie here, into {output}\n\n");
+    let mut text = format!("onestep works on the pictures that lie here; results go into {output}\n\n");
     text.push_str(&format!("{done} done, {started} in work, {waiting} waiting, {failed} failed\n"));
     for (place, reason) in failures {
-        text.push_str(&format!("failed: {place}: {reason}\n"));
+        text.push_str(&format!("failed: {}: {}\n", plain(place), plain(reason)));
     }
     text
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub enum Telling {
     /// The model has no ear for it.
     Nothing,
-    /// A photo where the format loses something (JPEG), clean where it does not (PNG).
+    /// A photo where the format loses something (JPEG, WebP, JPEG XL), clean where it does not.
     ByFormat,
     /// Always this.
     Always(Source),

@@ -79,6 +79,31 @@ fn what_became_of_a_picture_is_told_beside_the_daemon_and_after_its_end() {
 }
 
 #[test]
+fn a_picture_is_known_by_whatever_name_its_folder_has() {
+    let world = World::new();
+    let picture = world.put("a.png", png(&pattern(9, 8, 3)));
+    let config = configure(&world, 100);
+    let (root, text) = (world.root.path(), fs::read_to_string(&config).expect("there"));
+    symlink(&world.input, root.join("link")).expect("a link");
+    fs::create_dir(root.join("conf")).expect("a folder");
+    let places = text.replace("\"out\"", "\"../out\"").replace("\"models\"", "\"../models\"");
+    for (number, input) in ["../in", "../link"].into_iter().enumerate() {
+        let config = root.join(format!("conf/{number}.toml"));
+        fs::write(&config, places.replace("\"in\"", &format!("\"{input}\""))).expect("writable");
+        let child = daemon(&world, &config);
+        comes_back(&world, "a.png", &pattern(9, 8, 3));
+        for path in [&picture, &world.output.join("a.png")] {
+            until(input, || why(&world, path).stdout.contains("  done  "));
+        }
+        child.signal("TERM");
+        assert_eq!(child.wait().code(), 0);
+        fs::remove_file(world.output.join("a.png")).expect("there");
+        fs::remove_dir_all(world.state()).expect("there");
+        fs::remove_file(world.output.join("receipts.jsonl")).expect("there");
+    }
+}
+
+#[test]
 fn why_a_picture_was_never_taken_in_is_told() {
     let world = World::new();
     let nobody = why(&world, &world.put("a.png", png(&pattern(9, 8, 3))));

@@ -68,7 +68,7 @@ fn a_promised_device_that_is_absent_is_78_with_all_that_is_missing_for_it() {
         let told = ask(&world, None, &["--device", device, "--json"]);
         assert_eq!(told.code(), 78, "{told:?}");
         let bad: Vec<[String; 5]> = checks(&told).into_iter().filter(|check| check[2] == "bad").collect();
-        assert!(bad.iter().any(|check| check[4].contains("--device cpu runs without a GPU")), "{bad:?}");
+        assert!(bad.iter().any(|check| check[4].contains("device cpu runs without a GPU")), "{bad:?}");
     }
     // Whether or not there is a GPU, a model that is well on the processor is not called broken.
     let told = ask(&world, None, &["--device", "cpu"]);

@@ -265,7 +265,8 @@ fn a_mask_of_another_size_is_refused_unless_it_may_be_resized() {
     let (class, told) = world.reason("a.png");
     assert_eq!(class, "mask");
     let begin = format!("its mask {} (white is repaired)", world.input.join("a.mask.png").display());
-    let end = " has 18×16 pixels, the picture 9×8: make it as large, or set mask_resize = \"nearest\"";
+    let end = " has 18×16 pixels, the picture 9×8: make it as large, or set mask_resize = \"nearest\" \
+               (`once --mask-resize nearest`)";
     assert_eq!(told, format!("{begin}{end}"));
     assert_eq!(repaired(&world, &Masking { resized: true, ..beside() }), 36);
 }

@@ -115,6 +115,9 @@ fn one_pipeline_pauses_while_another_goes_on() {
     assert!(told().contains("scans: tiny in f32 on "), "{}", told());
     until("the other's", || told().contains("pipeline 1: 0 waiting, 0 settling, watched by events: "));
     assert!(!there("b.png"));
+    let all = ask(&world, &["resume"], &config).stdout;
+    assert!(all.contains("still paused by name: `onestep resume --pipeline \"scans\"`\n"), "{all}");
+    assert!(told().contains("`onestep resume --pipeline \"scans\"` goes on"), "{}", told());
     assert_eq!(ask(&world, &["resume", "--pipeline", "scans"], &config).code(), 0);
     until("both", || there("b.png") && there("c.png"));
     until("an empty queue", || told().contains("scans: 0 waiting, 0 settling, watched by events: "));

@@ -55,6 +55,31 @@ fn an_original_whose_run_died_before_it_was_put_away_is_put_away_by_the_next() {
     assert!(said.contains("original deleted: ") && said.contains("0 done"), "{said}");
 }
 
+/// What was done may be gone, or lie where results no longer go: then the picture is all there is.
+#[test]
+fn an_original_whose_result_is_gone_stays_and_another_output_folder_gets_its_own_results() {
+    let world = World::new();
+    let picture = world.put("a.png", png(&pattern(9, 8, 3)));
+    let config = configure(&world, 100);
+    // One state folder, whatever the output.
+    let text = fs::read_to_string(&config).expect("there") + "[service]\nstate = \"state\"\n";
+    for output in ["out", "out2"] {
+        fs::write(&config, text.replace("\"out\"", &format!("\"{output}\""))).expect("writable");
+        let receipts = world.root.path().join(output).join("receipts.jsonl");
+        serve(&world, &config, "a result", || receipts.exists());
+        assert!(world.root.path().join(output).join("a.png").exists());
+    }
+    fs::remove_file(world.root.path().join("out2/a.png")).expect("there");
+    let keys = "originals = \"move\"\noriginals_folder = \"done\"\n[models]";
+    let text = fs::read_to_string(&config).expect("there").replace("[models]", keys);
+    fs::write(&config, text).expect("writable");
+    let child = daemon(&world, &config);
+    until("a word", || child.stderr().contains("original kept, since its result is gone: "));
+    child.signal("TERM");
+    assert_eq!(child.wait().code(), 0);
+    assert!(picture.exists());
+}
+
 /// The result is the last of a picture whose original was deleted: another one of its name takes another
 /// place, or none.
 #[test]

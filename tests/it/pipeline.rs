@@ -54,7 +54,7 @@ fn every_picture_has_one_result_or_one_reason() {
     assert_eq!(class("text.jpg"), "not-a-picture");
     assert_eq!(class("empty.png"), "damaged");
     assert_eq!((class("truncated.jpg"), class("half.png")), ("damaged".into(), "damaged".into()));
-    let told = "picture has 64250×64250 pixels (4128.1 Mpx), the limit is 100 Mpx";
+    let told = "picture has 64250×64250 pixels (4128.1 Mpx), the limit is 100 Mpx (max_input_mpx of `run`)";
     assert_eq!(world.reason("bomb.jpg"), ("too-large".into(), told.into()));
     assert_eq!(world.reason("boom.png").1, told);
 }
@@ -122,7 +122,9 @@ fn pictures_of_one_name_never_overwrite_each_other() {
     let ran = run(&world);
     let taken = Outcome::Failed { stage: "admit", error: JobError::NameTaken { by: "a.jpg".into() } };
     assert_eq!(ran.outcomes()["a.png"], &taken);
-    assert_eq!(world.reason("a.png"), ("name-taken".into(), "output name taken by a.jpg".into()));
+    let taken =
+        "output name taken by a.jpg (another name or output folder, or name_taken = \"number\" of `run`)";
+    assert_eq!(world.reason("a.png"), ("name-taken".into(), taken.into()));
 }
 
 #[test]
@@ -266,13 +268,14 @@ fn limits_hold_before_anything_is_decoded() {
     };
     assert_eq!(
         refused(|l| l.max_input_mpx = 1),
-        "picture has 1100×1000 pixels (1.1 Mpx), the limit is 1 Mpx"
+        "picture has 1100×1000 pixels (1.1 Mpx), the limit is 1 Mpx (max_input_mpx of `run`)"
     );
     assert_eq!(
         refused(|l| l.max_output_mpx = 4),
-        "result would have 2200×2000 pixels (4.4 Mpx), the limit is 4 Mpx"
+        "result would have 2200×2000 pixels (4.4 Mpx), the limit is 4 Mpx (max_output_mpx of `run`; a \
+         model that enlarges less)"
     );
-    assert!(refused(|l| l.max_file_mb = 0).ends_with("bytes, the limit is 0 MB"));
+    assert!(refused(|l| l.max_file_mb = 0).ends_with("bytes, the limit is 0 MB (max_file_mb of `run`)"));
     let mut bench = Bench::new(&world, &Fake::new(2, 1), 1);
     bench.plan.admission.memory_mb = 11;
     assert_eq!(bench.run().summary.failed, 1);

@@ -1,14 +1,17 @@
 //! The daemon: what lands comes back, however it lands, and a polite signal ends it cleanly.
 
 use crate::support::pictures::{nearest, open, pattern, png};
-use crate::support::process::{Process, onestep, said, start, until};
+use crate::support::process::{Process, once, onestep, said, start, until};
 use crate::support::{World, onnx};
 use contract::card::ModelCard;
 use contract::golden::Golden;
 use std::fs;
 use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Writes a configuration beside the folders. Gives its path.
 pub fn configure(world: &World, settle_ms: u32) -> PathBuf {
@@ -286,6 +289,55 @@ fn a_second_signal_ends_at_once_and_the_next_run_does_the_rest() {
     assert_eq!(last.code(), 0, "{last:?}");
     assert_eq!(world.outputs(), ["0.png", "1.png"]);
     assert_eq!(open(&world.output.join("1.png")), nearest(&large, 2));
+}
+
+/// Somebody holds the log up, and the pipeline with it; that holds up no signal.
+#[test]
+fn signals_are_heard_while_nobody_reads_the_log() {
+    let world = World::new();
+    let config = configure(&world, 100);
+    let (reader, log) = UnixStream::pair().expect("a pair");
+    let mut held_up = log.try_clone().expect("a second handle");
+    let words = ["run".as_ref(), "--config".as_ref(), config.as_os_str()];
+    let mut child = onestep(world.root.path(), &words).stderr(OwnedFd::from(log)).spawn().expect("started");
+    world.put("a.png", png(&pattern(9, 8, 3)));
+    comes_back(&world, "a.png", &pattern(9, 8, 3));
+    held_up.set_nonblocking(true).expect("set");
+    while held_up.write(&[b'.'; 512]).is_ok() {}
+    held_up.set_nonblocking(false).expect("set");
+    world.put("b.png", png(&pattern(9, 8, 3)));
+    comes_back(&world, "b.png", &pattern(9, 8, 3));
+    let pid = child.id().to_string();
+    let mut status = None;
+    // The first is taken on another thread, and two in one instant would be one.
+    until("the end", || {
+        Command::new("kill").args(["-TERM", &pid]).status().expect("it runs");
+        status = child.try_wait().expect("ours");
+        status.is_some()
+    });
+    assert_eq!(status.and_then(|status| status.signal()), Some(15));
+    drop(reader);
+}
+
+/// Receipts that cannot be written are no reason to wait where somebody waits for the end.
+#[test]
+fn once_says_which_folder_cannot_be_written_and_does_nothing() {
+    let world = World::new();
+    world.put("a.png", png(&pattern(9, 8, 3)));
+    assert_eq!(once(&world, &[]).code(), 0);
+    let receipts = world.output.join("receipts.jsonl");
+    fs::remove_file(&receipts).expect("there");
+    fs::create_dir(&receipts).expect("free");
+    world.put("b.png", png(&pattern(9, 8, 3)));
+    let refused = once(&world, &[]);
+    assert_eq!(refused.code(), 3, "{refused:?}");
+    assert!(refused.stderr.contains(&format!("Is a directory (os error 21): {}", receipts.display())));
+    assert!(!world.output.join("b.png").exists());
+    // A new ledger would be made from them.
+    fs::remove_dir_all(world.root.path().join(".local/state/onestep")).expect("there");
+    let refused = once(&world, &[]);
+    let told = format!("cannot read the receipts {}: Is a directory", receipts.display());
+    assert!(refused.stderr.contains(&told), "{refused:?}");
 }
 
 /// More than any queue holds, at once: nothing is missed, and nothing is done twice.

@@ -19,6 +19,13 @@ pub(super) fn look(subject: &Subject, findings: &mut Findings) -> Option<bool> {
         findings.push("models", "folder", (State::Bad, one_line(&error.to_string())));
         findings.remedy("[models] folder or --folder names it");
     }
+    let named = subject.config.iter().flat_map(|(_, config)| &config.pipelines);
+    let named = named.flat_map(|pipeline| std::iter::once(&pipeline.model).chain(&pipeline.repair_model));
+    for name in named.filter(|name| subject.elsewhere.iter().all(|terms| terms.name != **name)) {
+        if let Err(error) = model_file::find(name, subject.models.as_deref(), &executable, &working) {
+            findings.push("models", name.clone(), (State::Bad, one_line(&error.to_string())));
+        }
+    }
     // One tile and one thread tell as much as many.
     let request = Request { threads: 1, batch: Some(1), ..request(&subject.computing) };
     let files = files.unwrap_or_default().into_iter().map(|file| (file, None));

@@ -260,8 +260,9 @@ impl Context<'_> {
         };
         let opened = self.opened(file, (device, Tiles::Engine(tiles)), options());
         let network = match opened {
-            // Whatever TensorRT has against a file that is as it was written: not a second time.
-            Err(reason) if known => {
+            // Whatever TensorRT has against a file that is as it was written: not a second time. Room is no
+            // matter of the file.
+            Err(reason) if known && !lacking::is_out_of_memory(&reason) => {
                 log::warn!("engines that do not work are built anew: {reason}: {folder}");
                 engines.clear().map_err(unusable)?;
                 self.opened(file, (device, Tiles::Engine(tiles)), options())?

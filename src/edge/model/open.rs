@@ -6,6 +6,7 @@ use super::fit::{BETTER_RANGE, better_range};
 use super::on_gpu::{self, Refused};
 use super::onnx::{Recipe, Tiles};
 use super::{Model, prove};
+use crate::edge::gpu;
 use crate::edge::library::Library;
 use crate::error::StartError;
 use crate::work::device::{Device, Devices, Gpu, Provider};
@@ -13,7 +14,7 @@ use crate::work::lacking;
 use crate::work::precision::Wanted;
 use crate::work::terms::Terms;
 use crate::work::tiling::Tiling;
-use contract::card::ModelCard;
+use contract::card::{ModelCard, Precision};
 use ort::environment::Environment;
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights};
 use std::path::PathBuf;
@@ -219,7 +220,9 @@ fn place(environment: &Environment, files: &[File], request: &Request) -> Result
         }
         Devices::Cpu => return all_on_cpu(environment, files, request),
         // `auto` is free to choose what can do it.
-        Devices::Auto if request.precision == Wanted::Int8 => return all_on_cpu(environment, files, request),
+        Devices::Auto if request.precision == Wanted::Int8 || files.iter().any(is_int8) => {
+            return all_on_cpu(environment, files, request);
+        }
         _ if request.precision == Wanted::Int8 => {
             return Err(StartError::usage("precision int8 is for --device cpu: GPUs run f16 and f32"));
         }
@@ -232,7 +235,9 @@ fn place(environment: &Environment, files: &[File], request: &Request) -> Result
         Err(Refused::Device(reason))
             if request.devices == Devices::Auto && request.precision != Wanted::F16 =>
         {
-            log::info!("device auto: running on the CPU, since CUDA is not usable: {reason}");
+            // Where a GPU would have been, it is missed.
+            let level = if gpu::look().is_ok() { log::Level::Warn } else { log::Level::Info };
+            log::log!(level, "device auto: running on the CPU, since CUDA is not usable: {reason}");
             // A batch that was meant for a GPU would only take memory here.
             let request = &Request { batch: None, ..request.clone() };
             Ok(Placed { fallen: Some(reason), ..all_on_cpu(environment, files, request)? })
@@ -244,7 +249,16 @@ fn place(environment: &Environment, files: &[File], request: &Request) -> Result
     }
 }
 
+/// A file of ours in int8, which is for processors.
+fn is_int8(file: &File) -> bool {
+    file.plugs.is_none() && file.card.precision == Precision::Int8
+}
+
 fn all_on_cpu(environment: &Environment, files: &[File], request: &Request) -> Result<Placed, StartError> {
+    if let Some(half) = files.iter().find(|f| f.plugs.is_none() && f.card.precision == Precision::F16) {
+        let problem = "is rounded to f16, for GPUs, and slower than f32 on a processor: name the file in f32";
+        return Err(refusal(&half.path, problem));
+    }
     let mut workers: Vec<Vec<Box<dyn Model>>> = (0..request.threads.max(1)).map(|_| Vec::new()).collect();
     let mut cards = Vec::new();
     for file in files {

@@ -41,7 +41,9 @@ impl Ground {
     pub(super) fn obstacle(&mut self, root: &Arc<Path>, stands_on: StandsOn<'_>) -> Option<String> {
         let StandsOn { name, output, masks } = stands_on;
         if self.is_paused(Some(name)) {
-            return Some(format!("asked to by `onestep pause --pipeline`, `onestep resume` goes on: {name}"));
+            return Some(format!(
+                "asked to by `onestep pause --pipeline`, `onestep resume --pipeline {name:?}` goes on"
+            ));
         }
         let amiss = self.input(root);
         let amiss = amiss.or_else(|| masks.and_then(|masks| self.folder("mask folder", &masks.into())));
@@ -128,7 +130,8 @@ mod tests {
         pause(Some("photos"), true);
         let told = ground.obstacle(&input, asked).expect("paused");
         assert!(
-            told.starts_with("asked to by `onestep pause --pipeline") && told.ends_with(": photos"),
+            told.starts_with("asked to by `onestep pause --pipeline")
+                && told.ends_with("--pipeline \"photos\"` goes on"),
             "{told}"
         );
         assert_eq!(ground.obstacle(&input, StandsOn { name: "scans", ..asked }), None);

@@ -44,8 +44,10 @@ pub fn run(
             let (attempt, begin) =
                 (keeper.attempt(step.model, batch.slots.len(), batch.window), Instant::now());
             let result = pulse.work(|| evaluate(step, keeper.model(step.model), &batch, &mut noise));
+            // Each its share: pictures of one batch are evaluated once.
+            let share = begin.elapsed() / batch.slots.len().max(1) as u32;
             for slot in &batch.slots {
-                slot.opened.job.spent.inferring.add_since(begin);
+                slot.opened.job.spent.inferring.add(share);
             }
             match result {
                 Ok(parts) => {

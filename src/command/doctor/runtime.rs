@@ -6,6 +6,7 @@ use crate::edge::model::{Examined, Proof, Request, Tried, Trouble, examine};
 use crate::edge::{library, model_file};
 use crate::work::device::{Devices, Provider};
 use crate::work::lacking;
+use contract::card::Precision;
 use std::path::{Path, PathBuf};
 
 /// Looks at all of it. Gives whether this runtime is built for GPUs; `None` where there is none.
@@ -90,6 +91,8 @@ fn tell_model(devices: &Devices, (file, is_wanted): (&Path, bool), proven: &Proo
     match proven {
         Ok((card, gap, most)) => {
             let word = card.precision.word();
+            // Bytes are for the processor, whatever the others are proven on.
+            let devices = if card.precision == Precision::Int8 { &Devices::Cpu } else { devices };
             let said = format!("{word} on {devices}, golden tile differs by {gap:.1e} (at most {most:.0e})");
             findings.push("models", name, (State::Ok, said));
         }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// All claims, by output path.
 pub(super) struct Claims {
     by_target: HashMap<PathBuf, Claim>,
+    /// Names in flight, by how a file system has them that tells no upper case from lower: there two of them
+    /// would be one file, and the mark of the first tells the second only when it has landed.
+    in_flight: HashMap<String, PathBuf>,
     /// Sightings of pictures that were in flight when they were seen again.
     again: VecDeque<Sighting>,
     /// Names are kept to the end of the run.
@@ -20,7 +23,15 @@ struct Claim {
     /// The result has an uncertainty map beside it, and this is one of two names.
     mapped: bool,
     in_flight: bool,
-    seen_again: Option<Sighting>,
+    seen_again: Vec<Sighting>,
+}
+
+impl Claim {
+    /// Once is enough for a picture, however often it is seen.
+    fn see_again(&mut self, sighting: &Sighting) {
+        self.seen_again.retain(|seen| seen.source != sighting.source);
+        self.seen_again.push(sighting.clone());
+    }
 }
 
 /// What a picture hears that wants an output name.
@@ -35,7 +46,7 @@ pub(super) enum Answer {
 
 impl Claims {
     pub(super) fn new(keep: bool) -> Claims {
-        Claims { by_target: HashMap::new(), again: VecDeque::new(), keep }
+        Claims { by_target: HashMap::new(), in_flight: HashMap::new(), again: VecDeque::new(), keep }
     }
 
     /// Asks for the names of an errand: of its result, and of its map where it is `mapped`.
@@ -47,11 +58,16 @@ impl Claims {
         match self.by_target.get_mut(&errand.target) {
             Some(claim) if claim.source != errand.source => Answer::Taken(claim.source.clone()),
             Some(claim) if claim.in_flight => {
-                claim.seen_again = Some(sighting.clone());
+                claim.see_again(sighting);
                 Answer::InFlight
             }
             Some(_) => Answer::Yours,
             None => {
+                let other = self.in_flight.get(&without_case(&errand.target));
+                if let Some(claim) = other.and_then(|other| self.by_target.get_mut(other)) {
+                    claim.see_again(sighting);
+                    return Answer::InFlight;
+                }
                 if self.keep {
                     self.insert(errand, mapped, false);
                 }
@@ -62,6 +78,7 @@ impl Claims {
 
     /// The errand is in flight.
     pub(super) fn fly(&mut self, errand: &Errand, mapped: bool) {
+        self.in_flight.insert(without_case(&errand.target), errand.target.clone());
         self.insert(errand, mapped, true);
     }
 
@@ -69,7 +86,8 @@ impl Claims {
     pub(super) fn land(&mut self, target: &Path) {
         let Some(claim) = self.by_target.get_mut(target) else { return };
         claim.in_flight = false;
-        self.again.extend(claim.seen_again.take());
+        self.again.extend(claim.seen_again.drain(..));
+        self.in_flight.remove(&without_case(target));
         let mapped = claim.mapped;
         if !self.keep {
             self.by_target.remove(target);
@@ -87,8 +105,58 @@ impl Claims {
     fn insert(&mut self, errand: &Errand, mapped: bool, in_flight: bool) {
         let map = mapped.then(|| map_of(&errand.target));
         for name in std::iter::once(errand.target.clone()).chain(map) {
-            let claim = Claim { source: errand.source.clone(), mapped, in_flight, seen_again: None };
+            let claim = Claim { source: errand.source.clone(), mapped, in_flight, seen_again: Vec::new() };
             self.by_target.insert(name, claim);
+        }
+    }
+}
+
+fn without_case(path: &Path) -> String {
+    path.to_string_lossy().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::scan::sighting;
+    use crate::work::mark::Stamp;
+    use std::sync::Arc;
+
+    fn seen(name: &str) -> (Sighting, Errand) {
+        let root: Arc<Path> = Path::new("/in").into();
+        let sighting = sighting(&root, &Path::new("/in").join(name), false);
+        let errand = Errand {
+            line: 0,
+            root,
+            source: sighting.source.clone(),
+            relative: name.into(),
+            target: Path::new("/out").join(name).with_extension("png"),
+            stamp: Stamp::default(),
+            named: false,
+            attempt: 1,
+            safe: false,
+            mask: None,
+        };
+        (sighting, errand)
+    }
+
+    #[test]
+    fn names_that_differ_in_case_alone_do_not_fly_together() {
+        for keep in [false, true] {
+            let mut claims = Claims::new(keep);
+            let ((upper, first), (lower, second)) = (seen("A.jpg"), seen("a.jpg"));
+            assert!(matches!(claims.ask(&first, &upper, false), Answer::Yours));
+            claims.fly(&first, false);
+            assert!(matches!(claims.ask(&second, &lower, false), Answer::InFlight));
+            assert!(matches!(claims.ask(&first, &upper, false), Answer::InFlight));
+            claims.land(&first.target);
+            let again: Vec<_> = std::iter::from_fn(|| claims.seen_again()).map(|seen| seen.source).collect();
+            assert_eq!(again, [lower.source.clone(), upper.source.clone()]);
+            assert!(matches!(claims.ask(&second, &lower, false), Answer::Yours));
+            // Another picture of the very name is told so.
+            let (other, third) = seen("a.png");
+            claims.fly(&second, false);
+            assert!(matches!(claims.ask(&third, &other, false), Answer::Taken(by) if by == second.source));
         }
     }
 }

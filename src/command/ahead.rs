@@ -80,6 +80,7 @@ fn ahead(pipeline: &Pipeline, line: &Line, admission: &Admission, reader: Option
         let stamp = stamp_of(&metadata);
         let row = reader.map(|reader| reader.picture(&text_of(&root), &text_of(&sighting.relative)));
         let known = row.transpose()?.flatten().map(|row| row.known);
+        let known = known.filter(|known| known.is_of(&line.output));
         let done = wanted(known.as_ref(), &line.done, mask_stamp);
         match recall(known.as_ref(), stamp, &done, &with_mask(&line.failed, mask_stamp)) {
             Recall::Done | Recall::Compare(_) => ahead.done += 1,

@@ -42,11 +42,11 @@ pub(super) fn desks(asked: &Asked) -> Result<Vec<Desk>, CommandError> {
     Ok(folders.filter_map(desk).collect())
 }
 
-/// The ledger that is to be changed, if there is any: the one that was named, else that of the configuration
+/// The ledger that is to be changed: the one that was named, else that of the configuration
 /// in the working folder, else the only one.
 ///
 /// # Errors
-/// Where several could be meant: nobody means all of them.
+/// Where there is none, or several could be meant: nobody means all of them.
 pub(super) fn to_change(asked: &Asked) -> Result<Desk, CommandError> {
     if let Some(folder) = named(asked)? {
         return Ok(only(folder)?);

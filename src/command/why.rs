@@ -58,11 +58,13 @@ fn rows(desk: &Desk, path: &Path) -> Said<Vec<PictureRow>> {
         }
         found.extend(desk.reader.sources(&text_of(&path))?);
     }
-    // A folder that was named by a link.
-    let real = both(path).pop().unwrap_or_default();
-    for root in desk.reader.roots()? {
-        if let Ok(relative) = real.strip_prefix(resolved(&path_of(&root))) {
-            found.extend(desk.reader.picture(&root, &text_of(relative))?);
+    if found.is_empty() {
+        // Its folder may have been named by a link.
+        let real = both(path).pop().unwrap_or_default();
+        for root in desk.reader.roots()? {
+            if let Ok(relative) = real.strip_prefix(resolved(&path_of(&root))) {
+                found.extend(desk.reader.picture(&root, &text_of(relative))?);
+            }
         }
     }
     let mut rows: Vec<PictureRow> = Vec::new();

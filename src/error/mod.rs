@@ -188,3 +188,18 @@ impl CommandError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_without_room_may_have_some_later_and_one_that_is_absent_is_not_there() {
+        let exit = |reason: &str| {
+            let (device, remedy) = ("cuda".into(), String::new());
+            StartError::Device { device, reason: reason.into(), remedy }.exit()
+        };
+        assert_eq!(exit("CUDA failure 2: out of memory"), Exit::DeviceLost);
+        assert_eq!(exit("CUDA execution provider is not enabled in this build"), Exit::DeviceAbsent);
+    }
+}

@@ -3,6 +3,8 @@
 
 use crate::work::mark::Stamp;
 use crate::work::masking::{is_with_mask, told_mask, with_mask};
+use crate::work::naming::path_of;
+use std::path::Path;
 
 /// What failed for a reason that may go away (a name that is taken, a folder that cannot be written, a
 /// network that stumbles) is tried again after so long: each scan would put it through the network.
@@ -41,6 +43,13 @@ pub struct Known {
     pub minutes: Option<i64>,
     /// When it was written, milliseconds since 1970.
     pub at_ms: i64,
+}
+
+impl Known {
+    /// Whether it says anything of results in this output folder: what is done lies where results went then.
+    pub fn is_of(&self, output: &Path) -> bool {
+        self.state != State::Done || path_of(&self.target).starts_with(output)
+    }
 }
 
 /// What is known about a picture that is seen again.
@@ -138,6 +147,13 @@ mod tests {
         check(&done, Stamp { changed_ns: 9, ..STAMP }, &Recall::Compare("abc".into()));
         check(&done, Stamp { bytes: 9, ..STAMP }, &Recall::New);
         check(&known(State::Done, "other options", 0), STAMP, &Recall::New);
+    }
+
+    #[test]
+    fn a_result_counts_where_it_lies_and_other_rows_anywhere() {
+        let of = |state, output: &str| known(state, "options", 0).is_of(Path::new(output));
+        assert_eq!([of(State::Done, "/out"), of(State::Done, "/out2")], [true, false]);
+        assert!(of(State::Started, "/out2") && of(State::Failed, "/out2"));
     }
 
     #[test]

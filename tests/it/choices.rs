@@ -112,6 +112,14 @@ fn precision_chooses_the_file() {
     let said = once(&world, &[named.clone(), wrong.clone()], &[]);
     assert!(said.code() == 0 && said.stderr.contains("model tiny-mean on cpu"), "{said:?}");
     assert_eq!(once(&world, &[named, wrong], &["--precision", "int8"]).code(), 2);
+    // A file that is named itself is no other precision than its own.
+    let [_, small] = pair();
+    let said = once(&world, std::slice::from_ref(&small), &["--precision", "f32"]);
+    assert!(said.code() == 2 && said.stderr.contains("it computes in int8 by itself"), "{said:?}");
+    assert_eq!(once(&world, std::slice::from_ref(&small), &["--device", "auto"]).code(), 0);
+    let half = ModelCard { name: "half".into(), precision: Precision::F16, ..small };
+    let said = once(&world, &[half], &[]);
+    assert!(said.code() == 2 && said.stderr.contains("half.onnx: is rounded to f16, for GPUs"), "{said:?}");
     // Only where it was asked for by name must it be there.
     fs::remove_file(world.root.path().join("small.onnx")).expect("it was there");
     let said = once(&world, &pair()[..1], &[]);

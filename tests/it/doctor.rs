@@ -86,6 +86,7 @@ fn each_broken_thing_is_named_and_hides_no_other() {
     fs::write(models.join("noise.onnx"), [7; 100]).expect("writable");
     fs::remove_dir(&world.input).expect("empty");
     let config = GOOD.replace("[service]", "[limits]\nreserve_mb = 1000000\n[service]");
+    let config = config.replace("models/tiny-mean.onnx", "sr-x9");
     let told = ask(&world, Some(&config), &["--json"]);
     assert_eq!(told.code(), 2, "{told:?}");
     let checks = checks(&told);
@@ -98,6 +99,7 @@ fn each_broken_thing_is_named_and_hides_no_other() {
     assert_eq!(find("tiny-mean.onnx").0, "ok");
     assert!(matches!(find("wrong.onnx"), ("bad", said) if said.contains("its golden tile differs by")));
     assert!(matches!(find("noise.onnx"), ("bad", said) if said.contains("is no model")));
+    assert!(matches!(find("sr-x9"), ("bad", said) if said.contains("sr-x9")));
     assert!(matches!(find("p: input"), ("bad", said) if said.contains("No such file")));
     assert!(matches!(find("p: disk"), ("bad", said) if said.contains("reserve_mb keeps 1000000")));
 }

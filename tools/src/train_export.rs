@@ -277,9 +277,8 @@ fn judge(
         .zip(0..)
         .map(|(pair, index)| {
             let mut random = Random::new(&[SETS_SEED, index]);
-            let damaged = (source != Source::Clean).then(|| degrade(&pair.small, source, &mut random));
-            let small = damaged.as_ref().unwrap_or(&pair.small);
-            let estimate = estimate(&frozen, average, small, source, context, drawn, session.device);
+            let small = degrade(&pair.small, source, &mut random);
+            let estimate = estimate(&frozen, average, &small, source, context, drawn, session.device);
             (estimate, Planes::from_picture(&pair.large))
         })
         .collect();

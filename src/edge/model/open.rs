@@ -220,7 +220,10 @@ fn place(environment: &Environment, files: &[File], request: &Request) -> Result
         }
         Devices::Cpu => return all_on_cpu(environment, files, request),
         // `auto` is free to choose what can do it.
-        Devices::Auto if request.precision == Wanted::Int8 || files.iter().any(is_int8) => {
+        Devices::Auto
+            if request.precision == Wanted::Int8
+                || files.iter().any(|file| is_ours_in(file, Precision::Int8)) =>
+        {
             return all_on_cpu(environment, files, request);
         }
         _ if request.precision == Wanted::Int8 => {
@@ -249,13 +252,13 @@ fn place(environment: &Environment, files: &[File], request: &Request) -> Result
     }
 }
 
-/// A file of ours in int8, which is for processors.
-fn is_int8(file: &File) -> bool {
-    file.plugs.is_none() && file.card.precision == Precision::Int8
+/// Whether this is a file of ours that computes in this precision: int8 is for processors, f16 for GPUs.
+fn is_ours_in(file: &File, precision: Precision) -> bool {
+    file.plugs.is_none() && file.card.precision == precision
 }
 
 fn all_on_cpu(environment: &Environment, files: &[File], request: &Request) -> Result<Placed, StartError> {
-    if let Some(half) = files.iter().find(|f| f.plugs.is_none() && f.card.precision == Precision::F16) {
+    if let Some(half) = files.iter().find(|file| is_ours_in(file, Precision::F16)) {
         let problem = "is rounded to f16, for GPUs, and slower than f32 on a processor: name the file in f32";
         return Err(refusal(&half.path, problem));
     }

@@ -84,9 +84,7 @@ impl<'a> Admitting<'a> {
         self.claim(sighting, errand)?;
         let (root, relative) = (text_of(&errand.root), text_of(&errand.relative));
         let known = self.doors.ledger.known(&root, &relative).map_err(|error| self.ledger_error(error))?;
-        // What is done lies where results went then; here may be nothing.
-        let is_here = |known: &Known| path_of(&known.target).starts_with(&self.line(errand).output);
-        let known = known.filter(|known| known.state != State::Done || is_here(known));
+        let known = known.filter(|known| known.is_of(&self.line(errand).output));
         let alone = self.recall(known.as_ref(), errand)?;
         self.stand(known.as_ref(), errand, (&root, &relative))?;
         self.mask(errand)?;

@@ -1,10 +1,9 @@
 //! What samples draw where next to nothing is to be drawn: in skies and what is out of focus, where every
 //! mark is seen and no figure over whole pictures hears it.
 
+use super::sample_figures::{BLOCK, corners};
 use contract::pixels::Planes;
 
-/// Side of the blocks that are quiet or not, in HR pixels.
-const BLOCK: usize = 16;
 /// Of so many blocks one is quiet: those of the smallest local scale.
 const SHARE: usize = 4;
 /// Of so many pixels the most coloured one is looked at.
@@ -27,12 +26,9 @@ struct Block {
 impl Quiet {
     /// Adds a picture. Blocks at the right and the bottom that are not whole are left out.
     pub(super) fn add(&mut self, error: &Planes, sample: &Planes, luma_scale: &[f32]) {
-        let size = error.size;
-        for (top, left) in (0..size.height / BLOCK)
-            .flat_map(|row| (0..size.width / BLOCK).map(move |column| (row * BLOCK, column * BLOCK)))
-        {
-            let pixels =
-                || (top..top + BLOCK).flat_map(|y| (left..left + BLOCK).map(move |x| y * size.width + x));
+        let width = error.size.width;
+        for (left, top) in corners(error, BLOCK) {
+            let pixels = || (top..top + BLOCK).flat_map(|y| (left..left + BLOCK).map(move |x| y * width + x));
             let rgb = |planes: &Planes, pixel: usize| [0, 1, 2].map(|c| planes.plane(c)[pixel]);
             let square = |[r, g, b]: [f32; 3]| f64::from(r * r + g * g + b * b);
             let both = [error, sample];

@@ -9,7 +9,7 @@ use contract::pixels::Planes;
 use serde::{Deserialize, Serialize};
 
 /// Side of the blocks whose log RMS is compared, in HR pixels.
-const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 16;
 /// Side of the patches of the energy score, in HR pixels.
 const PATCH: usize = 8;
 /// Strengths at which the spectrum is compared; 0 is μ.
@@ -167,7 +167,8 @@ fn square(values: &[f32]) -> f64 {
     values.iter().map(|&v| f64::from(v).powi(2)).sum()
 }
 
-fn corners(planes: &Planes, side: usize) -> impl Iterator<Item = (usize, usize)> {
+/// The upper left corners (x, y) of all whole squares.
+pub(super) fn corners(planes: &Planes, side: usize) -> impl Iterator<Item = (usize, usize)> {
     let (columns, rows) = (planes.size.width / side, planes.size.height / side);
     (0..rows).flat_map(move |row| (0..columns).map(move |column| (column * side, row * side)))
 }

@@ -52,6 +52,12 @@ impl Repair {
         self.levels.last().map(|(image, _)| image.size)
     }
 
+    /// Whether the next evaluation is the last. That one alone draws a sample: of what coarser levels miss
+    /// too little can be known, and what one invents there the next would take for known, and build upon.
+    pub fn is_last(&self) -> bool {
+        self.levels.len() == 1
+    }
+
     /// What the network is given next, appended: three planes of the picture with its holes filled, and one
     /// value a pixel for the mask.
     ///

@@ -8,14 +8,12 @@ use signal_hook::iterator::{Handle, Signals};
 use std::io;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// Signals as they come.
 #[derive(Debug)]
 pub struct Listener {
     signals: Signals,
-    /// The next one ends the process.
-    armed: Arc<AtomicBool>,
 }
 
 /// Ends a listener from another thread.
@@ -27,9 +25,11 @@ pub struct Closer(Handle);
 /// # Errors
 /// What the system says.
 pub fn listen() -> io::Result<(Listener, Closer)> {
+    // Whether the next one ends the process.
     let armed = Arc::<AtomicBool>::default();
     for signal in [SIGINT, SIGTERM] {
-        // In the handler itself: threads may be held up, by a log that nobody reads. The first process of a
+        // In the handler itself: threads may be held up, by a log that nobody reads, and two signals may come
+        // before any of them runs. The first process of a
         // container does not die of signals, and what raises them there falls back on an abort, which would
         // count as a crash.
         if process::id() == 1 {
@@ -37,17 +37,18 @@ pub fn listen() -> io::Result<(Listener, Closer)> {
         } else {
             flag::register_conditional_default(signal, Arc::clone(&armed))?;
         }
+        // After that, so that it is the next one that it holds for.
+        flag::register(signal, Arc::clone(&armed))?;
     }
     let signals = Signals::new([SIGINT, SIGTERM])?;
     let closer = Closer(signals.handle());
-    Ok((Listener { signals, armed }, closer))
+    Ok((Listener { signals }, closer))
 }
 
 impl Listener {
     /// Serves until closed.
     pub fn serve(mut self, stop: &StopHandle) {
         for _ in self.signals.forever() {
-            self.armed.store(true, Ordering::SeqCst);
             stop.trigger();
             log::warn!("stopping: what is in flight will be finished; a second signal ends at once");
         }

@@ -354,7 +354,7 @@ fn check(precision: Wanted, wish: &Wish, steps: &[Facts]) -> Result<(), StartErr
     for (number, Facts { card, terms, .. }) in steps.iter().enumerate() {
         let task = if number < repairs { Task::Inpainting } else { Task::SuperResolution };
         let problem = if card.task != task {
-            wrong_task(&wish.name, card.task)
+            wrong_task(&wish.name, card.task, terms.is_some())
         } else if !precision.accepts(card.precision) {
             let word = card.precision.word();
             let by_itself = format!("it computes in {word} by itself: leave precision at auto");
@@ -370,15 +370,16 @@ fn check(precision: Wanted, wish: &Wish, steps: &[Facts]) -> Result<(), StartErr
 }
 
 /// A model can do one of both tasks, and is asked for the other.
-fn wrong_task(pipeline: &str, task: Task) -> String {
+fn wrong_task(pipeline: &str, task: Task, is_declared: bool) -> String {
+    let says = if is_declared { "it is declared (task of its [[model]]) as" } else { "its card says" };
     let asked_by = if pipeline.is_empty() { "what is asked for".to_owned() } else { pipeline.to_owned() };
     match task {
         Task::Inpainting => format!(
-            "its card says inpainting, and the task of {asked_by} is super-resolution: name a model that \
+            "{says} inpainting, and the task of {asked_by} is super-resolution: name a model that \
              enlarges, or make the task inpaint"
         ),
         Task::SuperResolution => format!(
-            "its card says super-resolution, and the task of {asked_by} is inpaint: name a model that \
+            "{says} super-resolution, and the task of {asked_by} is inpaint: name a model that \
              repairs, or make the task super-resolution"
         ),
     }

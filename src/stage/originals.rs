@@ -7,7 +7,7 @@ use crate::edge::originals::{Originals, put_away};
 use crate::edge::record::mark_from_text;
 use crate::edge::scan::{look, open, stamp_of};
 use crate::error::End;
-use crate::job::Errand;
+use crate::job::{Errand, MaskFile};
 use crate::plan::Line;
 use crate::pulse::Pulse;
 use crossbeam_channel::Receiver;
@@ -56,6 +56,12 @@ fn clear(rule: &Originals, Landed { errand, is_made }: &Landed) -> io::Result<Cl
     if !is_same()? {
         return Ok(Cleared::Not("since it has changed".into()));
     }
+    // It is wanted once more, with what is marked now. A mask that is gone changes nothing.
+    let is_other =
+        |mask: &MaskFile| look(&mask.path, false).is_ok_and(|found| stamp_of(&found) != mask.stamp);
+    if errand.mask.as_ref().is_some_and(is_other) {
+        return Ok(Cleared::Not("since its mask has changed".into()));
+    }
     // What was done once may be gone by now, and then the picture is all there is.
     if !is_made && look(&errand.target, false).is_err() {
         return Ok(Cleared::Not("since its result is gone".into()));
@@ -78,4 +84,46 @@ fn is_sure(errand: &Errand) -> io::Result<()> {
         return Err(io::Error::other("it is of another content"));
     }
     read_whole(BufReader::new(File::open(&errand.target)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::{Path, PathBuf};
+
+    /// It is still wanted: its result is of the mask that was there before.
+    #[test]
+    fn an_original_stays_whose_mask_is_another_by_now() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let put = |name: &str| -> PathBuf {
+            let path = folder.path().join(name);
+            File::create(&path).expect("writable");
+            path
+        };
+        let (source, target, mask) = (put("a.png"), put("result.png"), put("a.mask.png"));
+        let stamp = |path: &Path| stamp_of(&look(path, false).expect("there"));
+        let errand = |mask_stamp| Errand {
+            line: 0,
+            root: folder.path().into(),
+            source: source.clone(),
+            relative: "a.png".into(),
+            target: target.clone(),
+            stamp: stamp(&source),
+            named: false,
+            attempt: 0,
+            safe: false,
+            mask: Some(MaskFile { path: mask.clone(), beneath: None, stamp: mask_stamp, header: None }),
+        };
+        let rule = Originals::Move(folder.path().join("done"));
+        let (same, mut other) = (stamp(&mask), stamp(&mask));
+        other.bytes += 1;
+        let clear = |errand| clear(&rule, &Landed { errand, is_made: true }).expect("readable");
+        let Cleared::Not(why) = clear(errand(other)) else { panic!("it was put away") };
+        assert!(why == "since its mask has changed" && source.exists(), "{why}");
+        // One that is the same, or gone, holds nothing up.
+        assert!(matches!(clear(errand(same)), Cleared::Away(Some(_))));
+        File::create(&source).expect("writable");
+        std::fs::remove_file(&mask).expect("ours");
+        assert!(matches!(clear(errand(other)), Cleared::Away(Some(_))));
+    }
 }

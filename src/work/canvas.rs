@@ -215,7 +215,9 @@ impl Canvas {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::crops::{Cutting, crops};
     use contract::geometry::TileGrid;
+    use contract::mask::Mask;
 
     const COLOUR: Depth = Depth { grey: false, deep: false };
     const GREY: Depth = Depth { grey: true, deep: false };
@@ -245,6 +247,34 @@ mod tests {
             assert!(Patch::cut(&tile, 1, COLOUR, &values).is_ok(), "{bad} in the halo");
             values[16 + 5] = bad;
             assert_eq!(Patch::cut(&tile, 1, GREY, &values), Err(NonFinite), "{bad} in the core");
+        }
+    }
+
+    /// Large holes are repaired at a part of the resolution: what was there comes back in its place.
+    #[test]
+    fn a_ramp_that_was_shrunk_is_read_between_pixels_where_it_was() {
+        let size = Size::new(640, 480);
+        let value = |x: usize, y: usize, channel: usize| (x * 50 + y * 20 + channel * 900) as u16;
+        let at = |i: usize| value(i / 3 % 640, i / 3 / 640, i % 3);
+        let samples = (0..3 * size.area()).map(at).collect();
+        let pixels = Pixels::Sixteen(Picture { size, channels: 3, samples });
+        for (radius, shrink) in [(30, 1), (70, 2), (140, 4)] {
+            let is_hole = |i: usize| (i % 640).abs_diff(330) < radius && (i / 640).abs_diff(230) < radius;
+            let mask = Mask { size, holes: (0..size.area()).map(is_hole).collect() };
+            let cutting = Cutting { halo: 16, hole_px: 32, multiple: 8, max_side: 128 };
+            let mut canvas = Canvas::over(Pixels::new(size, 3, true), 9);
+            let crops = crops(&mask, &cutting);
+            assert!(crops.iter().all(|crop| crop.shrink == shrink), "{crops:?}");
+            for crop in &crops {
+                let planes = pixels.shrunk_window([0, 1, 2], crop.window, crop.shrink);
+                let depth = Depth { grey: false, deep: true };
+                canvas.place(Patch::repaired(crop, crop.own(&mask), depth, &planes).expect("finite"));
+            }
+            let Pixels::Sixteen(made) = canvas.finish(None) else { panic!("it is deep") };
+            for (i, sample) in made.samples.iter().enumerate() {
+                let expected = if is_hole(i / 3) { at(i) } else { 0 };
+                assert!(sample.abs_diff(expected) <= 1, "{shrink}: {i}: {sample} instead of {expected}");
+            }
         }
     }
 

@@ -194,7 +194,7 @@ fn connected(runs: Vec<Run>) -> Vec<Vec<Run>> {
 /// it is too deep for either, and at no smaller one than its depth asks for.
 fn pieces(own: Vec<Run>, picture: Size, cutting: &Cutting) -> Vec<Piece> {
     let mut piece = Piece::new(own);
-    let depth = drawn(piece.own.as_deref().unwrap_or_default(), piece.around(1, picture)).depth();
+    let depth = piece.depth(picture, cutting);
     piece.context = depth.clamp(cutting.halo, MOST_HALOS * cutting.halo).min(cutting.max_side / 4);
     piece.levels = levels(depth, cutting.hole_px);
     while !piece.fits(picture, cutting) {
@@ -308,6 +308,24 @@ impl Piece {
         let columns = least(|run| run.left)..most(|run| run.right);
         let rows = least(|run| run.y)..most(|run| run.y + 1);
         Piece { own: Some(own), columns, rows, context: 0, shrink: 1, levels: 0 }
+    }
+
+    /// How deep it is; or, where nothing depends on how shallow, as deep as it may be. To measure a scratch
+    /// takes its whole box.
+    fn depth(&self, picture: Size, cutting: &Cutting) -> usize {
+        let own = self.own.as_deref().unwrap_or_default();
+        // A circle has its width in a row of it, and is as high.
+        let longest = own.iter().map(|run| run.columns().len()).max().unwrap_or(0);
+        let bound = longest.min(self.rows.len());
+        // As `Mask::depth` measures, a little more.
+        let bound = bound + bound / 16 + 2;
+        // Beyond the picture holes go on.
+        let is_inside = |own: &Range<usize>, whole: usize| own.start > 0 && own.end < whole;
+        let is_inside = is_inside(&self.columns, picture.width) && is_inside(&self.rows, picture.height);
+        if is_inside && bound <= cutting.halo.min(cutting.hole_px).min(cutting.max_side / 4) {
+            return bound;
+        }
+        drawn(own, self.around(1, picture)).depth()
     }
 
     /// Its box and so many pixels around it, as far as there is picture.
@@ -456,6 +474,35 @@ mod tests {
         let large = check(&mask(size, |x, y| x.abs_diff(1000) < 600 && y.abs_diff(400) < 300), &CUTTING);
         let shrinks: Vec<usize> = large.iter().map(|crop| crop.shrink).collect();
         assert_eq!(shrinks, [4, 4], "600 pixels and twice 64 in 4·256; 1200 are cut");
+    }
+
+    /// Where a depth is only bounded, it is no deeper, and cut as if it had been measured.
+    #[test]
+    fn shallow_holes_are_cut_alike_measured_or_not() {
+        let size = Size::new(500, 400);
+        let lines = |x: usize, y: usize| {
+            (2 * x).abs_diff(3 * y) < 9 || (x + 5 * y).abs_diff(900) < 30 || x.abs_diff(y + 90) < 3
+        };
+        let dots =
+            |x: usize, y: usize| (x / 7 * 31 + y / 5 * 17).is_multiple_of(11) && (x * 7 + y * 3) % 13 > 3;
+        let shapes: [&dyn Fn(usize, usize) -> bool; 4] =
+            [&lines, &dots, &|x, _| x < 9, &|x, y| x.abs_diff(250).pow(2) + y.abs_diff(200).pow(2) < 144];
+        let mut bounded = 0;
+        for (number, shape) in shapes.into_iter().enumerate() {
+            let mask = mask(size, shape);
+            for part in connected(runs(&mask).collect()) {
+                let piece = Piece::new(part.clone());
+                let measured = drawn(&part, piece.around(1, size)).depth();
+                let depth = piece.depth(size, &CUTTING);
+                if depth == measured {
+                    continue;
+                }
+                assert!(number != 2, "beyond the picture holes go on");
+                assert!(measured < depth && depth <= CUTTING.halo, "{number}: {measured} {depth}");
+                bounded += 1;
+            }
+        }
+        assert!(bounded > 50, "{bounded}");
     }
 
     /// What is evaluated first of a crop has something to go by.

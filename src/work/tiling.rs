@@ -48,7 +48,10 @@ impl Tiling {
         // A graph of one shape is given that, whatever is wanted.
         let multiple = card.window.unwrap_or(card.multiple);
         if card.task == Task::Inpainting {
-            let max_side = card.window.unwrap_or(CROP_SIDE_PX.next_multiple_of(multiple));
+            // A quarter of it is what a hole is given of its surroundings.
+            let least = (4 * halo).min(CROP_SIDE_PX);
+            let side = wanted.map_or(CROP_SIDE_PX, |wanted| wanted.clamp(least, CROP_SIDE_PX));
+            let max_side = card.window.unwrap_or(side.next_multiple_of(multiple));
             return Tiling::Holes(Cutting { halo, hole_px: card.hole_px, multiple, max_side });
         }
         if let Some(side) = card.window {
@@ -236,6 +239,12 @@ mod tests {
         let repairs = ModelCard { task: Task::Inpainting, ..only };
         let Tiling::Holes(cutting) = Tiling::new(&repairs, Device::Cpu, None) else { panic!("it repairs") };
         assert_eq!((cutting.multiple, cutting.max_side), (64, 64));
+        let of =
+            |wanted| match Tiling::new(&ModelCard { window: None, ..repairs.clone() }, Device::Cpu, wanted) {
+                Tiling::Holes(cutting) => cutting.max_side,
+                other => panic!("{other:?}"),
+            };
+        assert_eq!([None, Some(512), Some(32), Some(2048)].map(of), [1024, 512, 48, 1024]);
         // Large crops go alone where eight windows go together; of small ones no more than eight go together.
         let free = ModelCard { window: None, ..repairs };
         assert_eq!(Tiling::new(&free, Device::Cuda(0), None).together(8), 1);

@@ -126,6 +126,26 @@ fn order_kinds_and_fixed_shapes_are_read_from_the_graph() {
     }
 }
 
+/// What it says of itself is tried, also where its windows have one size alone.
+#[test]
+fn a_graph_that_takes_one_window_and_says_any_number_gets_one() {
+    let world = World::new();
+    file(&world, "one.onnx", &onnx::alone(40));
+    let config = config(
+        &world,
+        "[device]\nbatch = 4\n[[model]]\nname = 'one'\nfile = 'one.onnx'\nscale = 2\nhalo = 4\n",
+    );
+    let picture = pattern(90, 70, 3);
+    world.put("a.png", png(&picture));
+    let output = world.root.path().join("out");
+    let words = ["--model=one", "--config", config.to_str().expect("text")];
+    let said = once(&world, &output, &words);
+    assert_eq!(said.code(), 0, "{said:?}");
+    assert!(said.stderr.contains("evaluated one by one, since it does not take two windows together: one"));
+    assert!(!said.stderr.contains("halved"), "{said:?}");
+    assert_eq!(open(&output.join("a.png")), nearest(&picture, 2));
+}
+
 #[test]
 fn terms_that_do_not_fit_are_told_before_any_picture() {
     let world = World::new();

@@ -1,11 +1,14 @@
 //! Holes are repaired in their places, and what is known stays bit for bit.
 
 use crate::masks::{beside, run};
-use crate::support::World;
+use crate::support::fake::{Fake, Fault};
 use crate::support::pictures::{open, png};
-use contract::geometry::Size;
+use crate::support::{Bench, World};
+use contract::card::Role;
+use contract::geometry::{Rect, Size};
 use contract::pixels::Picture;
 use onestep::edge::codec::{Metadata, encode};
+use onestep::plan::Wish;
 use onestep::work::format::Format;
 use onestep::work::pixels::Pixels;
 
@@ -64,6 +67,60 @@ fn many_holes_of_every_kind_find_their_places() {
     let result = open(&world.output.join("a.png"));
     let wrong = result.samples.chunks_exact(3).position(|pixel| pixel != [90, 45, 7]);
     assert_eq!(wrong, None, "an even picture is whole again");
+}
+
+/// What lies under transparency is no colour that anybody knows: it stays, and nothing is made of it.
+#[test]
+fn colours_that_nobody_sees_are_not_taken_for_surroundings() {
+    let size = Size::new(120, 80);
+    let is_hole = |at: usize| (40..60).contains(&(at % 120)) && (20..60).contains(&(at / 120));
+    // To the right of the hole all is transparent, and black beneath.
+    let value = |at: usize| match (is_hole(at), at % 120 < 60) {
+        (true, _) => [255, 255, 255, 255],
+        (_, true) => [100, 110, 120, 255],
+        (_, false) => [0, 0, 0, 0],
+    };
+    let picture = Picture { size, channels: 4, samples: (0..size.area()).flat_map(value).collect() };
+    let marks = (0..size.area()).map(|at| if is_hole(at) { 255 } else { 0 }).collect();
+    let world = World::new();
+    world.put("a.png", png(&picture));
+    world.put("a.mask.png", png(&Picture { size, channels: 1, samples: marks }));
+    run(&world, &beside());
+    let result = open(&world.output.join("a.png"));
+    for (at, pixel) in result.samples.chunks_exact(4).enumerate() {
+        let expected = if is_hole(at) { [100, 110, 120, 255] } else { value(at) };
+        assert_eq!(pixel, expected, "{at}");
+    }
+}
+
+/// A sample is drawn once, at the full resolution, with the noise of each pixel's place in the picture:
+/// pieces of a long hole, crops and levels of a deep one agree.
+#[test]
+fn noise_belongs_to_places_in_the_picture() {
+    let (size, seed) = (Size::new(1500, 400), 11);
+    let is_hole = |at: usize| {
+        let (x, y) = (at % 1500, at / 1500);
+        y.abs_diff(20) < 4 || (x.abs_diff(300) < 60 && y.abs_diff(200) < 60)
+    };
+    let world = World::new();
+    world.put("a.png", png(&Picture { size, channels: 3, samples: vec![128; 3 * size.area()] }));
+    let marks = (0..size.area()).map(|at| if is_hole(at) { 255 } else { 0 }).collect();
+    world.put("a.mask.png", png(&Picture { size, channels: 1, samples: marks }));
+    let mut fake = Fake::inpainting().with(Fault::Drawn);
+    fake.card.role = Role::Sample;
+    let wish = Wish { masking: Some(beside()), ..Wish::new(world.output.clone()) };
+    let mut bench = Bench::of(&world, &fake, 2, wish).with_seed(seed);
+    bench.set_strength(0.5);
+    assert_eq!(bench.run().summary.done, 1);
+    let mut noise = vec![0.0; 3 * size.area()];
+    contract::noise::fill(seed, 0, Rect { x: 0, y: 0, size }, &mut noise);
+    let result = open(&world.output.join("a.png"));
+    for (i, sample) in result.samples.iter().enumerate() {
+        let (at, plane) = (i / 3, i % 3);
+        let drawn = 128.0 + 255.0 * 0.05 * noise[plane * size.area() + at];
+        let expected = if is_hole(at) { drawn } else { 128.0 };
+        assert!((f32::from(*sample) - expected).abs() < 1.0, "{at}: {sample} instead of {expected}");
+    }
 }
 
 /// The same in 16 bits: no sample of what is known loses its lower half.

@@ -271,19 +271,39 @@ fn a_mask_of_another_size_is_refused_unless_it_may_be_resized() {
     assert_eq!(repaired(&world, &Masking { resized: true, ..beside() }), 36);
 }
 
+/// A picture with a white spot in the corner that is the upper left one as it is stored and the upper right
+/// one of what is seen; and masks of the spot, which is gone where they lie on it.
 #[test]
 fn a_mask_may_be_upright_or_lie_as_its_picture_is_stored() {
     let world = World::new();
-    let turned = with_orientation(&jpeg(&pattern(16, 8, 3)), 6);
+    // Whole blocks of a JPEG, which keeps them as they are.
+    let with_spot = |size: Size, channels: usize, left: usize, around: u8| {
+        let is_spot = |at: usize| (left..left + 8).contains(&(at % size.width)) && at / size.width < 8;
+        let samples =
+            (0..size.area() * channels).map(|i| if is_spot(i / channels) { 255 } else { around }).collect();
+        Picture { size, channels, samples }
+    };
+    let (stored, upright) = (Size::new(32, 16), Size::new(16, 32));
+    let turned = with_orientation(&jpeg(&with_spot(stored, 3, 0, 100)), 6);
     world.put("stored.jpg", &turned);
-    world.put("stored.mask.png", png(&white(16, 8, 5)));
+    world.put("stored.mask.png", png(&with_spot(stored, 1, 0, 0)));
     world.put("upright.jpg", &turned);
-    world.put("upright.mask.png", png(&white(8, 16, 5)));
+    world.put("upright.mask.png", png(&with_spot(upright, 1, 8, 0)));
     // Turned by its own Exif it is as upright as its picture.
     world.put("own.jpg", &turned);
-    world.put("own.mask.jpg", with_orientation(&jpeg(&white(16, 8, 64)), 6));
+    world.put("own.mask.jpg", with_orientation(&jpeg(&with_spot(stored, 1, 0, 0)), 6));
+    // Upright, and told to be turned: it fits the picture as it is stored, and lies elsewhere.
+    world.put("twice.jpg", &turned);
+    world.put("twice.mask.jpg", with_orientation(&jpeg(&with_spot(upright, 1, 8, 0)), 6));
     let ran = run(&world, &beside());
-    assert_eq!((ran.summary.done, ran.summary.failed), (3, 0), "{ran:?}");
+    assert_eq!((ran.summary.done, ran.summary.failed), (3, 1), "{ran:?}");
+    for name in ["stored.png", "upright.png", "own.png"] {
+        let result = open(&world.output.join(name));
+        assert_eq!(result.size, upright);
+        assert!(result.samples.iter().all(|value| value.abs_diff(100) < 6), "{name}: {:?}", result.samples);
+    }
+    let (class, told) = world.reason("twice.jpg");
+    assert!(class == "mask" && told.contains(" has 32×16 pixels, the picture 16×32"), "{told}");
 }
 
 #[test]

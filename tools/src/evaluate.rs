@@ -31,6 +31,12 @@ pub enum EvaluateError {
     /// Uncertainty is told of enlarged pictures.
     #[error("{}: repairs holes; uncertainty is measured of models that enlarge", .0.display())]
     Repairs(PathBuf),
+    /// Holes are measured in undamaged pictures.
+    #[error("{}: repairs holes; --damage is for models that enlarge", .0.display())]
+    Undamaged(PathBuf),
+    /// Others' results are of holes.
+    #[error("{}: enlarges; --others has results of models that repair holes", .0.display())]
+    NoOthers(PathBuf),
     /// There is nothing to measure on.
     #[error("no folder with pictures (PNG, JPEG) in {}", .0.display())]
     NoSets(PathBuf),
@@ -81,7 +87,7 @@ pub fn uncertainty_of(
     damage: Source,
     samples: u16,
 ) -> Result<Uncertainty, EvaluateError> {
-    let (told, files) = files_of(file)?;
+    let ([told, _], files) = files_of(file)?;
     if told.task == Task::Inpainting {
         return Err(EvaluateError::Repairs(file.to_owned()));
     }
@@ -95,14 +101,13 @@ pub fn uncertainty_of(
     Ok(Uncertainty { name: told.name, samples, damage, rows })
 }
 
-/// A file's card, and the file with its companion, or itself, as its mean.
-fn files_of(file: &Path) -> Result<(ModelCard, ModelFiles), EvaluateError> {
+/// The cards of a file and of its companion, or itself, as its mean; and both files.
+fn files_of(file: &Path) -> Result<([ModelCard; 2], ModelFiles), EvaluateError> {
     let read =
         |path: &Path| card(path).map_err(|source| EvaluateError::File { path: path.to_owned(), source });
     let told = read(file)?;
     let mean = told.companion.as_ref().map_or(file.to_owned(), |name| file.with_file_name(name));
-    read(&mean)?;
-    Ok((told, ModelFiles { sample: file.to_owned(), mean }))
+    Ok(([told, read(&mean)?], ModelFiles { sample: file.to_owned(), mean }))
 }
 
 /// Evaluates a model file, with its companion for strength 0 where it names one, on every folder of pictures
@@ -118,13 +123,19 @@ pub fn evaluate_file(
     damage: Source,
     others: Option<&Path>,
 ) -> Result<Evaluation, EvaluateError> {
-    let (told, files) = files_of(file)?;
+    let ([told, mean], files) = files_of(file)?;
     if told.task == Task::Inpainting {
-        let rows = evaluate_holes(&files, &told, sets, others)?;
+        if damage != Source::Clean {
+            return Err(EvaluateError::Undamaged(file.to_owned()));
+        }
+        let rows = evaluate_holes(&files, [&told, &mean], sets, others)?;
         if rows.is_empty() {
             return Err(EvaluateError::NoHoles(sets.to_owned()));
         }
         return Ok(Evaluation { card: told, damage, rows: Rows::Repaired(rows) });
+    }
+    if others.is_some() {
+        return Err(EvaluateError::NoOthers(file.to_owned()));
     }
     let trials = match (damage, told.role) {
         (Source::Clean, Role::Sample) => Trial::strengths(&STRENGTHS),

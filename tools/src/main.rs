@@ -184,8 +184,10 @@ fn train(arguments: TrainExport) -> ExitCode {
         Training::Generation(start, _) if dry_run => show(&start),
         Training::SuperResolution(start, export) => match train_export(&start, &export, &stop_on_signals()) {
             Ok(Ended::Exported(files, report)) => {
-                let (sample, mean) = (files.sample.display(), files.mean.display());
-                log::info!("models: {sample} and {mean}; report: {}", report.display());
+                for file in [files.sample, files.mean].iter().filter(|file| file.is_file()) {
+                    log::info!("model: {}", file.display());
+                }
+                log::info!("report: {}", report.display());
                 ExitCode::SUCCESS
             }
             Ok(Ended::Interrupted(run)) => interrupted(&run),

@@ -45,6 +45,14 @@ fn environment() -> Result<&'static Environment, OnnxError> {
     Ok(ENVIRONMENT.get_or_init(|| built))
 }
 
+/// Whether ONNX Runtime can be used at all: to be asked before hours of training.
+///
+/// # Errors
+/// If the library is not there or does not load.
+pub fn is_there() -> Result<(), OnnxError> {
+    environment().map(drop)
+}
+
 fn library() -> Result<PathBuf, OnnxError> {
     if let Some(named) = std::env::var_os("ORT_DYLIB_PATH") {
         return Ok(named.into());
@@ -157,27 +165,20 @@ impl OnnxModel {
     }
 
     /// Repairs `image`, whose holes are filled, as `mask` tells (H×W values, see [`contract::mask`]): 3×H×W,
-    /// not clipped. A sample's noise belongs to the place in the crop; `level` counts from the coarsest, as
-    /// in serving.
+    /// not clipped. A sample's noise is that of a picture's upper left corner.
     ///
     /// # Errors
     /// ONNX Runtime's words.
-    pub fn repair(
-        &mut self,
-        image: &Planes,
-        mask: &[f32],
-        level: u32,
-        asked: Asked,
-    ) -> Result<Vec<f32>, OnnxError> {
-        self.repair_window(image, mask, (level, Rect { x: 0, y: 0, size: image.size }), asked)
+    pub fn repair(&mut self, image: &Planes, mask: &[f32], asked: Asked) -> Result<Vec<f32>, OnnxError> {
+        self.repair_window(image, mask, Rect { x: 0, y: 0, size: image.size }, asked)
     }
 
-    /// The same with noise of a stream and a place.
+    /// The same with noise of a place.
     fn repair_window(
         &mut self,
         image: &Planes,
         mask: &[f32],
-        (stream, place): (u32, Rect),
+        place: Rect,
         asked: Asked,
     ) -> Result<Vec<f32>, OnnxError> {
         let Size { width, height } = image.size;
@@ -189,7 +190,7 @@ impl OnnxModel {
         ];
         if self.sample {
             drawn.resize(3 * place.size.area(), 0.0);
-            noise::fill(asked.seed, stream, place, &mut drawn);
+            noise::fill(asked.seed, 0, place, &mut drawn);
             inputs.push(("noise", TensorRef::from_array_view((shape(3), &drawn[..]))?.into()));
             inputs.push(("strength", TensorRef::from_array_view(([1, 1, 1, 1], &strength[..]))?.into()));
         }
@@ -209,7 +210,7 @@ impl OnnxModel {
         let image = Planes { size: window.size, channels: 3, values: golden.input(window) };
         let holes = mask::golden_mask(golden, window).holes;
         let told: Vec<f32> = holes.iter().map(|hole| if *hole { mask::UNKNOWN } else { 0.0 }).collect();
-        self.repair_window(&image, &told, (0, window), asked)
+        self.repair_window(&image, &told, window, asked)
     }
 
     /// Enlarges the part `window` of a picture: 3×sH×sW, not clipped.

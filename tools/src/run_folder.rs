@@ -2,7 +2,7 @@
 //! weights.safetensors, strips. Knows file names, not what is trained.
 
 use crate::recipe::RunRecipe;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,6 +12,22 @@ use std::path::{Path, PathBuf};
 pub const WEIGHTS: &str = "weights.safetensors";
 /// Where a run stands, with all that it needs to go on.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// What an export was told, so that one that goes on with the run need not be told again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// Licence of the weights.
+    pub licence: String,
+    /// Strength that the card recommends.
+    pub default_strength: f32,
+    /// Share of their colours that samples keep.
+    pub chroma: f64,
+    /// Folder of evaluation sets.
+    pub eval: Option<PathBuf>,
+}
+
+/// The file that keeps it.
+const TOLD: &str = "export.json";
 
 /// An open run folder.
 #[derive(Debug)]
@@ -66,6 +82,19 @@ impl RunFolder {
         serde_json::from_slice(&text).map_err(wrong)
     }
 
+    /// What the last export of a run was told; nothing of a run of an older version.
+    pub fn told(path: &Path) -> Option<Told> {
+        serde_json::from_slice(&fs::read(path.join(TOLD)).ok()?).ok()
+    }
+
+    /// Keeps what an export is told.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn tell(&self, told: &Told) -> io::Result<()> {
+        replace(&self.path.join(TOLD), &serde_json::to_vec_pretty(told).map_err(io::Error::other)?)
+    }
+
     /// A file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -100,6 +129,28 @@ impl RunFolder {
         let mut text = serde_json::to_vec(line).map_err(io::Error::other)?;
         text.push(b'\n');
         self.log.write_all(&text)
+    }
+}
+
+/// A file that is tried before it has its name, beside where it will be, and gone whatever comes of that.
+#[derive(Debug)]
+pub struct Draft(PathBuf);
+
+impl Draft {
+    /// The draft of this file.
+    pub fn of(file: &Path) -> Draft {
+        Draft(file.with_extension("draft"))
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok(); // it may not have been written
     }
 }
 

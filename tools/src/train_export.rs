@@ -1,19 +1,19 @@
 //! `tools train-export`: the whole way from a folder of pictures to models the daemon takes, or onward from a
 //! run that was interrupted. Reads as the list of its steps.
 
-use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair, Random, degrade};
+use crate::data::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair, Random, degrade, spread};
 use crate::export::read::{start_weights, super_resolution_weights};
 use crate::export::{self, ExportError, ExportOptions, ModelFiles};
 use crate::gallery::write_png;
 use crate::measure::{
     Damaged, Drawn, Estimate, Judged, Report, SECOND_STEPS, SETS_SEED, STRENGTHS, Samples, Trial, estimate,
-    evaluate, sample_figures, squares, strip,
+    evaluate, has_sets, sample_figures, squares, strip,
 };
-use crate::onnx::{Asked, OnnxError, OnnxModel, bicubic};
+use crate::onnx::{self, Asked, OnnxError, OnnxModel, bicubic};
 use crate::plot::plot_losses;
 use crate::progress::Progress;
 use crate::recipe::{Choices, Recipe, Stage};
-use crate::run_folder::{self, CHECKPOINT, RunFolder, WEIGHTS};
+use crate::run_folder::{self, CHECKPOINT, RunFolder, Told, WEIGHTS};
 use crate::start::{Chosen, Start, StartError};
 use crate::train::{self, Interrupted, Session, TrainError};
 use contract::pixels::{Picture, Planes};
@@ -55,6 +55,13 @@ pub struct ExportChoices {
     pub slow_average: bool,
 }
 
+impl ExportChoices {
+    fn told(&self) -> Told {
+        let ExportChoices { licence, default_strength, chroma, eval, .. } = self.clone();
+        Told { licence, default_strength, chroma, eval }
+    }
+}
+
 impl Chosen for Choices {
     type Recipe = Recipe;
 
@@ -81,6 +88,9 @@ pub enum Failure {
     /// Evaluation stopped.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
+    /// There is nothing to evaluate on.
+    #[error("--eval {}: no folder with pictures in it: its subfolders are to be sets", .0.display())]
+    NoSets(PathBuf),
     /// A file or folder.
     #[error("{path}: {source}")]
     File {
@@ -110,7 +120,11 @@ pub fn train_export(
     stop: &AtomicBool,
 ) -> Result<Ended, Failure> {
     tch::set_num_threads(choices.threads as i32);
+    make_ready(choices.eval.as_deref())?;
     let (mut folder, recipe, device) = start.open()?;
+    std::fs::create_dir_all(&choices.out)
+        .map_err(|source| Failure::File { path: choices.out.clone(), source })?;
+    folder.tell(&choices.told()).map_err(TrainError::Folder)?;
     log::info!("{}", recipe.run.summary());
     let held_out = read_held_out(recipe.held_out.as_deref())?;
     let corpus = Corpus::load(&corpus_options(&recipe, &held_out, false))?;
@@ -133,7 +147,7 @@ pub fn train_export(
             folder.logged_seconds().map_err(TrainError::Folder)?,
         )?;
     } else if let Some(weights) = session.recipe.run.init_from.clone() {
-        let saved = start_weights(&weights, &|file| super_resolution_weights(file, &session))?;
+        let saved = start_weights(&weights, &super_resolution_weights)?;
         session.init_from(&saved, &weights)?;
     }
     let progress = Progress::new();
@@ -146,11 +160,23 @@ pub fn train_export(
     session.parts.save_weights(&weights).map_err(|source| Failure::File { path: weights.clone(), source })?;
 
     if choices.slow_average {
-        session.parts.choose_slow_averages();
+        session.parts.choose_slow_average();
     }
 
     let report = publish(&session, &corpus.facts, &judged, choices, &folder)?;
     Ok(Ended::Exported(ModelFiles::in_folder(&choices.out, session.recipe.preset.name()), report))
+}
+
+/// Finds out before training what would stop the export after it.
+///
+/// # Errors
+/// If ONNX Runtime cannot be loaded, or there is no picture to evaluate on.
+pub fn make_ready(eval: Option<&Path>) -> Result<(), Failure> {
+    onnx::is_there()?;
+    match eval {
+        Some(sets) if !has_sets(sets) => Err(Failure::NoSets(sets.to_owned())),
+        _ => Ok(()),
+    }
 }
 
 /// The names in a held-out list; none without a list.
@@ -180,13 +206,6 @@ fn corpus_options(recipe: &Recipe, held_out: &BTreeSet<String>, only_held_out: b
     }
 }
 
-/// Up to `count` of the pairs, spread evenly: neighbours in the list are crops of one photograph.
-fn spread(pairs: Vec<Pair>, count: usize) -> Vec<Pair> {
-    let total = pairs.len();
-    let wanted: BTreeSet<usize> = (0..count.min(total)).map(|i| i * total / count.min(total)).collect();
-    pairs.into_iter().enumerate().filter(|(i, _)| wanted.contains(i)).map(|(_, pair)| pair).collect()
-}
-
 /// Measures, writes the models with their cards, the report and the strip. Returns the report's path.
 fn publish(
     session: &Session,
@@ -199,9 +218,8 @@ fn publish(
         let path = path.to_owned();
         move |source| Failure::File { path, source }
     };
-    std::fs::create_dir_all(&choices.out).map_err(failed(&choices.out))?;
     let of = |source| Damaged { source, samples: judge(session, judged, facts, choices, source) };
-    let samples = (!session.recipe.mean_only()).then(|| of(Source::Clean).samples);
+    let samples = session.has_samples().then(|| of(Source::Clean).samples);
     let damages = if samples.is_some() { session.recipe.mix.damages() } else { Vec::new() };
     let damaged = damages.into_iter().map(of).collect();
     // Spread over all of them, since neighbours are crops of one photograph: far pixels reach further in

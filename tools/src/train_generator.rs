@@ -11,7 +11,7 @@ use crate::method::precondition::each;
 use crate::plot::plot_losses;
 use crate::progress::Progress;
 use crate::recipe::{GeneratorChoices, GeneratorRecipe, RunRecipe};
-use crate::run_folder::{self, CHECKPOINT, RunFolder, WEIGHTS};
+use crate::run_folder::{self, CHECKPOINT, Draft, RunFolder, WEIGHTS};
 use crate::sample::{SampleChoices, sample};
 use crate::start::{Chosen, Start, StartError};
 use crate::train::{self, GeneratorSession, Interrupted, TrainError};
@@ -85,7 +85,11 @@ pub fn train_generator(
     stop: &AtomicBool,
 ) -> Result<Generated, GeneratorError> {
     tch::set_num_threads(export.threads as i32);
+    // Before training, what would stop the export after it.
+    crate::onnx::is_there().map_err(ExportError::from)?;
     let (mut folder, recipe, device) = start.open()?;
+    std::fs::create_dir_all(&export.out)
+        .map_err(|source| GeneratorError::File { path: export.out.clone(), source })?;
     log::info!("{}", recipe.run.summary());
     let pictures = SmallPictures::load(&recipe.run.data, Split::Train)?;
     let mut session = GeneratorSession::new(recipe, device);
@@ -118,14 +122,12 @@ pub fn train_generator(
     if export.slow_average {
         session.student.trainee.choose_slow_average();
     }
-    std::fs::create_dir_all(&export.out).map_err(failed(&export.out))?;
     let path = export.out.join(format!("{}.onnx", session.recipe.name()));
     let facts = facts(&session.recipe, session.total_seconds() / 60.0);
-    let (draft, bytes) = (path.with_extension("draft"), generator_graph(&session).into_bytes(&facts));
-    run_folder::replace(&draft, &bytes).map_err(failed(&draft))?;
-    let difference = parity(&session, &draft)?;
+    let (draft, bytes) = (Draft::of(&path), generator_graph(&session).into_bytes(&facts));
+    run_folder::replace(draft.path(), &bytes).map_err(failed(draft.path()))?;
+    let difference = parity(&session, draft.path())?;
     run_folder::replace(&path, &bytes).map_err(failed(&path))?;
-    std::fs::remove_file(&draft).map_err(failed(&draft))?;
     log::info!("ONNX Runtime differs from the network by at most {difference:.1e}");
     show(&path, &folder);
     Ok(Generated::Exported(path))

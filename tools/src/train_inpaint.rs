@@ -8,10 +8,10 @@ use crate::export::{ExportError, ExportOptions, ModelFiles};
 use crate::plot::plot_losses;
 use crate::progress::Progress;
 use crate::recipe::{InpaintChoices, InpaintRecipe, RunRecipe};
-use crate::run_folder::{CHECKPOINT, WEIGHTS};
+use crate::run_folder::{CHECKPOINT, Told, WEIGHTS};
 use crate::start::{Chosen, Start, StartError};
 use crate::train::{self, InpaintSession, Interrupted, TrainError};
-use crate::train_export::{Failure, read_held_out};
+use crate::train_export::{Failure, make_ready, read_held_out};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ pub struct InpaintExport {
     pub out: PathBuf,
     /// The card's strength.
     pub default_strength: f32,
+    /// Share of their colours that samples keep.
+    pub chroma: f64,
     /// The card's licence.
     pub licence: String,
     /// Threads for training.
@@ -87,7 +89,13 @@ pub fn train_inpaint(
     stop: &AtomicBool,
 ) -> Result<Repairing, InpaintError> {
     tch::set_num_threads(export.threads as i32);
+    make_ready(None)?;
     let (mut folder, recipe, device) = start.open()?;
+    std::fs::create_dir_all(&export.out)
+        .map_err(|source| InpaintError::File { path: export.out.clone(), source })?;
+    let InpaintExport { licence, default_strength, chroma, .. } = export.clone();
+    let told = Told { licence, default_strength, chroma, eval: None };
+    folder.tell(&told).map_err(TrainError::Folder)?;
     log::info!("{}", recipe.run.summary());
     let held_out = read_held_out(recipe.held_out.as_deref())?;
     let corpus = Corpus::load(&corpus_options(&recipe, &held_out))?;
@@ -118,14 +126,13 @@ pub fn train_inpaint(
     };
     session.parts.save_weights(&weights).map_err(failed(&weights))?;
     if export.slow_average {
-        session.parts.choose_slow_averages();
+        session.parts.choose_slow_average();
     }
-    std::fs::create_dir_all(&export.out).map_err(failed(&export.out))?;
     let options = ExportOptions {
         default_strength: export.default_strength,
-        chroma: 1.0,
+        chroma: export.chroma,
         licence: export.licence.clone(),
-        facts: card_facts(&session, &corpus.facts),
+        facts: card_facts(&session, &corpus.facts, export.chroma),
         pictures: std::slice::from_ref(&corpus.pairs[0].large),
     };
     let (files, difference) = export_repair(&session, &export.out, &options)?;
@@ -149,7 +156,7 @@ fn corpus_options(recipe: &InpaintRecipe, held_out: &BTreeSet<String>) -> Corpus
     }
 }
 
-fn card_facts(session: &InpaintSession, facts: &CorpusFacts) -> BTreeMap<String, String> {
+fn card_facts(session: &InpaintSession, facts: &CorpusFacts, chroma: f64) -> BTreeMap<String, String> {
     let licences: Vec<String> =
         facts.licences.iter().map(|(name, count)| format!("{name}: {count}")).collect();
     let name = session.recipe.run.data.file_name().map(|n| n.to_string_lossy().into_owned());
@@ -160,6 +167,7 @@ fn card_facts(session: &InpaintSession, facts: &CorpusFacts) -> BTreeMap<String,
         ("data.crops", facts.crops.to_string()),
         ("data.held_out", facts.held_out.to_string()),
         ("training.recipe_sha256", hex(&Sha256::digest(session.recipe.to_text()))),
+        ("training.chroma", chroma.to_string()),
         ("training.minutes", format!("{:.1}", session.total_seconds() / 60.0)),
         ("training.device", session.recipe.run.device.clone()),
         ("training.seed", session.recipe.run.seed.to_string()),

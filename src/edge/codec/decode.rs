@@ -38,6 +38,11 @@ pub struct Decoded {
 pub struct Turn(Orientation);
 
 impl Turn {
+    /// Whether it was upright as it is stored.
+    pub fn is_none(self) -> bool {
+        self.0 == Orientation::NoTransforms
+    }
+
     /// A mask of the picture as it is stored, turned likewise.
     pub fn applied(self, mask: Mask) -> Mask {
         let side = |length: usize| u32::try_from(length).ok();

@@ -3,6 +3,7 @@
 use super::file::FILE;
 use super::*;
 use crate::work::death::PANICKED;
+use crate::work::masking::with_mask;
 
 fn present() -> Present {
     Present { boot: "boot".into(), oom_kills: 0 }
@@ -96,6 +97,26 @@ fn only_crashes_are_counted_and_only_while_the_file_stays_the_same() {
     let changed = Entry { stamp: Stamp::default(), ..entry("a", State::Started) };
     ledger.intend(&changed).expect("written");
     assert_eq!(crashes(&ledger), 0);
+}
+
+/// A mask that is another by now has crashed nothing yet.
+#[test]
+fn another_mask_begins_without_suspicion() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let masked = |bytes: u64| Entry {
+        fingerprint: with_mask("options", Some(Stamp { bytes, ..Stamp::default() })),
+        ..entry("a", State::Started)
+    };
+    open(folder.path()).0.intend(&masked(7)).expect("written");
+    let (ledger, _) =
+        Ledger::open(folder.path(), &present(), Some("SIGSEGV".into()), &NoReceipts).expect("opens");
+    let crashes = || ledger.known("/in", "a").expect("read").expect("there").crashes;
+    assert_eq!(crashes(), 1);
+    for (entry, expected) in [(masked(7), 1), (entry("a", State::Started), 1), (masked(7), 1), (masked(8), 0)]
+    {
+        ledger.intend(&entry).expect("written");
+        assert_eq!(crashes(), expected, "{entry:?}");
+    }
 }
 
 /// Receipts of one run.

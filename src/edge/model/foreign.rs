@@ -171,12 +171,13 @@ pub(super) fn adopt(environment: &Environment, path: &Path, terms: &Terms) -> Re
     Ok(file)
 }
 
-/// Windows as pictures have them: of sides that are no more than multiples, and two together, where the graph
-/// says that it takes such. One that says so and does not is evaluated one by one.
+/// Windows as pictures have them: of sides that are no more than multiples where it takes such, and two
+/// together where the graph says that it does. One that says so and does not is evaluated one by one.
 fn try_windows(environment: &Environment, file: &mut File) -> Result<(), StartError> {
-    let Some(plugs) = file.plugs.clone().filter(|_| file.card.window.is_none()) else { return Ok(()) };
+    let Some(plugs) = file.plugs.clone() else { return Ok(()) };
     let (side, multiple) = (file.card.golden_side().next_multiple_of(file.card.multiple), file.card.multiple);
-    let window = Size::new(side + multiple, side + 2 * multiple);
+    let odd = Size::new(side + multiple, side + 2 * multiple);
+    let window = file.card.window.map_or(odd, |side| Size::new(side, side));
     let mut model = opened(environment, file, &plugs)?;
     let mut try_together = |tiles: usize| {
         let (image, mask) = (vec![0.5; 3 * tiles * window.area()], vec![UNKNOWN; tiles * window.area()]);
@@ -184,7 +185,9 @@ fn try_windows(environment: &Environment, file: &mut File) -> Result<(), StartEr
         let (image, noise, strength, source) = (&image[..], &[][..], &[][..], &[][..]);
         model.run(&BatchInput { tiles, window, image, mask, noise, strength, source }, &mut |_| ())
     };
-    try_together(1).map_err(|error| {
+    // The one window of a graph that has no other was tried by its golden tile.
+    let alone = if file.card.window.is_some() { Ok(()) } else { try_together(1) };
+    alone.map_err(|error| {
         let why = format!(
             "cannot be evaluated in a window of {window}: {error}: is multiple_of larger than {multiple}?"
         );

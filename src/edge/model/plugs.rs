@@ -194,9 +194,12 @@ fn fixed([_, height, width]: [i64; 3], terms: &Terms) -> Result<Option<usize>, S
     match (usize::try_from(height), usize::try_from(width)) {
         (Err(_), Err(_)) => Ok(None),
         (Ok(height), Ok(width)) if height == width => {
-            // Crops of holes have 32 pixels a side at least.
-            let least = if terms.task == Task::Inpainting { LEAST_CROP_PX } else { GOLDEN_SIDE };
-            if width < least.max(2 * terms.halo + GOLDEN_SIDE) {
+            // Crops of holes have 32 pixels a side at least, and surroundings of a quarter of that at most.
+            let least = match terms.task {
+                Task::Inpainting => LEAST_CROP_PX,
+                Task::SuperResolution => GOLDEN_SIDE.max(2 * terms.halo + GOLDEN_SIDE),
+            };
+            if width < least {
                 return Err(format!(
                     "takes windows of {width}×{width} alone: with halo = {} nothing is left of them",
                     terms.halo

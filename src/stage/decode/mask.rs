@@ -61,28 +61,32 @@ fn place(file: &MaskFile) -> &Path {
     file.beneath.as_ref().map_or_else(named, |(_, place)| place)
 }
 
-/// As the file has it, upright by its own Exif.
-fn decoded(masking: &Masking, file: &MaskFile, (bytes, limit_s): (Vec<u8>, u64)) -> Result<Mask, JobError> {
+/// As the file has it, upright by its own Exif; and whether that turned it.
+fn decoded(
+    masking: &Masking,
+    file: &MaskFile,
+    (bytes, limit_s): (Vec<u8>, u64),
+) -> Result<(Mask, bool), JobError> {
     // Without a header it was not admitted; then it is not what was looked at.
     let header = file.header.ok_or(JobError::Changed);
     let decoded = header.and_then(|header| decode(&bytes, &header, Effort { deep: false, limit_s }));
     let decoded = decoded.map_err(|why| file.blame(masking, aged(why, file.stamp)))?;
-    Ok(masking.mask(&decoded.pixels))
+    Ok((masking.mask(&decoded.pixels), !decoded.turn.is_none()))
 }
 
-/// In the size of the upright picture. One that fits the picture as it is stored was made without looking at
-/// its orientation, and is turned with it.
+/// In the size of the upright picture. One that fits the picture as it is stored, and has no orientation of
+/// its own, was made without looking at the picture's, and is turned with it.
 fn fitted(
     masking: &Masking,
     file: &MaskFile,
-    mask: Mask,
+    (mask, is_turned): (Mask, bool),
     (header, picture): (&Header, &Decoded),
 ) -> Result<Mask, JobError> {
     let size = picture.pixels.size();
     if mask.size == size {
         return Ok(mask);
     }
-    if mask.size == header.size {
+    if mask.size == header.size && !is_turned {
         return Ok(picture.turn.applied(mask));
     }
     if masking.resized {

@@ -14,13 +14,14 @@ use crate::job::{Errand, Job};
 use crate::plan::{Limits, Line};
 use crate::pulse::Pulse;
 use crate::work::canvas::{Canvas, Depth};
-use crate::work::crops::{Cutting, crops};
+use crate::work::crops::{Crop, Cutting, crops};
 use crate::work::mark::{Stamp, seed_of};
 use crate::work::masking::{MaskFrom, opaque};
 use crate::work::pixels::Pixels;
 use crate::work::tiling::Tiling;
 use crate::work::xmp::SourceType;
 use contract::geometry;
+use contract::mask::Mask;
 use crossbeam_channel::{Receiver, Sender};
 use std::any::Any;
 use std::fs::File;
@@ -223,7 +224,7 @@ fn cut_out(
         let tile = pulse.work(|| {
             let place = geometry::Tile { window: crop.window, keep: crop.keep };
             let image = pixels.shrunk_window(pick, crop.window, crop.shrink).values;
-            let (mask, own) = (crop.mask(mask), crop.own(mask));
+            let (mask, own) = (seen(&pixels, &crop, crop.mask(mask)), crop.own(mask));
             Tile { opened: Arc::clone(opened), place, image, hole: Some(Hole { crop, mask, own }) }
         });
         if outbox.send(tile).is_err() {
@@ -231,6 +232,21 @@ fn cut_out(
         }
     }
     true
+}
+
+/// What of a crop is not known: its holes, and what nobody sees, since it is transparent: whatever colour
+/// lies there says nothing. Unless nothing else is there.
+fn seen(pixels: &Pixels, crop: &Crop, holes: Mask) -> Mask {
+    let channels = pixels.channels();
+    if !channels.is_multiple_of(2) {
+        return holes;
+    }
+    let alpha = pixels.shrunk_window([channels - 1; 3], crop.window, crop.shrink).values;
+    // Of several pixels all are to be seen.
+    let least = if crop.shrink == 1 { f32::MIN_POSITIVE } else { 0.999 };
+    let unknown = holes.holes.iter().zip(&alpha).map(|(hole, alpha)| *hole || *alpha < least);
+    let unknown = Mask { size: holes.size, holes: unknown.collect() };
+    if unknown.count() < unknown.size.area() { unknown } else { holes }
 }
 
 /// Which channels are red, green and blue.

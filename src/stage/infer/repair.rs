@@ -7,7 +7,7 @@ use crate::error::JobError;
 use crate::plan::Step;
 use crate::work::canvas::Patch;
 use contract::card::Role;
-use contract::geometry::{Rect, Size};
+use contract::geometry::Rect;
 use contract::noise;
 use contract::pixels::Planes;
 use contract::repair::Repair;
@@ -31,17 +31,20 @@ pub(super) fn repair(
         })
         .collect();
     let (mut image, mut mask, mut noise) = (Vec::new(), Vec::new(), Vec::new());
-    let mut level = 0;
-    while let Some(size) = repairs.first().and_then(Repair::size) {
+    while let Some((size, is_last)) = repairs.first().and_then(|one| Some((one.size()?, one.is_last()))) {
         image.clear();
         mask.clear();
         repairs.iter().for_each(|repair| repair.input(&mut image, &mut mask));
         if model.card().role == Role::Sample {
-            draw(batch, size, level, &mut noise);
+            noise.clear();
+            noise.resize(3 * size.area() * repairs.len(), 0.0);
+            if is_last {
+                draw(batch, &mut noise);
+            }
         }
-        level += 1;
         let tiles = repairs.len();
-        let (strength, source) = (&vec![step.strength; tiles][..], &vec![0.0; tiles][..]);
+        let strength = if is_last { step.strength } else { 0.0 };
+        let (strength, source) = (&vec![strength; tiles][..], &vec![0.0; tiles][..]);
         let (image, mask, noise) = (&image[..], &mask[..], &noise[..]);
         let input = BatchInput { tiles, window: size, image, mask, noise, strength, source };
         let length = 3 * size.area();
@@ -62,11 +65,15 @@ pub(super) fn repair(
     Ok(patches(batch, repairs))
 }
 
-/// Noise belongs to a place in the crop, and each level has a stream of its own.
-fn draw(batch: &Batch, size: Size, level: u32, noise: &mut Vec<f32>) {
-    noise.resize(3 * size.area() * batch.slots.len(), 0.0);
+/// Noise belongs to a place in the picture, so that pieces of one hole meet in the same. What is evaluated at
+/// a half, a quarter … of the resolution has a stream of its own.
+fn draw(batch: &Batch, noise: &mut [f32]) {
+    let size = batch.window;
     for (slot, noise) in batch.slots.iter().zip(noise.chunks_exact_mut(3 * size.area())) {
-        noise::fill(slot.opened.seed, level, Rect { x: 0, y: 0, size }, noise);
+        let Some(crop) = slot.hole.as_ref().map(|hole| &hole.crop) else { continue };
+        let shrink = crop.shrink as i64;
+        let place = Rect { x: crop.window.x / shrink, y: crop.window.y / shrink, size };
+        noise::fill(slot.opened.seed, crop.shrink.ilog2(), place, noise);
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Fault {
     Brighter,
     /// Everything is black, always.
     Always,
+    /// In holes a tenth of the noise is added, as strong as it is asked for.
+    Drawn,
     /// From this evaluation on nothing works, until the device is opened anew.
     LostAt(usize),
     /// Works for so many evaluations, and again for so many each time that it is opened anew.
@@ -167,6 +169,15 @@ impl Model for Fake {
         }
         if self.fault == Fault::Always {
             output.fill(0.0);
+        }
+        if self.fault == Fault::Drawn {
+            let area = width * height;
+            for (i, value) in output.iter_mut().enumerate() {
+                let tile = i / (3 * area);
+                if input.mask[tile * area + i % area] > 0.0 {
+                    *value += 0.1 * input.noise[i] * input.strength[tile];
+                }
+            }
         }
         if self.fault == Fault::NotANumber(run) {
             output.fill(f32::NAN);

@@ -117,6 +117,23 @@ pub fn nearest_of(kind: u64, nhwc: bool, channels: u64, side: Option<u64>) -> Ve
     file(&graph.concat())
 }
 
+/// A graph without a card, `x` → `y`, every pixel becomes four, that says it takes any number of windows of
+/// this side, and takes one.
+pub fn alone(side: u64) -> Vec<u8> {
+    let scales: Vec<u8> = [1.0f32, 1.0, 2.0, 2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let axes = [number(1, 1), number(2, 7), bytes(8, b"axes"), bytes(9, &0i64.to_le_bytes())].concat();
+    // Of two windows none can be squeezed out, which no inference of shapes tells.
+    let nodes = [node("Squeeze", &["x", "axes"], "one"), node("Max", &["x", "one"], "same")];
+    let graph = [
+        many(1, [nodes.to_vec(), vec![resize(("same", "scales"), "y")]].concat()),
+        bytes(2, b"alone"),
+        many(5, vec![tensor("scales", 4, &scales), axes]),
+        bytes(11, &shaped("x", F32, [None, Some(3), Some(side), Some(side)])),
+        bytes(12, &shaped("y", F32, [None, Some(3), Some(2 * side), Some(2 * side)])),
+    ];
+    file(&graph.concat())
+}
+
 /// A graph without a card that repairs: a picture and its mask in one tensor of four channels. It gives the
 /// picture, with a quarter more of red where the mask is 1. Its weights, which are given too, lie in the file
 /// of this name.

@@ -5,8 +5,9 @@ use super::{DeviceName, threads};
 use crate::data::Mix;
 use crate::net::BodyKind;
 use crate::recipe::{
-    Choices, GeneratorChoices, InpaintChoices, MeanChoice, ModelSize, Preset, Stage, parse_budget,
+    Choices, GeneratorChoices, InpaintChoices, MeanChoice, ModelSize, Preset, Recipe, Stage, parse_budget,
 };
+use crate::run_folder::{RunFolder, Told};
 use crate::start::Start;
 use crate::train_export::{CHROMA, ExportChoices};
 use crate::train_generator::GeneratorExport;
@@ -58,6 +59,10 @@ pub struct TrainExport {
     /// Shares of patches from damaged pictures, PHOTO,HEAVY; the rest is clean (default: 0.3,0.1).
     #[arg(long, value_parser = parse_mix)]
     mix: Option<Mix>,
+    /// For inpaint: width in pixels of the widest hole that one evaluation repairs (default: half of a
+    /// training patch). Wider ones are repaired coarse to fine, and trained as finer levels meet them.
+    #[arg(long)]
+    hole_px: Option<usize>,
     #[command(flatten)]
     method: MethodOptions,
     /// File that lists pictures never to train on; they measure the model.
@@ -72,8 +77,8 @@ pub struct TrainExport {
     /// Go on with this run folder; a finished one is only exported again. Its recipe holds: options that
     /// would change it are refused.
     #[arg(long, conflicts_with_all = [
-        "data", "budget", "stages", "steps", "device", "size", "body", "channels", "blocks", "mix", "method",
-        "q", "ect_stages", "s0", "s1", "mu0", "points",
+        "data", "budget", "stages", "steps", "device", "size", "body", "channels", "blocks", "mix", "hole_px",
+        "method", "q", "ect_stages", "s0", "s1", "mu0", "points",
         "solver", "mu", "held_out", "seed", "micro_batches",
     ])]
     resume: Option<PathBuf>,
@@ -86,7 +91,8 @@ pub struct TrainExport {
     /// Batches whose gradients are averaged before a step: a larger batch than memory holds.
     #[arg(long, default_value_t = 1)]
     micro_batches: usize,
-    /// Which of the two running averages of the weights is exported.
+    /// Which of the two running averages of the weights is exported: of the consistency net, or of a mean net
+    /// that is trained alone.
     #[arg(long, value_enum, default_value = "normal")]
     average: AverageName,
     /// Strength that the model's card recommends, 0 to 1.2: choose it by looking at the strip (default 0.25,
@@ -94,7 +100,7 @@ pub struct TrainExport {
     #[arg(long, value_parser = strength)]
     default_strength: Option<f32>,
     /// Share of their colours that samples keep, above 0 to 1: coloured dots are seen where grey ones pass
-    /// (default 0.3; for super-resolution).
+    /// (default 0.3).
     #[arg(long, value_parser = share)]
     chroma: Option<f64>,
     /// Licence of the weights, as the card states it.
@@ -158,6 +164,10 @@ impl TrainExport {
             problems.push(format!("--steps takes {example}"));
         }
         problems.extend(self.strange().into_iter().map(|name| format!("{name} is for super-resolution")));
+        if self.hole_px.is_some() && self.preset != PresetName::Inpaint {
+            problems.push("--hole-px is for inpaint".into());
+        }
+        problems.extend(self.other_preset());
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -178,9 +188,9 @@ impl TrainExport {
             ("--blocks", self.blocks.is_some()),
             ("--mix", self.mix.is_some()),
             ("--eval", self.eval.is_some()),
-            ("--chroma", self.chroma.is_some()),
         ];
         let photographs = [
+            ("--chroma", self.chroma.is_some()),
             ("--held-out", self.held_out.is_some()),
             ("--size", self.size.is_some()),
             ("--licence", self.licence.is_some()),
@@ -194,11 +204,35 @@ impl TrainExport {
         options.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
 
+    /// What the last export of the run to go on with was told.
+    fn told_before(&self) -> Option<Told> {
+        RunFolder::told(self.resume.as_deref()?)
+    }
+
+    /// The super-resolution preset of the run to go on with, where it is another than the one named.
+    fn other_preset(&self) -> Option<String> {
+        let run = self.resume.as_deref()?;
+        let wanted = match self.preset {
+            PresetName::SrX4 => Preset::SrX4,
+            PresetName::SrX2 => Preset::SrX2,
+            PresetName::Inpaint | PresetName::Cifar10 => return None,
+        };
+        let recipe: Recipe = RunFolder::recipe(run).ok()?;
+        let (is, wanted) = (recipe.preset.name(), wanted.name());
+        (is != wanted).then(|| format!("--resume {}: is a run of {is}, not of {wanted}", run.display()))
+    }
+
     fn repair(self) -> Training {
+        let before = self.told_before();
+        let before = before.as_ref();
         let export = InpaintExport {
             out: self.out,
-            default_strength: self.default_strength.unwrap_or(0.5),
-            licence: self.licence.unwrap_or_else(|| "not stated".into()),
+            default_strength: self.default_strength.or(before.map(|b| b.default_strength)).unwrap_or(0.5),
+            chroma: self.chroma.or(before.map(|b| b.chroma)).unwrap_or(CHROMA),
+            licence: self
+                .licence
+                .or(before.map(|b| b.licence.clone()))
+                .unwrap_or_else(|| "not stated".into()),
             threads: threads(self.threads),
             slow_average: self.average == AverageName::Slow,
         };
@@ -208,6 +242,7 @@ impl TrainExport {
         let data = self.data.expect("clap requires --data without --resume");
         let mut choices = InpaintChoices::new(data);
         choices.size = self.size.unwrap_or(choices.size);
+        choices.hole_px = self.hole_px;
         choices.held_out = self.held_out;
         choices.init_from = self.init_from;
         choices.device = self.device.word();
@@ -221,12 +256,17 @@ impl TrainExport {
     }
 
     fn super_resolution(self, preset: Preset) -> Training {
+        let before = self.told_before();
+        let before = before.as_ref();
         let export = ExportChoices {
             out: self.out,
-            eval: self.eval,
-            default_strength: self.default_strength.unwrap_or(0.25),
-            chroma: self.chroma.unwrap_or(CHROMA),
-            licence: self.licence.unwrap_or_else(|| "not stated".into()),
+            eval: self.eval.or(before.and_then(|b| b.eval.clone())),
+            default_strength: self.default_strength.or(before.map(|b| b.default_strength)).unwrap_or(0.25),
+            chroma: self.chroma.or(before.map(|b| b.chroma)).unwrap_or(CHROMA),
+            licence: self
+                .licence
+                .or(before.map(|b| b.licence.clone()))
+                .unwrap_or_else(|| "not stated".into()),
             threads: threads(self.threads),
             slow_average: self.average == AverageName::Slow,
         };
@@ -288,5 +328,46 @@ fn parse_mix(text: &str) -> Result<Mix, String> {
     match parts.as_deref() {
         Some(&[photo, heavy]) => Ok(Mix { photo, heavy }),
         _ => Err(format!("{text:?} is not PHOTO,HEAVY, e.g. 0.3,0.1")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use std::path::Path;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        asked: TrainExport,
+    }
+
+    fn asked(words: &[&str], run: &Path) -> Result<Training, Vec<String>> {
+        let resume = ["tools", words[0], "--out", "models", "--resume", run.to_str().expect("text")];
+        Line::try_parse_from(resume.iter().chain(&words[1..])).expect("known options").asked.into_choices()
+    }
+
+    /// What the first call said of the card holds in the next, unless that says something else.
+    #[test]
+    fn an_export_that_goes_on_need_not_be_told_again() {
+        let runs = tempfile::tempdir().expect("a folder");
+        let recipe = Recipe::resolve(&Choices::new(Preset::SrX4, "data".into()));
+        let folder = RunFolder::create(runs.path(), &recipe).expect("a run");
+        let told = |words: &[&str]| match asked(words, folder.path()) {
+            Ok(Training::SuperResolution(_, export)) => {
+                (export.licence, export.default_strength, export.chroma, export.eval)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told(&["sr-x4"]), ("not stated".into(), 0.25, CHROMA, None), "a run of an older version");
+        let before =
+            Told { licence: "CC0-1.0".into(), default_strength: 0.4, chroma: 0.7, eval: Some("sets".into()) };
+        folder.tell(&before).expect("writable");
+        assert_eq!(told(&["sr-x4"]), ("CC0-1.0".into(), 0.4, 0.7, Some("sets".into())));
+        let anew = ["sr-x4", "--licence", "MIT", "--default-strength", "0.1", "--chroma", "1", "--eval", "e"];
+        assert_eq!(told(&anew), ("MIT".into(), 0.1, 1.0, Some("e".into())));
+        let refused = asked(&["sr-x2"], folder.path()).expect_err("another preset");
+        assert!(refused[0].ends_with("is a run of sr-x4, not of sr-x2"), "{refused:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! From a folder of pictures to training pairs: licence filter, held-out list, decoding, cropping, shrinking.
 //! Runs on rayon threads; what could not be used is counted, never silently dropped.
 
-use super::pictures::{crop, read_rgb};
+use super::pictures::{crop, is_picture, read_rgb};
 use super::random::Random;
 use contract::geometry::Size;
 use contract::pixels::{Picture, Planes};
@@ -33,10 +33,9 @@ pub const ALLOWED_LICENCES: [&str; 12] = [
 const CROP: usize = 256;
 /// At most this many crops of one picture, so that one panorama does not outweigh the rest.
 const CROPS_PER_PICTURE: usize = 8;
-/// At most this many crops in all, or one of each picture: they stay in memory, 4 GB of them.
+/// At most this many crops in all, or one of each picture: they stay in memory, 4 GB of them, more where
+/// pictures are a little larger than crops and kept whole.
 const CROPS: usize = 20_000;
-/// Files with these endings are pictures; others are not looked at.
-const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
 /// Why no corpus could be made.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +110,7 @@ pub struct CorpusOptions {
 pub struct Pair {
     /// The truth; sides are multiples of the scale.
     pub large: Picture,
-    /// `large` shrunk by the scale (bicubic, antialiased), rounded to 8 bits.
+    /// `large` shrunk by the scale (bicubic, antialiased), rounded to 8 bits; nothing where the scale is 1.
     pub small: Picture,
     /// Where it came from, relative to the folder.
     pub file: String,
@@ -181,9 +180,18 @@ impl Corpus {
             walk(options, &mut facts)?
         };
         let count = listed.len();
+        // By where they are: a name may be spelt in another way, and lead there by a link.
+        let place = |file: &String| {
+            let path = options.folder.join(file);
+            fs::canonicalize(&path).unwrap_or(path)
+        };
+        let held_out: BTreeSet<PathBuf> = options.held_out.iter().map(place).collect();
         let chosen: Vec<(String, String)> = listed
             .into_iter()
-            .filter(|(file, _)| options.held_out.contains(file) == options.only_held_out)
+            .filter(|(file, _)| {
+                let is_held_out = !held_out.is_empty() && held_out.contains(&place(file));
+                is_held_out == options.only_held_out
+            })
             .collect();
         facts.held_out = count - chosen.len();
         let (chosen, each) = share(chosen, CROPS);
@@ -220,6 +228,13 @@ impl Corpus {
         }
         Ok(Corpus { pairs, facts })
     }
+}
+
+/// Up to `count` of the pairs, spread evenly: neighbours in the list are crops of one photograph.
+pub fn spread(pairs: Vec<Pair>, count: usize) -> Vec<Pair> {
+    let total = pairs.len();
+    let wanted: BTreeSet<usize> = (0..count.min(total)).map(|i| i * total / count.min(total)).collect();
+    pairs.into_iter().enumerate().filter(|(i, _)| wanted.contains(i)).map(|(_, pair)| pair).collect()
 }
 
 /// What is read of these files, in their order, and how many crops of each, so that there are at most `most`.
@@ -294,12 +309,11 @@ fn walk(options: &CorpusOptions, facts: &mut CorpusFacts) -> Result<Vec<(String,
             entries => entries?,
         };
         for path in entries.into_iter().map(|entry| entry.path()) {
-            let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
             let is_folder = path.is_dir();
-            if !is_folder && !ENDINGS.contains(&ending.as_str()) {
+            if !is_folder && !is_picture(&path) {
                 continue;
             }
-            // By another way it would count twice, and be trained on where it is held out.
+            // By another way it would count twice.
             if fs::canonicalize(&path).is_ok_and(|path| !seen.insert(path)) {
                 continue;
             }
@@ -324,7 +338,10 @@ fn pairs_of(options: &CorpusOptions, file: &str, most: usize) -> Result<Vec<Pair
     }
     let pair = |(x, y, size): (usize, usize, Size)| {
         let large = crop(&picture, x, y, size);
-        let small = shrink(&Planes::from_picture(&large), options.scale).to_picture();
+        let small = match options.scale {
+            1 => Picture::new(Size::new(0, 0), 3),
+            scale => shrink(&Planes::from_picture(&large), scale).to_picture(),
+        };
         Pair { large, small, file: file.to_owned() }
     };
     Ok(corners(picture.size, options, file, most).into_iter().map(pair).collect())

@@ -12,8 +12,14 @@ use contract::resample::{enlarge, shrink};
 use rayon::prelude::*;
 use tch::{Device, Tensor};
 
-/// Of so many patches one has holes whose coarse content is known, as the finer levels of a deep hole have.
+/// Of so many patches whose holes are not deep one has holes whose coarse content is known, too: where others
+/// near by are deep, it is.
 const COARSE_EVERY: usize = 4;
+
+/// How much coarse content is blurred. Of deep holes little is known, and what is repaired of them coarsely
+/// is a blot: finer levels are to make texture of that, too.
+const SHALLOW: [usize; 3] = [2, 4, 4];
+const DEEP: [usize; 3] = [2, 4, 8];
 
 /// What a batch is made of.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +28,9 @@ pub struct HolePlan {
     pub batch: usize,
     /// Side of a patch in pixels; even.
     pub patch: usize,
+    /// Depth in pixels ([`Mask::depth`]) beyond which the coarse content of holes is always known, as it is
+    /// to the finer levels of [`contract::repair::Repair`].
+    pub hole_px: usize,
     /// Seed of the run.
     pub seed: u64,
     /// Number of the stage: different stages see different patches.
@@ -72,7 +81,7 @@ pub fn make_hole_batch(corpus: &Corpus, plan: HolePlan, step: u64) -> HoleBatch 
         .map(|index| {
             let mut random = Random::new(&[plan.seed, plan.stage, step, index as u64]);
             let large = &corpus.pairs[random.below(corpus.pairs.len())].large;
-            patch(large, plan.patch, &mut random)
+            patch(large, plan, &mut random)
         })
         .collect();
     let mut batch =
@@ -85,7 +94,8 @@ pub fn make_hole_batch(corpus: &Corpus, plan: HolePlan, step: u64) -> HoleBatch 
     batch
 }
 
-fn patch(large: &Picture, side: usize, random: &mut Random) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+fn patch(large: &Picture, plan: HolePlan, random: &mut Random) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let side = plan.patch;
     let x = random.below(large.size.width - side + 1);
     let y = random.below(large.size.height - side + 1);
     let mut truth = Picture::new(Size::new(side, side), 3);
@@ -94,19 +104,20 @@ fn patch(large: &Picture, side: usize, random: &mut Random) -> (Vec<u8>, Vec<u8>
     let planes = Planes::from_picture(&truth);
     let mut filled = planes.clone();
     mask::fill(&mut filled, &holes);
-    let coarse = random.below(COARSE_EVERY) == 0;
+    let is_deep = holes.depth() > plan.hole_px;
+    let coarse = random.below(COARSE_EVERY) == 0 || is_deep;
     if coarse {
-        put_coarse(&mut filled, &planes, &holes, random);
+        put_coarse(&mut filled, &planes, &holes, if is_deep { &DEEP } else { &SHALLOW }, random);
     }
     let told = if coarse { 1 } else { 2 };
     let told = holes.holes.iter().map(|hole| if *hole { told } else { 0 }).collect();
     (truth.samples, filled.to_picture().samples, told)
 }
 
-/// What a repair at half the resolution may give, enlarged: blurred truth, drawn towards the smooth fill
-/// where it knew little.
-fn put_coarse(filled: &mut Planes, truth: &Planes, holes: &Mask, random: &mut Random) {
-    let factor = if random.below(3) == 0 { 2 } else { 4 };
+/// What a repair at half the resolution may give, enlarged: truth blurred by one of these factors, drawn
+/// towards the smooth fill where it knew little.
+fn put_coarse(filled: &mut Planes, truth: &Planes, holes: &Mask, factors: &[usize; 3], random: &mut Random) {
+    let factor = factors[random.below(3)];
     let known = within(random, (0.5, 1.0)) as f32;
     let coarse = enlarge(&shrink(truth, factor), factor);
     let area = holes.holes.len();
@@ -118,21 +129,31 @@ fn put_coarse(filled: &mut Planes, truth: &Planes, holes: &Mask, random: &mut Ra
 }
 
 #[cfg(test)]
+impl HoleBatch {
+    /// The mask of each patch, in halves.
+    fn masks(&self) -> Vec<Vec<u8>> {
+        self.mask.chunks(self.plan.1 * self.plan.1).map(<[u8]>::to_vec).collect()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::super::corpus::{CorpusFacts, Pair};
     use super::*;
 
+    const PLAN: HolePlan = HolePlan { batch: 24, patch: 32, hole_px: 16, seed: 1, stage: 0 };
+
+    fn corpus() -> Corpus {
+        let size = Size::new(80, 72);
+        let samples = (0..size.area() * 3).map(|i| (i * 7919 % 251) as u8).collect();
+        let large = Picture { size, channels: 3, samples };
+        let pair = Pair { small: large.clone(), large, file: "a".into() };
+        Corpus { pairs: vec![pair], facts: CorpusFacts::default() }
+    }
+
     #[test]
     fn patches_differ_from_their_truth_in_holes_alone() {
-        let size = Size::new(80, 72);
-        let large = Picture {
-            size,
-            channels: 3,
-            samples: (0..size.area() * 3).map(|i| (i * 7919 % 251) as u8).collect(),
-        };
-        let pair = Pair { small: large.clone(), large, file: "a".into() };
-        let corpus = Corpus { pairs: vec![pair], facts: CorpusFacts::default() };
-        let plan = HolePlan { batch: 24, patch: 32, seed: 1, stage: 0 };
+        let (corpus, plan) = (corpus(), PLAN);
         let batch = make_hole_batch(&corpus, plan, 3);
         assert_eq!(batch, make_hole_batch(&corpus, plan, 3));
         assert_ne!(batch, make_hole_batch(&corpus, plan, 4));
@@ -144,5 +165,23 @@ mod tests {
         let holed = batch.tensors(Device::Cpu);
         assert_eq!(holed.mask.size(), [24, 1, 32, 32]);
         assert_eq!(holed.mask.max().double_value(&[]), f64::from(mask::UNKNOWN));
+    }
+
+    /// Shallow holes are met both ways; to a finer level of a deep one its coarse content is never unknown.
+    #[test]
+    fn what_deep_holes_hold_is_coarsely_known() {
+        let (corpus, plan) = (corpus(), HolePlan { hole_px: 6, ..PLAN });
+        let mut met = [0; 3];
+        for told in (0..8).flat_map(|step| make_hole_batch(&corpus, plan, step).masks()) {
+            let mask = Mask { size: Size::new(32, 32), holes: told.iter().map(|told| *told > 0).collect() };
+            match (mask.depth() > plan.hole_px, told.contains(&2)) {
+                (true, unknown) => {
+                    assert!(!unknown, "{} pixels deep", mask.depth());
+                    met[0] += 1;
+                }
+                (false, unknown) => met[1 + usize::from(unknown)] += 1,
+            }
+        }
+        assert!(met.iter().all(|met| *met > 10), "{met:?}");
     }
 }

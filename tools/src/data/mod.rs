@@ -12,9 +12,9 @@ mod random;
 
 pub use batches::{Batch, BatchPlan, make_batch, with_batches};
 pub use cifar::{SIDE, SmallPictures, Split, to_tensor as cifar_tensor};
-pub use corpus::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair, hex};
+pub use corpus::{Corpus, CorpusFacts, CorpusOptions, DataError, Pair, hex, spread};
 pub use degrade::{Mix, degrade};
 pub use hole_batches::{HoleBatch, HolePlan, Holed, make_hole_batch};
 pub use holes::draw_holes;
-pub use pictures::{crop, read_rgb};
+pub use pictures::{crop, is_picture, read_rgb};
 pub use random::Random;

@@ -21,6 +21,15 @@ pub fn crop(picture: &Picture, x: usize, y: usize, size: Size) -> Picture {
     out
 }
 
+/// Files with these endings are pictures; others are not looked at.
+const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+
+/// Whether a file is one by its name.
+pub fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    ENDINGS.contains(&ending.as_str())
+}
+
 /// Decodes any supported file to 8-bit RGB.
 ///
 /// # Errors

@@ -7,8 +7,8 @@ use super::sampling::{Served, Weights, local_scale, restored, standardised};
 use super::{ExportError, ExportOptions, ModelFiles, PARITY, largest};
 use crate::net::repair::{FOLD, MULTIPLE, PLANES, RepairBlock, RepairLevel};
 use crate::onnx::{Asked, OnnxModel};
-use crate::run_folder;
-use crate::train::InpaintSession;
+use crate::run_folder::{self, Draft};
+use crate::train::{Drawing, InpaintSession};
 use contract::card::{ModelCard, Precision, Role, Task};
 use contract::geometry::{Rect, Size};
 use contract::golden::Golden;
@@ -33,11 +33,12 @@ pub fn mean_graph(session: &InpaintSession) -> GraphWriter {
     g
 }
 
-/// With `noise` N×3×H×W and `strength` N×1×1×1 too: μ + strength · (sample − μ) in holes, μ elsewhere.
+/// With `noise` N×3×H×W and `strength` N×1×1×1 too: μ + strength · (sample − μ) in holes, μ elsewhere, of the
+/// sample's colours the share `chroma`.
 ///
 /// # Panics
 /// If the session has no finished mean net.
-pub fn sample_graph(session: &InpaintSession) -> GraphWriter {
+pub fn sample_graph(session: &InpaintSession, chroma: f64) -> GraphWriter {
     let mut g = GraphWriter::new("repair-sample");
     let image = g.input("image", ["n", "3", "h", "w"]);
     let told = g.input("mask", ["n", "1", "h", "w"]);
@@ -54,7 +55,7 @@ pub fn sample_graph(session: &InpaintSession) -> GraphWriter {
         begin += width;
     }
     let finest = features.last().expect("there are three resolutions");
-    let scale = local_scale(&mut g, &session.parts.scale.average.named(), FOLD as usize, 1.0, finest);
+    let scale = local_scale(&mut g, &session.parts.scale.average.named(), FOLD as usize, chroma, finest);
     // A mask is 0 in what is known and at least a half in holes.
     let two = g.constant("holes.two", &[], &[2.0]);
     let doubled = g.mul("holes.doubled", &told, &two);
@@ -190,14 +191,14 @@ pub fn export_repair(
 ) -> Result<(ModelFiles, f32), ExportError> {
     let files = ModelFiles::in_folder(folder, &session.recipe.name);
     let mut worst = 0.0f32;
-    let roles: &[Role] = if session.recipe.mean_only() { &[Role::Mean] } else { &[Role::Mean, Role::Sample] };
+    let roles: &[Role] = if session.has_samples() { &[Role::Mean, Role::Sample] } else { &[Role::Mean] };
     for &role in roles {
         let path = if role == Role::Mean { &files.mean } else { &files.sample };
-        let draft = path.with_extension("draft");
-        run_folder::replace(&draft, &graph_of(session, role).into_bytes(&[]))?;
-        let mut model = OnnxModel::open(&draft, 1, 2)?;
+        let draft = Draft::of(path);
+        run_folder::replace(draft.path(), &graph_of(session, role, options).into_bytes(&[]))?;
+        let mut model = OnnxModel::open(draft.path(), 1, 2)?;
         let picture = &options.pictures[0];
-        let difference = parity(session, role, &mut model, picture)?;
+        let difference = parity(session, role, &mut model, options.chroma, picture)?;
         if difference > PARITY {
             return Err(ExportError::Parity { file: path.display().to_string(), difference });
         }
@@ -207,16 +208,15 @@ pub fn export_repair(
         let output = model.golden(&card.golden, window)?;
         let middle = card.golden.middle_of(&output, window, 1);
         card.golden.expected = middle.iter().map(|v| (v.clamp(0.0, 1.0) * 65535.0).round() as u16).collect();
-        run_folder::replace(path, &graph_of(session, role).into_bytes(&card.to_pairs()))?;
-        std::fs::remove_file(&draft)?;
+        run_folder::replace(path, &graph_of(session, role, options).into_bytes(&card.to_pairs()))?;
     }
     Ok((files, worst))
 }
 
-fn graph_of(session: &InpaintSession, role: Role) -> GraphWriter {
+fn graph_of(session: &InpaintSession, role: Role, options: &ExportOptions<'_>) -> GraphWriter {
     match role {
         Role::Mean => mean_graph(session),
-        Role::Sample => sample_graph(session),
+        Role::Sample => sample_graph(session, options.chroma),
     }
 }
 
@@ -236,8 +236,7 @@ fn card(session: &InpaintSession, role: Role, golden: Golden, options: &ExportOp
         halo: HALO,
         multiple: MULTIPLE,
         window: None,
-        // What patches of this size show the network; deeper ones it never met.
-        hole_px: session.recipe.patch / 2,
+        hole_px: session.recipe.hole_px,
         sources: Vec::new(),
         precision: Precision::F32,
         int8: None,
@@ -267,6 +266,7 @@ fn parity(
     session: &InpaintSession,
     role: Role,
     model: &mut OnnxModel,
+    chroma: f64,
     picture: &Picture,
 ) -> Result<f32, ExportError> {
     let Size { width, height } = picture.size;
@@ -282,7 +282,7 @@ fn parity(
     let told: Vec<f32> =
         mask.holes.iter().enumerate().map(|(i, hole)| if *hole { of(i) } else { 0.0 }).collect();
     let (seed, strength) = (5, 0.75);
-    let output = model.repair(&planes, &told, 0, Asked::clean(seed, strength))?;
+    let output = model.repair(&planes, &told, Asked::clean(seed, strength))?;
     let mut drawn = vec![0.0; 3 * size.area()];
     noise::fill(seed, 0, Rect { x: 0, y: 0, size }, &mut drawn);
     let _guard = tch::no_grad_guard();
@@ -295,8 +295,9 @@ fn parity(
         Role::Mean => nets.mean.forward(&parts.mean.average, &image, &holes, false),
         Role::Sample => {
             let frozen = session.frozen(false).expect("the mean net is finished");
-            let trained = (&parts.sampler.trainee.average, &session.recipe.run.consistency);
-            frozen.sample(trained, &image, &holes, &drawn, f64::from(strength))
+            let (sampler, levels) = (&parts.sampler.trainee.average, &session.recipe.run.consistency);
+            let drawing = Drawing { sampler, levels, strength: strength.into(), chroma };
+            frozen.sample(drawing, &image, &holes, &drawn)
         }
     };
     let expected = expected.to_device(tch::Device::Cpu).contiguous().reshape([-1]);

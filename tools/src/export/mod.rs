@@ -14,7 +14,7 @@ use crate::measure::{Drawn, estimate};
 use crate::net::Params;
 use crate::onnx::{Asked, OnnxError, OnnxModel};
 use crate::recipe::LEVELS;
-use crate::run_folder;
+use crate::run_folder::{self, Draft};
 use crate::train::Session;
 use contract::card::{ModelCard, Precision, Role, Task};
 use contract::geometry::{Size, TileGrid};
@@ -99,19 +99,18 @@ pub fn export(
 ) -> Result<(ModelFiles, f32), ExportError> {
     let files = ModelFiles::in_folder(folder, session.recipe.preset.name());
     let mut worst = 0.0f32;
-    let roles: &[Role] = if session.recipe.mean_only() { &[Role::Mean] } else { &[Role::Mean, Role::Sample] };
+    let roles: &[Role] = if session.has_samples() { &[Role::Mean, Role::Sample] } else { &[Role::Mean] };
     for &role in roles {
         let path = if role == Role::Mean { &files.mean } else { &files.sample };
-        let draft = path.with_extension("draft");
-        run_folder::replace(&draft, &graph_of(session, role, options).into_bytes(&[]))?;
-        let mut model = OnnxModel::open(&draft, session.recipe.scale, 2)?;
+        let draft = Draft::of(path);
+        run_folder::replace(draft.path(), &graph_of(session, role, options).into_bytes(&[]))?;
+        let mut model = OnnxModel::open(draft.path(), session.recipe.scale, 2)?;
         worst = worst.max(parity(session, role, &mut model, options, path)?);
         let radius = receptive_field(session, role);
         let halo = measure_halo(&mut model, options.pictures, radius)?;
         let golden = golden_tile(&mut model, &options.pictures[0], radius, session.recipe.scale)?;
         let card = card(session, role, halo, golden, options);
         run_folder::replace(path, &graph_of(session, role, options).into_bytes(&card.to_pairs()))?;
-        std::fs::remove_file(&draft)?;
     }
     Ok((files, worst))
 }

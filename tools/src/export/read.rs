@@ -6,9 +6,8 @@ use super::proto::{Constant, Model};
 use super::sampling::{Weights, coefficients_at_max, scale_columns};
 use crate::method::Levels;
 use crate::net::Weight;
-use crate::net::repair::FOLD;
 use crate::recipe::{LEVELS, REPAIR_LEVELS};
-use crate::train::{GeneratorSession, Saved, Session, TrainError};
+use crate::train::{GeneratorSession, Saved, TrainError};
 use prost::Message;
 use std::path::Path;
 use tch::Tensor;
@@ -56,13 +55,14 @@ fn below(all: &Weights, prefix: &str) -> Weights {
     all.iter().filter_map(strip).collect()
 }
 
-/// What a super-resolution file holds of `session`'s networks. Mean net, local scale and calibration are
-/// exact. The consistency net's dependence on σ was folded into constants at σ_max: it starts equal there,
-/// and knows nothing of other levels yet. A mean file gives the mean net alone, the rest fresh.
+/// What a super-resolution file holds of its networks, whatever its factor. Mean net, local scale and
+/// calibration are exact. The consistency net's dependence on σ was folded into constants at σ_max: it
+/// starts equal there, and knows nothing of other levels yet. A mean file gives the mean net alone, the rest
+/// fresh.
 ///
 /// # Errors
 /// If the file is not one of ours or of other sizes.
-pub fn super_resolution_weights(path: &Path, session: &Session) -> Result<Saved, String> {
+pub fn super_resolution_weights(path: &Path) -> Result<Saved, String> {
     let all = constants(path)?;
     let mut mean = below(&all, "mean.");
     mean.extend(told(&all));
@@ -70,18 +70,19 @@ pub fn super_resolution_weights(path: &Path, session: &Session) -> Result<Saved,
     join_gates(&mut mean);
     let mut tensors = under("mean", &mean);
     let Some(colour) = all.get("residual.colour.weight") else { return Ok(Saved::new(tensors)) };
-    tensors.extend(sampling(&all, colour, session.recipe.scale, &LEVELS));
+    tensors.extend(sampling(&all, colour, &LEVELS));
     let of = |name: &str| all.get(name).ok_or_else(|| format!("it lacks {name}"));
     tensors.push(("feature_mean".into(), plane(of("features.mean")?)));
     tensors.push(("feature_std".into(), plane(of("features.inverse_std")?).reciprocal()));
     Ok(Saved::new(tensors))
 }
 
-/// Scale head, consistency net and colours of a file that samples, at this scale.
-fn sampling(all: &Weights, colour: &Weight, scale: usize, levels: &Levels) -> Vec<(String, Tensor)> {
+/// Scale head, consistency net and colours of a file that samples.
+fn sampling(all: &Weights, colour: &Weight, levels: &Levels) -> Vec<(String, Tensor)> {
+    let planes = colour.shape[0] as usize;
     let mut tensors = under("scale", &below(all, "scale."));
-    tensors.extend(under("sampler", &unfolded(&below(all, "sampler."), 3 * scale * scale, levels)));
-    tensors.push(("opponent".into(), Tensor::from_slice(&opponent_rms(colour, scale))));
+    tensors.extend(under("sampler", &unfolded(&below(all, "sampler."), planes, levels)));
+    tensors.push(("opponent".into(), Tensor::from_slice(&opponent_rms(colour, planes / 3))));
     tensors
 }
 
@@ -102,7 +103,7 @@ pub fn repair_weights(path: &Path) -> Result<Saved, String> {
     let all = constants(path)?;
     let mut tensors = under("mean", &below(&all, "mean."));
     if let Some(colour) = all.get("residual.colour.weight") {
-        tensors.extend(sampling(&all, colour, FOLD as usize, &REPAIR_LEVELS));
+        tensors.extend(sampling(&all, colour, &REPAIR_LEVELS));
         let joined = |what: &str| {
             let parts = (0..3).map(|index| all.get(&format!("features{index}.{what}")).map(plane));
             let parts: Option<Vec<Tensor>> = parts.collect();
@@ -178,9 +179,9 @@ fn unfolded(sampler: &Weights, planes: usize, levels: &Levels) -> Weights {
     weights
 }
 
-/// The colour matrix has columns BASIS_k · c_k, and the basis is orthonormal: a column's length is c_k.
-fn opponent_rms(colour: &Weight, scale: usize) -> [f64; 3] {
-    let area = scale * scale;
+/// The colour matrix has columns BASIS_k · c_k, and the basis is orthonormal: a column's length is c_k. Each
+/// plane is folded into `area` channels.
+fn opponent_rms(colour: &Weight, area: usize) -> [f64; 3] {
     let at = |c: usize, k: usize| f64::from(colour.values[c * area * 3 * area + k * area]);
     std::array::from_fn(|k| (0..3).map(|c| at(c, k).powi(2)).sum::<f64>().sqrt())
 }
@@ -235,5 +236,17 @@ mod tests {
             assert!(refused.to_string().ends_with("start from the f32 file"), "{refused}");
         }
         assert!(start_weights(&shipped("inpaint-mean.onnx"), &repair_weights).is_ok());
+    }
+
+    /// Sizes follow the file, not the run that begins with it.
+    #[test]
+    fn colours_are_read_of_every_factor() {
+        for name in ["sr-x2.onnx", "sr-x4.onnx"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name);
+            let saved = super_resolution_weights(&path).unwrap();
+            let rms = Vec::<f64>::try_from(saved.find("opponent").unwrap()).unwrap();
+            // Luma is most of what is missed, and nothing is missing altogether.
+            assert!(rms[0] > rms[1] && rms.iter().all(|rms| (1e-4..0.2).contains(rms)), "{name}: {rms:?}");
+        }
     }
 }

@@ -2,9 +2,9 @@
 //! plain fill it starts from, and beside what other programs made of the same holes.
 
 use super::figures::{luma_inside, ssim_map_y};
-use super::sets::SETS_SEED;
+use super::sets::{SETS_SEED, read_or_warn};
 use super::spectrum::spectrum_error;
-use crate::data::{crop, read_rgb};
+use crate::data::{crop, is_picture, read_rgb};
 use crate::export::ModelFiles;
 use crate::onnx::{Asked, OnnxError, OnnxModel};
 use contract::card::{ModelCard, Role};
@@ -25,6 +25,9 @@ const HOLE_STRENGTHS: [f32; 2] = [0.5, 1.0];
 const SPECTRUM_SCALE: usize = 4;
 /// Sides of what is repaired are multiples of this: those of the file at every level that a mask needs.
 const STEP: usize = 64;
+
+/// So often such a side can be halved before it is no multiple of 8, as our nets want them.
+const MOST_LEVELS: usize = 3;
 
 /// Head of the table of rows.
 pub const HOLES_HEAD: &str = "| set (holes) | masks | method | PSNR | SSIM-Y | spectrum error | seam |\n\
@@ -71,15 +74,15 @@ struct Case {
 /// What repairs a case; `None` where it has nothing for it.
 type Method<'a> = Box<dyn FnMut(&Case) -> Result<Option<Picture>, OnnxError> + 'a>;
 
-/// Measures a model, at strength 0 by its mean, on every folder of pictures below `sets`, under the masks in
-/// its folder `masks…` (files KIND_NUMBER.png, white is hole), in the middle of each picture. `others` holds
-/// results of other programs: METHOD/SET/PICTURE-MASK.png.
+/// Measures a model with this card, at strength 0 by its mean with the other, on every folder of pictures
+/// below `sets`, under the masks in its folder `masks…` (files KIND_NUMBER.png, white is hole), in the
+/// middle of each picture. `others` holds results of other programs: METHOD/SET/PICTURE-MASK.png.
 ///
 /// # Errors
 /// ONNX Runtime's words.
 pub fn evaluate_holes(
     files: &ModelFiles,
-    card: &ModelCard,
+    [card, of_mean]: [&ModelCard; 2],
     sets: &Path,
     others: Option<&Path>,
 ) -> Result<Vec<HoleRow>, OnnxError> {
@@ -101,7 +104,7 @@ pub fn evaluate_holes(
         };
         let mut methods: Vec<(String, Method<'_>)> = vec![
             ("push-pull fill".into(), Box::new(filled)),
-            ("strength 0".into(), Box::new(|case| repaired(&mut mean, card.hole_px, 0.0, case).map(Some))),
+            ("strength 0".into(), Box::new(|case| repaired(&mut mean, of_mean.hole_px, 0.0, case).map(Some))),
         ];
         if let Some(sample) = &sample {
             for strength in HOLE_STRENGTHS {
@@ -157,22 +160,24 @@ fn row(cases: &[Case], repair: &mut Method<'_>) -> Result<Option<[f64; 4]>, Onnx
 
 /// The whole case as one crop, as the daemon repairs crops.
 fn repaired(model: &mut OnnxModel, hole_px: usize, strength: f32, case: &Case) -> Result<Picture, OnnxError> {
-    let levels = levels(case.mask.depth(), hole_px);
+    let levels = levels(case.mask.depth(), hole_px).min(MOST_LEVELS);
     let mut repair = Repair::new(Planes::from_picture(&case.truth), case.mask.clone(), levels);
-    let mut level = 0;
     while let Some(size) = repair.size() {
         let (mut image, mut told) = (Vec::new(), Vec::new());
         repair.input(&mut image, &mut told);
         let image = Planes { size, channels: 3, values: image };
-        repair.take(&model.repair(&image, &told, level, Asked::clean(SETS_SEED, strength))?);
-        level += 1;
+        let strength = if repair.is_last() { strength } else { 0.0 };
+        repair.take(&model.repair(&image, &told, Asked::clean(SETS_SEED, strength))?);
     }
     Ok(repair.finish().to_picture())
 }
 
 /// Pictures under masks, by kind of mask.
 fn cases(folder: &Path, masks: &[PathBuf]) -> BTreeMap<String, Vec<Case>> {
-    let read = |path: &PathBuf| read_rgb(path).ok().map(|picture| (stem_of(path), picture));
+    let read = |path: &PathBuf| {
+        let picture = if is_picture(path) { read_or_warn(path) } else { None };
+        picture.map(|picture| (stem_of(path), picture))
+    };
     let pictures: Vec<(String, Picture)> = below(folder).iter().filter_map(read).collect();
     let mut cases: BTreeMap<String, Vec<Case>> = BTreeMap::new();
     if pictures.is_empty() {
@@ -195,16 +200,17 @@ fn cases(folder: &Path, masks: &[PathBuf]) -> BTreeMap<String, Vec<Case>> {
                 crop(whole, (whole.size.width - size.width) / 2, (whole.size.height - size.height) / 2, size)
             };
             let holes = middle(&drawn).samples.chunks_exact(3).map(|pixel| pixel[0] >= 128).collect();
-            let holes: Vec<bool> = holes;
-            if !holes.contains(&true) {
-                log::warn!("left out, no hole in what picture and mask share: {name}, {mask_name}");
+            let mask = Mask { size, holes };
+            let none = match mask.count() {
+                0 => "no hole",
+                count if count == size.area() => "nothing known",
+                _ => "",
+            };
+            if !none.is_empty() {
+                log::warn!("left out, {none} in what picture and mask share: {name}, {mask_name}");
                 continue;
             }
-            let case = Case {
-                name: format!("{name}-{mask_name}"),
-                truth: middle(picture),
-                mask: Mask { size, holes },
-            };
+            let case = Case { name: format!("{name}-{mask_name}"), truth: middle(picture), mask };
             cases.entry(kind.to_owned()).or_default().push(case);
         }
     }

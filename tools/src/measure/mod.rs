@@ -19,7 +19,7 @@ pub use generated::{Gallery, GeneratedFigures, frechet, generated_figures};
 pub use holes::{HOLES_HEAD, HoleRow, evaluate_holes};
 pub use report::{Damaged, Judged, Report, Samples};
 pub use sample_figures::{SPECTRUM_STRENGTHS, SampleFigures, sample_figures};
-pub use sets::{Row, SETS_SEED, STRENGTHS, TABLE_HEAD, Trial, evaluate, evaluate_uncertainty};
+pub use sets::{Row, SETS_SEED, STRENGTHS, TABLE_HEAD, Trial, evaluate, evaluate_uncertainty, has_sets};
 pub use spectrum::spectrum_error;
 pub use strength::{CURVE, StrengthCurve, StrengthPoint, at_strength};
 pub use strip::{squares, strip};

@@ -4,7 +4,7 @@
 use super::figures::{luma_inside, psnr_y, ssim_y};
 use super::spectrum::spectrum_error;
 use super::uncertainty::{Foretold, foretold};
-use crate::data::{Random, degrade, read_rgb};
+use crate::data::{Random, degrade, is_picture, read_rgb};
 use crate::export::ModelFiles;
 use crate::onnx::{Asked, OnnxError, OnnxModel, bicubic};
 use contract::pixels::{Picture, Planes};
@@ -172,8 +172,8 @@ fn read_sets(sets: &Path, scale: usize, damage: Source) -> impl Iterator<Item = 
         if name.starts_with("masks") {
             return None;
         }
-        let truths = sorted(&folder).into_iter().filter_map(|path| {
-            let truth = read_rgb(&path).ok()?;
+        let truths = sorted(&folder).into_iter().filter(|path| is_picture(path)).filter_map(|path| {
+            let truth = read_or_warn(&path)?;
             // The window of SSIM inside of the border, twice: at the least something is to be compared.
             let least = 2 * (11 + scale);
             let is_enough = truth.size.width.min(truth.size.height) >= least;
@@ -190,6 +190,17 @@ fn read_sets(sets: &Path, scale: usize, damage: Source) -> impl Iterator<Item = 
         let pairs: Vec<(Picture, Picture)> = truths.enumerate().map(pair).collect();
         if pairs.is_empty() { None } else { Some(Set { name, pairs }) }
     })
+}
+
+/// Whether a folder of pictures lies below `sets`, read or not.
+pub fn has_sets(sets: &Path) -> bool {
+    sorted(sets).iter().any(|folder| sorted(folder).iter().any(|path| is_picture(path)))
+}
+
+/// A picture that counts, or a word that it does not.
+pub fn read_or_warn(path: &Path) -> Option<Picture> {
+    let picture = read_rgb(path);
+    picture.inspect_err(|why| log::warn!("left out, cannot be decoded: {why}: {}", path.display())).ok()
 }
 
 fn sorted(folder: &Path) -> Vec<PathBuf> {

@@ -9,14 +9,14 @@ mod to_f16;
 
 pub use to_f16::{HalveChoices, Halved, Parity, halve};
 
-use crate::data::{Corpus, CorpusOptions, DataError, Pair, Random};
+use crate::data::{Corpus, CorpusOptions, DataError, Pair, Random, spread};
 use crate::export::proto::{Model, Pair as Entry};
 use crate::export::{golden_of, measure_halo};
 use crate::inspect::{InspectError, card};
 use crate::measure::psnr_y;
 use crate::onnx::{Asked, OnnxError, OnnxModel};
-use crate::run_folder::replace;
-use contract::card::{ModelCard, Precision, Role};
+use crate::run_folder::{Draft, replace};
+use contract::card::{ModelCard, Precision, Role, Task};
 use contract::golden::F16_GOLDEN_TOLERANCE;
 use contract::pixels::Picture;
 use contract::source::Source;
@@ -28,6 +28,9 @@ use std::path::{Path, PathBuf};
 
 /// Seed of everything that is drawn.
 const SEED: u64 = 1;
+/// Crops that measure, and those of them on which halos are.
+const JUDGES: usize = 24;
+const HALO_CROPS: usize = 8;
 
 /// What to quantise, and by what.
 #[derive(Debug, Clone)]
@@ -58,6 +61,12 @@ pub enum QuantizeError {
     /// It was made of another file.
     #[error("{}: is {} already; give the f32 file that it was made of", .0.display(), .1.word())]
     Already(PathBuf, Precision),
+    /// It repairs holes.
+    #[error("{}: repairs holes; int8 is for models that enlarge (--to f16 is for both)", .0.display())]
+    Repairs(PathBuf),
+    /// What is to stay f32 is not there.
+    #[error("{}: has no node called {}: --keep takes names of convolutions", .0.display(), .1)]
+    Unknown(PathBuf, String),
     /// Nothing would be gained.
     #[error("{}: has no convolution that is large enough for f16 to be worth it", .0.display())]
     Small(PathBuf),
@@ -98,8 +107,11 @@ pub struct Quantised {
     pub file: PathBuf,
     /// Convolutions that are int8 now.
     pub convolutions: usize,
-    /// PSNR-Y of the f32 file and of this one on the held-out crops, at strength 0 (a mean file) or 1, dB.
+    /// PSNR-Y of the f32 file and of this one on the crops that measure, at strength 0 (a mean file) or 1,
+    /// dB.
     pub psnr_y: [f64; 2],
+    /// Whether those crops were held out of training and calibration.
+    pub held_out: bool,
     /// PSNR-Y of this one against the f32 file's own results, dB.
     pub agreement: f64,
 }
@@ -107,9 +119,10 @@ pub struct Quantised {
 impl fmt::Display for Quantised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [before, after] = self.psnr_y;
+        let crops = if self.held_out { "held-out crops" } else { "crops (nothing is held out)" };
         write!(
             f,
-            "{} convolutions in int8, held-out crops {before:.3} → {after:.3} dB, {:.1} dB from f32: {}",
+            "{} convolutions in int8, {crops} {before:.3} → {after:.3} dB, {:.1} dB from f32: {}",
             self.convolutions,
             self.agreement,
             self.file.display()
@@ -123,14 +136,33 @@ impl fmt::Display for Quantised {
 /// See [`QuantizeError`].
 pub fn quantize(choices: &QuantizeChoices) -> Result<Vec<Quantised>, QuantizeError> {
     let told = read_card(&choices.file)?;
+    if told.task == Task::Inpainting {
+        return Err(QuantizeError::Repairs(choices.file.clone()));
+    }
     let companion = told.companion.as_ref().map(|name| choices.file.with_file_name(name));
     let mut calibration = Corpus::load(&corpus(&choices.data, &choices.held_out, told.scale))?.pairs;
     let step = calibration.len().div_ceil(choices.crops.max(1));
     calibration = calibration.into_iter().step_by(step.max(1)).collect();
     let judges = judges(&choices.data, &choices.held_out, told.scale)?;
     // The companion first: the file's card names it.
-    let files = companion.iter().chain([&choices.file]);
-    files.map(|file| one(file, choices, &calibration, &judges)).collect()
+    let files: Vec<&PathBuf> = companion.iter().chain([&choices.file]).collect();
+    find_kept(&choices.keep, &files)?;
+    files.into_iter().map(|file| one(file, choices, &calibration, &judges)).collect()
+}
+
+/// A name that is misspelt would keep nothing, and say nothing.
+fn find_kept(keep: &BTreeSet<String>, files: &[&PathBuf]) -> Result<(), QuantizeError> {
+    let mut missing = keep.clone();
+    for file in files {
+        let graph = model_of(file)?.graph.expect("a model has a graph");
+        for node in &graph.node {
+            missing.remove(&node.name);
+        }
+    }
+    match (missing.pop_first(), files.last()) {
+        (Some(name), Some(file)) => Err(QuantizeError::Unknown(file.to_path_buf(), name)),
+        _ => Ok(()),
+    }
 }
 
 fn corpus(data: &Path, held_out: &BTreeSet<String>, scale: usize) -> CorpusOptions {
@@ -138,11 +170,11 @@ fn corpus(data: &Path, held_out: &BTreeSet<String>, scale: usize) -> CorpusOptio
     CorpusOptions { folder, held_out, only_held_out: false, scale, min_side: 64, seed: SEED }
 }
 
-/// Crops that measure: held-out ones where there are any.
+/// Crops that measure, of as many pictures as there are: held-out ones where there are any.
 fn judges(data: &Path, held_out: &BTreeSet<String>, scale: usize) -> Result<Vec<Pair>, DataError> {
     let only_held_out = !held_out.is_empty();
     let options = CorpusOptions { only_held_out, ..corpus(data, held_out, scale) };
-    Ok(Corpus::load(&options)?.pairs.into_iter().take(24).collect())
+    Ok(spread(Corpus::load(&options)?.pairs, JUDGES))
 }
 
 /// The card of a file in f32.
@@ -183,19 +215,18 @@ fn one(
     let graph = model.graph.as_ref().expect("a model has a graph");
 
     let needed = rewrite::values(graph, &choices.keep);
-    let draft = file.with_extension("draft");
-    write(&draft, &watched(&model, &needed).encode_to_vec())?;
-    let ranges = observe(&draft, &told, &needed, calibration)?;
+    let draft = Draft::of(file);
+    write(draft.path(), &watched(&model, &needed).encode_to_vec())?;
+    let ranges = observe(draft.path(), &told, &needed, calibration)?;
     let mut coded = model.clone();
     let graph = coded.graph.as_mut().expect("it was there");
     let convolutions = rewrite::rewrite(graph, &choices.keep, &ranges).len();
-    write(&draft, &coded.encode_to_vec())?;
+    write(draft.path(), &coded.encode_to_vec())?;
 
-    let mut session = OnnxModel::open(&draft, told.scale, 2)?;
+    let mut session = OnnxModel::open(draft.path(), told.scale, 2)?;
     let golden = golden_of(&mut session, &told.golden.image, told.golden_side(), told.scale)?;
     // Rounding hides what fades out, and makes steps of what does not quite.
-    let pictures: Vec<Picture> = judges.iter().take(3).map(|pair| pair.large.clone()).collect();
-    let halo = measure_halo(&mut session, &pictures, told.receptive_field)?.max(told.halo);
+    let halo = measure_halo(&mut session, &halo_pictures(judges), told.receptive_field)?.max(told.halo);
     let name = named_for(file, Precision::Int8);
     let companion = told.companion.as_deref().map(|name| named_for(Path::new(name), Precision::Int8));
     let card = ModelCard {
@@ -211,11 +242,17 @@ fn one(
     coded.metadata_props = entries(&card);
     let path = file.with_file_name(&name);
     write(&path, &coded.encode_to_vec())?;
-    std::fs::remove_file(&draft).map_err(|source| QuantizeError::Write { path: draft.clone(), source })?;
     let named = Model { metadata_props: entries(&ModelCard { int8: Some(name), ..told.clone() }), ..model };
     write(file, &named.encode_to_vec())?;
     let (psnr_y, agreement) = compare(file, &path, &told, judges)?;
-    Ok(Quantised { file: path, convolutions, psnr_y, agreement })
+    let held_out = !choices.held_out.is_empty();
+    Ok(Quantised { file: path, convolutions, psnr_y, held_out, agreement })
+}
+
+/// Pictures on which halos are measured: of several photographs, since in some far pixels reach further.
+fn halo_pictures(judges: &[Pair]) -> Vec<Picture> {
+    let apart = judges.len().div_ceil(HALO_CROPS).max(1);
+    judges.iter().step_by(apart).map(|pair| pair.large.clone()).collect()
 }
 
 fn entries(card: &ModelCard) -> Vec<Entry> {

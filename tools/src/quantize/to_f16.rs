@@ -2,17 +2,20 @@
 //! carries the golden tile of the f32 file and is written only where it gives that tile, and held-out
 //! pictures too, within the tolerance of f16. Reads as the list of its steps.
 
-use super::{QuantizeError, SEED, entries, judges, model_of, named_for, read_card, write};
+use super::{
+    QuantizeError, SEED, entries, find_kept, halo_pictures, judges, model_of, named_for, read_card, write,
+};
 use crate::data::{Pair, Random, crop, draw_holes};
 use crate::export::measure_halo;
 use crate::export::proto::Model;
 use crate::measure::psnr_y;
 use crate::onnx::{Asked, OnnxError, OnnxModel};
+use crate::run_folder::Draft;
 use contract::card::{ModelCard, Precision, Role, Task};
 use contract::geometry::Size;
 use contract::golden::F16_GOLDEN_TOLERANCE;
 use contract::mask;
-use contract::pixels::{Picture, Planes};
+use contract::pixels::Planes;
 use prost::Message;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -84,8 +87,9 @@ pub fn halve(choices: &HalveChoices) -> Result<Vec<Halved>, QuantizeError> {
     let judges = judges(&choices.data, &choices.held_out, told.scale)?;
     let companion = told.companion.as_ref().map(|name| choices.file.with_file_name(name));
     // The companion first: the file's card names it.
-    let files = companion.iter().chain([&choices.file]);
-    files.map(|file| one(file, &choices.keep, &judges)).collect()
+    let files: Vec<&PathBuf> = companion.iter().chain([&choices.file]).collect();
+    find_kept(&choices.keep, &files)?;
+    files.into_iter().map(|file| one(file, &choices.keep, &judges)).collect()
 }
 
 fn one(file: &Path, keep: &BTreeSet<String>, judges: &[Pair]) -> Result<Halved, QuantizeError> {
@@ -98,11 +102,9 @@ fn one(file: &Path, keep: &BTreeSet<String>, judges: &[Pair]) -> Result<Halved, 
     if halves == 0 {
         return Err(QuantizeError::Small(file.to_owned()));
     }
-    let draft = file.with_extension("draft");
-    write(&draft, &coarse.encode_to_vec())?;
-    let measured = measure(file, &draft, &told, judges);
-    std::fs::remove_file(&draft).map_err(|source| QuantizeError::Write { path: draft.clone(), source })?;
-    let Measured { golden, parity, halo } = measured?;
+    let draft = Draft::of(file);
+    write(draft.path(), &coarse.encode_to_vec())?;
+    let Measured { golden, parity, halo } = measure(file, draft.path(), &told, judges)?;
     let name = named_for(file, Precision::F16);
     let companion = told.companion.as_deref().map(|name| named_for(Path::new(name), Precision::F16));
     let card = ModelCard {
@@ -151,8 +153,7 @@ fn measure(file: &Path, draft: &Path, told: &ModelCard, judges: &[Pair]) -> Resu
     // Rounding hides what fades out, and makes steps of what does not quite. Holes get the context they
     // always had.
     let halo = if told.task == Task::SuperResolution {
-        let pictures: Vec<Picture> = judges.iter().take(3).map(|pair| pair.large.clone()).collect();
-        measure_halo(&mut models[1], &pictures, told.receptive_field)?.max(told.halo)
+        measure_halo(&mut models[1], &halo_pictures(judges), told.receptive_field)?.max(told.halo)
     } else {
         told.halo
     };
@@ -214,7 +215,7 @@ fn repaired(
     let mut image = truth.clone();
     mask::fill(&mut image, &holes);
     let marks: Vec<f32> = holes.holes.iter().map(|hole| if *hole { mask::UNKNOWN } else { 0.0 }).collect();
-    let output = model.repair(&image, &marks, 0, Asked::clean(SEED, strength))?;
+    let output = model.repair(&image, &marks, Asked::clean(SEED, strength))?;
     let inside = |values: &[f32]| -> Vec<f32> {
         let marked = values.iter().zip(holes.holes.iter().cycle());
         marked.filter(|(_, hole)| **hole).map(|(value, _)| *value).collect()

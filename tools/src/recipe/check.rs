@@ -128,6 +128,12 @@ impl InpaintRecipe {
         if self.patch == 0 || !self.patch.is_multiple_of(MULTIPLE) {
             problems.push(format!("patches of {} pixels are no multiple of {MULTIPLE}", self.patch));
         }
+        if self.hole_px == 0 || self.hole_px > self.patch {
+            problems.push(format!(
+                "holes of {} pixels in one evaluation, where patches have {}: 1 to that",
+                self.hole_px, self.patch
+            ));
+        }
         let trains = |stage| self.run.stages.iter().any(|plan| plan.stage == stage);
         problems.extend(of_stages(&self.run));
         let later = !self.mean_only() && self.run.init_from.is_none();

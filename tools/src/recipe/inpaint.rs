@@ -27,6 +27,9 @@ pub struct InpaintRecipe {
     pub sampler: RepairSamplerConfig,
     /// Side of a patch in pixels.
     pub patch: usize,
+    /// Diameter in pixels of the largest circle in a hole that one evaluation repairs: what wider holes hold
+    /// is coarsely known, in training as in serving.
+    pub hole_px: usize,
 }
 
 /// What the user chose.
@@ -40,6 +43,8 @@ pub struct InpaintChoices {
     pub held_out: Option<PathBuf>,
     /// Weights to start from.
     pub init_from: Option<PathBuf>,
+    /// Widest hole that one evaluation repairs, in pixels; half a patch where it is not said.
+    pub hole_px: Option<usize>,
     /// `cpu` or `cuda`.
     pub device: String,
     /// How the consistency function is trained.
@@ -85,6 +90,7 @@ impl InpaintChoices {
             size: ModelSize::S,
             held_out: None,
             init_from: None,
+            hole_px: None,
             device: "cpu".into(),
             method: METHOD,
             stages: SHARES.map(|(stage, _)| stage).to_vec(),
@@ -115,6 +121,8 @@ impl InpaintRecipe {
             ModelSize::S => ([32, 64, 96], [32, 48, 64]),
             ModelSize::M => ([48, 96, 128], [48, 80, 112]),
         };
+        // Holes reach half of this, and the middle's dilations want some room around them.
+        let patch = if gpu { 256 } else { 128 };
         let bf16 = bf16_pays(if gpu { Device::Cuda(0) } else { Device::Cpu });
         let stages = choices.limits().into_iter().map(|(stage, limit)| {
             let rounds = stage == Stage::Consistency && !choices.method.bears_bf16();
@@ -125,8 +133,8 @@ impl InpaintRecipe {
             held_out: choices.held_out.clone(),
             net: RepairConfig { widths: net, dilations: vec![1, 2, 4, 8, 2, 1] },
             sampler: RepairSamplerConfig { widths: sampler, dilations: vec![1, 2, 4, 1] },
-            // Holes reach half of this, and the middle's dilations want some room around them.
-            patch: if gpu { 256 } else { 128 },
+            patch,
+            hole_px: choices.hole_px.unwrap_or(patch / 2),
             run: RunPlan {
                 data: choices.data.clone(),
                 init_from: choices.init_from.clone(),

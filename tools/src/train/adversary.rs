@@ -23,6 +23,16 @@ const ADAM: AdamOptions = AdamOptions {
 };
 /// Steps over which the critic's rate rises.
 const WARMUP: u64 = 50;
+/// The critic's loss where it knows nothing: softplus(0) at each of three sizes.
+const IGNORANCE: f64 = 3.0 * std::f64::consts::LN_2;
+/// The critic's loss from which on it learns at its full rate, and at which it waits for the sampler: one
+/// that is far ahead pushes samples to extremes, one that knows nothing teaches noise. Best was what samplers
+/// became at 1.3 to 1.5 (models/HISTORY.md).
+const PACE: (f64, f64) = (1.5, 1.1);
+/// What of the recent loss's average stays at a step, and steps between two looks at it, since looking waits
+/// for the device.
+const RECENT: f64 = 0.9;
+const PACED_EVERY: u64 = 8;
 /// Standard deviation of what the critic's verdict must not change for, in units of the planes it sees, and
 /// the weight of that change's square. In the limit the penalty of R1 (Mescheder et al. 2018) on the
 /// gradient's square, at the truth and at samples, without second derivatives (Lin et al. 2025, *Diffusion
@@ -108,6 +118,10 @@ pub struct Adversary {
     critic: Critic,
     trainee: Trainee,
     step: u64,
+    /// Running average of its loss.
+    recent: Tensor,
+    /// Share of its rate at which it learns, by [`PACE`].
+    pace: f64,
     /// Of its latest step, without the penalty.
     preference: Option<Tensor>,
 }
@@ -117,7 +131,8 @@ impl Adversary {
     pub fn new(seed: u64, device: Device) -> Adversary {
         let (critic, layout) = Critic::new();
         let trainee = Trainee::new(layout.init(seed, device));
-        Adversary { critic, trainee, step: 0, preference: None }
+        let recent = Tensor::full([1], IGNORANCE, (Kind::Float, device));
+        Adversary { critic, trainee, step: 0, recent, pace: 1.0, preference: None }
     }
 
     /// What two one-step samples of the same pictures are short of: their energy score against the truth, and
@@ -130,12 +145,18 @@ impl Adversary {
     /// The critic's own step, after it learned from so many batches.
     pub fn step(&mut self, batches: usize, progress: f64) {
         let gradient = self.trainee.take_gradient(batches);
-        let rate = ADAM.learning_rate * schedule::learning_rate(progress, self.step, WARMUP, 0.0);
+        if let Some(preference) = &self.preference {
+            self.recent = &self.recent * RECENT + preference * (1.0 - RECENT);
+        }
+        if self.step.is_multiple_of(PACED_EVERY) {
+            self.pace = pace(self.recent.double_value(&[0]));
+        }
+        let rate = ADAM.learning_rate * schedule::learning_rate(progress, self.step, WARMUP, 0.0) * self.pace;
         self.trainee.step(&ADAM, rate, self.step, gradient, false);
         self.step += 1;
     }
 
-    /// The critic's loss on the latest batch, 3 ln 2 = 2.08 where it knows nothing. Reading it waits for the
+    /// The critic's loss on the latest batch, 2.08 where it knows nothing. Reading it waits for the
     /// device.
     pub fn preference(&self) -> Option<f64> {
         self.preference.as_ref().map(|loss| loss.double_value(&[]))
@@ -181,6 +202,8 @@ impl Adversary {
         let mut state = self.trainee.state("critic");
         state.retain(|(name, _)| !name.ends_with("average"));
         state.push((STEP.into(), Tensor::from_slice(&[self.step as i64])));
+        let standing = [self.recent.double_value(&[0]), self.pace];
+        state.push((STANDING.into(), Tensor::from_slice(&standing)));
         state
     }
 
@@ -189,17 +212,31 @@ impl Adversary {
     /// # Errors
     /// Names the tensor that is missing or belongs to another network.
     pub fn restore(&mut self, find: &dyn Fn(&str) -> Option<Tensor>) -> Result<(), String> {
-        let step = Tensor::from_slice(&[0i64]);
+        let (step, standing) = (Tensor::from_slice(&[0i64]), Tensor::from_slice(&[0.0f64; 2]));
         for (name, tensor) in self.state() {
-            take_back(&name, if name == STEP { step.shallow_clone() } else { tensor }, find)?;
+            let into = match name.as_str() {
+                STEP => step.shallow_clone(),
+                STANDING => standing.shallow_clone(),
+                _ => tensor,
+            };
+            take_back(&name, into, find)?;
         }
         self.step = step.int64_value(&[0]) as u64;
+        drop(self.recent.fill_(standing.double_value(&[0])));
+        self.pace = standing.double_value(&[1]);
         Ok(())
     }
 }
 
-/// The name of its step in checkpoints.
+/// The names in checkpoints of its step, and of its recent loss and pace.
 const STEP: &str = "critic.step";
+const STANDING: &str = "critic.standing";
+
+/// The share of its rate at which a critic learns whose loss was `recent`.
+fn pace(recent: f64) -> f64 {
+    let (full, none) = PACE;
+    ((recent - none) / (full - none)).clamp(0.0, 1.0)
+}
 
 /// Noise on the residuals that are shown, where there are any.
 fn tremor(shown: &Tensor) -> Tensor {
@@ -276,6 +313,31 @@ mod tests {
             drop(elsewhere.narrow(3, 12, 12).fill_(9.0));
             assert_eq!(opinion(&adversary, &elsewhere), of_nothing);
         });
+    }
+
+    /// Against samples that anyone could tell, a critic learns until it is ahead, and then waits.
+    #[test]
+    fn a_critic_that_is_ahead_waits() {
+        tch::set_num_threads(1);
+        tch::manual_seed(1);
+        let mut adversary = Adversary::new(1, Device::Cpu);
+        with_sight([0, 1], |sight| {
+            let mut lessons = |steps: std::ops::Range<u32>| {
+                for step in steps {
+                    adversary.learn(sight, &grain(), &(grain() * 0.0));
+                    adversary.step(1, f64::from(step) / 1000.0);
+                }
+                adversary.trainee.params.flat().copy()
+            };
+            let [begun, ahead, later] = [0..1, 1..100, 100..130].map(&mut lessons);
+            assert!(begun != ahead, "it learns");
+            assert!(ahead == later, "it waits");
+            assert!(adversary.preference().is_some_and(|loss| loss < 1.1) && adversary.pace == 0.0);
+        });
+        assert_eq!(
+            [2.08, 1.5, 1.3, 1.1, 0.2].map(|recent| (100.0 * pace(recent)).round()),
+            [100.0, 100.0, 50.0, 0.0, 0.0]
+        );
     }
 
     /// Gradients reach both samples by the energy score and one of them by the critic's opinion too, and none

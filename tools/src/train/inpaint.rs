@@ -57,6 +57,12 @@ impl InpaintSession {
         }
     }
 
+    /// Whether there is more to export than the mean: a run of the mean net alone leaves the later ones
+    /// behind, if it began with any.
+    pub fn has_samples(&self) -> bool {
+        !self.recipe.mean_only() && self.parts.has_samples()
+    }
+
     /// Seconds of training so far.
     pub fn total_seconds(&self) -> f64 {
         self.standing.place.total_seconds
@@ -191,7 +197,7 @@ impl Course for InpaintSession {
 
     fn batch_plan(&self, stage: u64) -> HolePlan {
         let RunPlan { batch, seed, .. } = self.recipe.run;
-        HolePlan { batch, patch: self.recipe.patch, seed, stage }
+        HolePlan { batch, patch: self.recipe.patch, hole_px: self.recipe.hole_px, seed, stage }
     }
 
     fn device(&self) -> Device {

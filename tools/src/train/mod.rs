@@ -23,7 +23,7 @@ pub use generator::GeneratorSession;
 pub use inpaint::InpaintSession;
 pub use optimiser::{AdamOptions, Trainee};
 pub use parts::{Calibration, Parts};
-pub use repairing::{RepairFrozen, RepairNetworks, Understood};
+pub use repairing::{Drawing, RepairFrozen, RepairNetworks, Understood};
 pub use session::Session;
 pub use stages::{Conditioned, Frozen, Networks, consistency_function};
 pub use student::Student;

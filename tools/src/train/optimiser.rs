@@ -17,7 +17,8 @@ pub struct AdamOptions {
     pub beta2: f64,
     /// Gradients longer than this are shortened to it.
     pub clip: f64,
-    /// Limits of the decays of the running averages: the one that ships, and one four times as slow.
+    /// Limits of the decays of the running averages: the one that ships, and one four times as slow, also on
+    /// the way to its limit.
     pub ema: [f64; 2],
     /// Whether the first steps wait for the second moment's variance (RAdam, Liu et al. 2020).
     pub rectified: bool,
@@ -109,7 +110,10 @@ impl Trainee {
             None => flat -= &self.first * (rate / correction1),
         }
         if averaged {
-            for (average, limit) in [&self.average, &self.slow_average].into_iter().zip(options.ema) {
+            let [limit, slow_limit] = options.ema;
+            for (average, step, limit) in
+                [(&self.average, step, limit), (&self.slow_average, 4 * step, slow_limit)]
+            {
                 // In place; the result is the same tensor.
                 drop(average.flat().lerp_(&flat, 1.0 - schedule::ema_decay(step, limit)));
             }
@@ -189,6 +193,24 @@ mod tests {
             let out = trainee.average.linear(layer, &x).double_value(&[0, 0]);
             assert!((out - 3.0).abs() < 0.02, "rectified {rectified}: {out}");
         }
+    }
+
+    /// Long before either reaches its limit.
+    #[test]
+    fn the_slow_average_remembers_four_times_as_long() {
+        let mut layout = Layout::default();
+        layout.linear("one", 1, 1, 1.0);
+        let mut trainee = Trainee::new(layout.init(1, Device::Cpu));
+        let options = AdamOptions::adam(0.0, 0.99, 1e9, 0.9999);
+        // A weight that grows by one each step.
+        for step in 0..400 {
+            tch::no_grad(|| drop(trainee.params.flat().fill_(step as f64)));
+            let nothing = (trainee.params.flat().zeros_like(), 0.0);
+            trainee.step(&options, 0.0, step, nothing, true);
+        }
+        let behind = |average: &Params| 399.0 - average.flat().double_value(&[0]);
+        let ratio = behind(&trainee.slow_average) / behind(&trainee.average);
+        assert!((2.5..4.5).contains(&ratio), "{ratio}");
     }
 
     #[test]

@@ -13,6 +13,11 @@ use tch::{Device, Kind, Tensor};
 
 /// A start that gives the mean net less than this share of its weights is another network's.
 const LEAST_START: f64 = 0.5;
+/// A network of which a start gives this share is there; what has less begins partly anew.
+const WHOLE_START: f64 = 0.99;
+
+/// The name in checkpoints of what is known.
+const KNOWN: &str = "known";
 
 /// Numbers measured once on the finished mean net, that normalise what the later stages see.
 #[derive(Debug)]
@@ -54,21 +59,25 @@ pub struct Parts {
     pub adversary: Option<Adversary>,
     /// Measured once the mean net is finished.
     pub calibration: Option<Calibration>,
+    /// Which of mean net, scale head and consistency net are more than random numbers: trained, or taken over
+    /// whole.
+    known: [bool; 3],
     device: Device,
 }
 
 impl Parts {
     /// Fresh weights for a mean net, a scale head and a consistency net, and what else a run's stages want.
     pub fn new(layouts: [&Layout; 3], run: &RunPlan, device: Device) -> Parts {
-        let ([mean, scale, sampler], seed) = (layouts, run.seed);
+        let ([mean, scale, sampler], seed) = (layouts, |salt: u64| run.seed.wrapping_add(salt));
         let adversarial = run.stages.iter().any(|plan| plan.stage == Stage::Adversarial);
-        let trainee = |layout: &Layout, salt| Trainee::new(layout.init(seed + salt, device));
+        let trainee = |layout: &Layout, salt| Trainee::new(layout.init(seed(salt), device));
         Parts {
             mean: trainee(mean, 0),
             scale: trainee(scale, 1),
-            sampler: Student::new(sampler, seed + 2, device),
-            adversary: adversarial.then(|| Adversary::new(seed + 3, device)),
+            sampler: Student::new(sampler, seed(2), device),
+            adversary: adversarial.then(|| Adversary::new(seed(3), device)),
             calibration: None,
+            known: [false; 3],
             device,
         }
     }
@@ -83,14 +92,17 @@ impl Parts {
     /// and the log says so.
     ///
     /// # Errors
-    /// If the mean net finds less than half of its weights, or a stage what it builds on.
+    /// If the mean net finds less than half of its weights, or a stage not all that it builds on.
     pub fn init_from(&mut self, saved: &Saved, path: &Path, run: &RunPlan) -> Result<(), TrainError> {
-        let [_, scale, sampler] = self.adopt(saved, path)?;
+        self.adopt(saved, path)?;
+        let [mean, scale, sampler] = self.known;
         let has = |wanted: &[Stage]| run.stages.iter().any(|plan| wanted.contains(&plan.stage));
         let later = [Stage::Diffusion, Stage::Consistency, Stage::Adversarial];
-        let lacks = if scale < LEAST_START && has(&later) && !has(&[Stage::Scale]) {
+        let lacks = if !mean && !has(&[Stage::Mean]) {
+            "only parts of the mean net, on which all other stages build: add mean to --stages"
+        } else if !scale && has(&later) && !has(&[Stage::Scale]) {
             "no local scale, on which the later stages build: add scale to --stages"
-        } else if sampler < LEAST_START && has(&later[2..]) && !has(&later[..2]) {
+        } else if !sampler && has(&later[2..]) && !has(&later[..2]) {
             "no consistency net for the adversarial stage: add diffusion and consistency to --stages"
         } else {
             return Ok(());
@@ -98,8 +110,8 @@ impl Parts {
         Err(TrainError::Checkpoint(format!("{} has {lacks}", path.display())))
     }
 
-    /// Takes what there is, and tells which share of each network that is.
-    fn adopt(&mut self, saved: &Saved, path: &Path) -> Result<[f64; 3], TrainError> {
+    /// Takes what there is.
+    fn adopt(&mut self, saved: &Saved, path: &Path) -> Result<(), TrainError> {
         let _guard = tch::no_grad_guard();
         let mut shares = Vec::new();
         for (name, trainee) in self.trainees() {
@@ -119,16 +131,24 @@ impl Parts {
         }
         log::info!("starting from {}: {}", path.display(), told.join(", "));
         self.calibration = self.read_calibration(&|name| saved.find(name));
-        Ok([0, 1, 2].map(|network| shares[network].1))
+        self.known = [0, 1, 2].map(|network| shares[network].1 >= WHOLE_START);
+        Ok(())
+    }
+
+    /// Whether one-step samples can be drawn: the consistency net and the scale it needs are there.
+    pub fn has_samples(&self) -> bool {
+        self.known == [true; 3]
     }
 
     /// The averaged weights and the calibration, as one small file to ship, to start from or to export again.
+    /// Networks that nobody trained are left out, or they would pass for trained ones.
     ///
     /// # Errors
     /// If the disk is full or gone.
     pub fn save_weights(&self, path: &Path) -> std::io::Result<()> {
+        let known = self.trainees().into_iter().zip(self.known).filter(|(_, known)| *known);
         let mut tensors: Vec<(String, Tensor)> =
-            self.trainees().iter().flat_map(|(name, trainee)| trainee.average.tensors(name)).collect();
+            known.flat_map(|((name, trainee), _)| trainee.average.tensors(name)).collect();
         tensors.extend(self.calibration_tensors());
         save(path, &tensors)
     }
@@ -142,14 +162,14 @@ impl Parts {
             let problem = "it lacks the slower average, and there is no checkpoint beside it";
             return Err(TrainError::Checkpoint(format!("{}: {problem}", path.display())));
         }
-        self.adopt(&Saved::load(path).map_err(TrainError::Checkpoint)?, path).map(drop)
+        self.adopt(&Saved::load(path).map_err(TrainError::Checkpoint)?, path)
     }
 
-    /// Makes the slower averages those that are evaluated and exported.
-    pub fn choose_slow_averages(&mut self) {
-        for trainee in [&mut self.mean, &mut self.scale, &mut self.sampler.trainee] {
-            trainee.choose_slow_average();
-        }
+    /// Makes the slower average the one that is evaluated and exported: of the consistency net, or of a mean
+    /// net that is alone. What the consistency net was trained on stays.
+    pub fn choose_slow_average(&mut self) {
+        let last = if self.has_samples() { &mut self.sampler.trainee } else { &mut self.mean };
+        last.choose_slow_average();
     }
 
     /// What a stage trains.
@@ -163,6 +183,11 @@ impl Parts {
 
     /// After a step of the optimiser: a target's own average follows here, and the critic's step.
     pub fn after_step(&mut self, run: &RunPlan, stage: Stage, progress: f64) {
+        self.known[match stage {
+            Stage::Mean => 0,
+            Stage::Scale => 1,
+            Stage::Diffusion | Stage::Consistency | Stage::Adversarial => 2,
+        }] = true;
         match (stage, &mut self.adversary) {
             (Stage::Consistency, _) => self.sampler.follow(&run.method, progress),
             (Stage::Adversarial, Some(adversary)) => adversary.step(run.micro_batches, progress),
@@ -177,6 +202,7 @@ impl Parts {
         tensors.extend(self.sampler.state("sampler"));
         tensors.extend(self.adversary.iter().flat_map(Adversary::state));
         tensors.extend(self.calibration_tensors());
+        tensors.push((KNOWN.into(), Tensor::from_slice(&self.known.map(i64::from))));
         tensors
     }
 
@@ -190,6 +216,10 @@ impl Parts {
         self.sampler.restore("sampler", find)?;
         self.adversary.iter_mut().try_for_each(|adversary| adversary.restore(find))?;
         self.calibration = self.read_calibration(find);
+        let known = find(KNOWN).and_then(|known| Vec::<i64>::try_from(known).ok());
+        self.known = known
+            .and_then(|known| known.try_into().ok())
+            .map_or([true; 3], |known: [i64; 3]| known.map(|known| known > 0));
         Ok(())
     }
 

@@ -51,6 +51,19 @@ pub struct Understood {
     pub condition: RepairCondition,
 }
 
+/// What draws a one-step sample.
+#[derive(Debug, Clone, Copy)]
+pub struct Drawing<'a> {
+    /// Weights of the consistency net.
+    pub sampler: &'a Params,
+    /// The levels that it was trained on.
+    pub levels: &'a Levels,
+    /// λ.
+    pub strength: f64,
+    /// The share of its colours that a sample keeps.
+    pub chroma: f64,
+}
+
 /// 1 in holes, 0 in what is known: N×1×H×W f32 of a mask.
 pub fn holes(mask: &Tensor) -> Tensor {
     mask.gt(0.0).to_kind(Kind::Float)
@@ -116,23 +129,17 @@ impl RepairFrozen<'_> {
         self.nets.sampler.forward(params, x, sigma, &understood.condition, self.bf16) * &understood.holes
     }
 
-    /// What serving computes: μ, and in the holes `strength` times what a one-step sample adds to it, the
-    /// consistency net trained on `levels`. `noise` is unit normal, N×3×H×W; the result too, not clipped.
-    pub fn sample(
-        &self,
-        (sampler, levels): (&Params, &Levels),
-        image: &Tensor,
-        mask: &Tensor,
-        noise: &Tensor,
-        strength: f64,
-    ) -> Tensor {
+    /// What serving computes: μ, and in the holes λ times what a one-step sample adds to it. `noise` is unit
+    /// normal, N×3×H×W; the result too, not clipped.
+    pub fn sample(&self, drawing: Drawing<'_>, image: &Tensor, mask: &Tensor, noise: &Tensor) -> Tensor {
+        let Drawing { sampler, levels, strength, chroma } = drawing;
         let _guard = tch::no_grad_guard();
         let understood = self.understand(image, mask);
         let sigma = Tensor::full([image.size()[0]], levels.sigma_max, (Kind::Float, image.device()));
         let network = |x: &Tensor, sigma: &Tensor| self.network(sampler, x, sigma, &understood);
         let x = noise.pixel_unshuffle(FOLD) * &understood.holes * levels.sigma_max;
         let f = preconditioned(&network, &x, &sigma, levels.sigma_data) * &understood.scale;
-        let residual = self.calibration.opponent.restore(&f, FOLD).pixel_shuffle(FOLD);
+        let residual = self.calibration.opponent.muted(chroma).restore(&f, FOLD).pixel_shuffle(FOLD);
         understood.mean + residual * strength
     }
 

@@ -51,6 +51,12 @@ impl Session {
         }
     }
 
+    /// Whether there is more to export than the mean: a run of the mean net alone leaves the later ones
+    /// behind, if it began with any.
+    pub fn has_samples(&self) -> bool {
+        !self.recipe.mean_only() && self.parts.has_samples()
+    }
+
     /// Seconds of training so far, all stages together.
     pub fn total_seconds(&self) -> f64 {
         self.standing.place.total_seconds

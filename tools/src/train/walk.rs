@@ -205,7 +205,9 @@ fn train_step<C: Course>(
     let value = losses.iter().map(|loss| loss.double_value(&[])).sum::<f64>() / micro_batches as f64;
     let rate =
         plan.adam.learning_rate * schedule::learning_rate(progress, step, plan.warmup, plan.head_start);
-    let blown_up = !value.is_finite() || blew_up(&course.standing().recent, value);
+    // The scale's likelihood may be any number, so that no multiple of its median says much.
+    let may_blow_up = plan.stage != Stage::Scale;
+    let blown_up = !value.is_finite() || (may_blow_up && blew_up(&course.standing().recent, value));
     let mut norm = f64::NAN;
     if value.is_finite() {
         norm = gradient.1;

@@ -54,6 +54,14 @@ fn only_licences_on_the_list_are_trained_on() {
     assert_eq!((rest.facts.crops, rest.facts.held_out), (1, 1));
     held.only_held_out = true;
     assert_eq!(Corpus::load(&held).unwrap().pairs[0].file, "3.jpg");
+    // It is the file that is held out, however the list or the manifest spells its name.
+    std::os::unix::fs::symlink("3.jpg", folder.path().join("link.jpg")).unwrap();
+    let absolute = folder.path().join("3.jpg").display().to_string();
+    for name in ["./3.jpg", "link.jpg", absolute.as_str()] {
+        (held.held_out, held.only_held_out) = (BTreeSet::from([name.to_owned()]), false);
+        let rest = Corpus::load(&held).unwrap();
+        assert_eq!((rest.pairs[0].file.as_str(), rest.facts.held_out), ("0.jpg", 1), "{name}");
+    }
     // A list that is of other files would leave nothing out, and say nothing.
     held.held_out = BTreeSet::from(["sub/3.jpg".to_owned(), "8.jpg".to_owned()]);
     let refused = Corpus::load(&held).unwrap_err().to_string();

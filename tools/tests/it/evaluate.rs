@@ -39,3 +39,36 @@ fn an_empty_folder_is_no_set() {
     let error = evaluate_file(&model, sets.path(), Source::Clean, None).unwrap_err();
     assert!(matches!(error, EvaluateError::NoSets(_)), "{error}");
 }
+
+#[test]
+fn what_a_model_cannot_be_measured_by_is_refused() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let of = |name: &str, damage, others: Option<&Path>| {
+        let file = here.join("../models").join(name);
+        evaluate_file(&file, here, damage, others).unwrap_err()
+    };
+    let damaged = of("inpaint-mean.onnx", Source::Heavy, None);
+    assert!(matches!(damaged, EvaluateError::Undamaged(_)), "{damaged}");
+    let beside = of("sr-x4-mean.onnx", Source::Clean, Some(here));
+    assert!(matches!(beside, EvaluateError::NoOthers(_)), "{beside}");
+}
+
+/// Masks of all kinds of use are measured on, and the rest is passed over.
+#[test]
+fn a_mask_that_leaves_nothing_known_is_left_out() {
+    let sets = tempfile::tempdir().unwrap();
+    for folder in ["city", "masks"] {
+        fs::create_dir(sets.path().join(folder)).unwrap();
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::copy(here.join("../samples/city.jpg"), sets.path().join("city/city.jpg")).unwrap();
+    let masks = [("all_00", 256), ("most_00", 250), ("none_00", 0)];
+    for (name, width) in masks {
+        let mask = image::GrayImage::from_fn(256, 256, |x, _| image::Luma([if x < width { 255 } else { 0 }]));
+        mask.save(sets.path().join(format!("masks/{name}.png"))).unwrap();
+    }
+    let model = here.join("../models/inpaint-mean.onnx");
+    let evaluation = evaluate_file(&model, sets.path(), Source::Clean, None).unwrap();
+    let Rows::Repaired(rows) = &evaluation.rows else { panic!("it repairs") };
+    assert!(rows.iter().all(|row| row.masks == "most") && rows.len() == 2, "{evaluation}");
+}

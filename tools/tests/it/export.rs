@@ -126,7 +126,7 @@ fn an_exported_file_is_a_start() {
     };
     let (files, _) = export(&session, runs.path(), &options).unwrap();
     let mut next = Session::new(recipe(1), Device::Cpu);
-    let saved = super_resolution_weights(&files.sample, &next).unwrap();
+    let saved = super_resolution_weights(&files.sample).unwrap();
     next.init_from(&saved, &files.sample).unwrap();
     let flat = |params: &tools::net::Params| Vec::<f32>::try_from(params.flat()).unwrap();
     assert_eq!(flat(&next.parts.mean.params), flat(&session.parts.mean.average));
@@ -146,7 +146,7 @@ fn an_exported_file_is_a_start() {
     };
     let apart = drawn(&next).iter().zip(drawn(&session)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(apart < 1e-5, "{apart}");
-    let refused = super_resolution_weights(&runs.path().join("none.onnx"), &next);
+    let refused = super_resolution_weights(&runs.path().join("none.onnx"));
     assert!(refused.is_err());
 }
 
@@ -176,7 +176,7 @@ fn every_body_is_exported_and_a_mean_alone_is_too() {
         assert_eq!(card(&files.mean).sources, Source::ALL);
         // What serves is a start again.
         let mut next = Session::new(recipe.clone(), Device::Cpu);
-        let saved = super_resolution_weights(&files.mean, &next).unwrap();
+        let saved = super_resolution_weights(&files.mean).unwrap();
         next.init_from(&saved, &files.mean).unwrap();
         let serving = |session: &Session, params| session.nets.mean.serving(params);
         let before = serving(&session, &session.parts.mean.average);

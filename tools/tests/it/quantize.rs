@@ -59,6 +59,12 @@ fn an_int8_file_computes_nearly_the_same_and_is_named() {
         assert_eq!((told.precision, told.int8.as_deref()), (Precision::F32, Some(int8)));
         assert!(inspect(file).unwrap().is_well());
     }
+    let unknown = QuantizeChoices { keep: BTreeSet::from(["mean.ouput".to_owned()]), ..choices.clone() };
+    let refused = quantize(&unknown).unwrap_err().to_string();
+    assert!(refused.contains("has no node called mean.ouput"), "{refused}");
+    let repairs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/inpaint-mean.onnx");
+    let refused = quantize(&QuantizeChoices { file: repairs, ..choices.clone() });
+    assert!(matches!(refused, Err(QuantizeError::Repairs(_))));
     let again = QuantizeChoices { file: made[0].file.clone(), ..choices };
     assert!(matches!(quantize(&again), Err(QuantizeError::Already(_, Precision::Int8))));
     let again = halve(&half_of(&made[0].file)).unwrap_err().to_string();

@@ -108,7 +108,31 @@ fn weights_of_an_earlier_run_are_a_start_and_strange_ones_are_refused() {
     }
     assert!(lacking("sampler", &[Stage::Diffusion, Stage::Adversarial]).is_ok());
 
-    // Another scale shares the body, not the ends.
+    // What nobody trained is not handed on, as if it had been.
+    let alone = |stages: &[Stage]| {
+        let mut chosen = recipe(1);
+        chosen.run.stages.retain(|plan| stages.contains(&plan.stage));
+        let (session, folder) = trained(&chosen, runs.path());
+        let path = folder.file("weights.safetensors");
+        session.parts.save_weights(&path).unwrap();
+        (Saved::load(&path).unwrap(), session.has_samples())
+    };
+    for (stages, parts) in [
+        (&[Stage::Mean][..], [true, false, false]),
+        (&[Stage::Mean, Stage::Scale], [true, true, false]),
+        (&[Stage::Mean, Stage::Scale, Stage::Consistency], [true; 3]),
+    ] {
+        let (saved, has_samples) = alone(stages);
+        assert_eq!(["mean", "scale", "sampler"].map(|name| !saved.below(name).is_empty()), parts);
+        assert_eq!(has_samples, parts[2]);
+    }
+
+    // Another scale shares the body, not the ends, on which nothing can be built.
+    let mut half = recipe(1);
+    (half.preset, half.scale) = (Preset::SrX2, 2);
+    half.run.stages.retain(|plan| plan.stage != Stage::Mean);
+    let refused = Session::new(half, Device::Cpu).init_from(&saved, &path).unwrap_err().to_string();
+    assert!(refused.ends_with("add mean to --stages"), "{refused}");
     let mut half = recipe(1);
     (half.preset, half.scale) = (Preset::SrX2, 2);
     let mut next = Session::new(half, Device::Cpu);
@@ -157,10 +181,12 @@ fn a_finished_run_is_exported_from_its_weights_without_its_device() {
         panic!("it was interrupted")
     };
     assert!(files.mean.is_file() && files.sample.is_file());
+    let remembered = RunFolder::told(folder.path()).unwrap();
+    assert_eq!((remembered.chroma, remembered.licence.as_str()), (0.5, "not stated"));
     let told = std::fs::read_to_string(report).unwrap();
     let minutes = format!("Trained {:.1} minutes on cuda, seed 3.", session.total_seconds() / 60.0);
     assert!(told.contains(&minutes), "{told}");
-    let read = super_resolution_weights(&files.sample, &session).unwrap();
+    let read = super_resolution_weights(&files.sample).unwrap();
     let mut again = Session::new(recipe, Device::Cpu);
     again.init_from(&read, &files.sample).unwrap();
     let flat = |session: &Session| Vec::<f32>::try_from(session.parts.mean.average.flat()).unwrap();

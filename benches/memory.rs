@@ -122,7 +122,7 @@ fn reckoned_mb(path: &Path, scale: usize) -> f64 {
         band_px: onestep::work::tiling::CPU_WINDOW_SIDE_PX,
         mapped: false,
         deep: false,
-        buffered: false,
+        held_px_bytes: 0,
     };
     footprint(&shape) as f64 / 1e6
 }

@@ -17,6 +17,8 @@ pub struct Budget {
     cap: usize,
     free: usize,
     out: usize,
+    /// Permits that are out and hold the least, since their pictures are not in memory any more.
+    parked: usize,
     release: Sender<Release>,
     released: Receiver<Release>,
 }
@@ -25,6 +27,7 @@ pub struct Budget {
 #[derive(Debug)]
 pub struct Permit {
     units: usize,
+    is_parked: bool,
     target: PathBuf,
     release: Sender<Release>,
     /// The errand that is to be tried again, if it is.
@@ -48,6 +51,7 @@ pub struct Release {
     pub target: Option<PathBuf>,
     /// The errand that is to be tried again, if it is.
     pub again: Option<Again>,
+    is_parked: bool,
 }
 
 impl Budget {
@@ -56,7 +60,7 @@ impl Budget {
     pub fn new(cap: usize) -> Budget {
         let cap = cap.max(LEAST);
         let (release, released) = bounded(2 * (cap / LEAST));
-        Budget { cap, free: cap, out: 0, release, released }
+        Budget { cap, free: cap, out: 0, parked: 0, release, released }
     }
 
     /// All there is: who takes that is alone.
@@ -77,11 +81,17 @@ impl Budget {
     /// Counts a permit that came home.
     pub fn credit(&mut self, release: &Release) {
         self.free += release.units;
-        self.out -= usize::from(release.target.is_some());
+        let is_home = release.target.is_some();
+        self.out -= usize::from(is_home);
+        match (release.is_parked, is_home) {
+            (true, false) => self.parked += 1,
+            (true, true) => self.parked -= 1,
+            (false, _) => {}
+        }
     }
 
-    /// Waits for `want` units, at most the whole, or for the stop (`None`). Each permit that comes home
-    /// meanwhile is shown to `came_home`.
+    /// Waits for `want` units, at most the whole less what parked permits keep, or for the stop (`None`).
+    /// Each permit that comes home meanwhile is shown to `came_home`.
     pub fn take(
         &mut self,
         want: usize,
@@ -89,8 +99,11 @@ impl Budget {
         stop: &Stop,
         mut came_home: impl FnMut(Release),
     ) -> Option<Permit> {
-        let units = want.clamp(LEAST, self.cap);
-        while self.free < units {
+        // What is parked may stay so for long, and is in nobody's way.
+        let wanted = |budget: &Budget| {
+            want.clamp(LEAST, budget.cap).min(budget.cap - LEAST * budget.parked).max(LEAST)
+        };
+        while self.free < wanted(self) {
             select! {
                 recv(self.released) -> release => {
                     // The budget itself holds a sender, so this channel cannot close.
@@ -101,19 +114,26 @@ impl Budget {
                 recv(stop) -> _ => return None,
             }
         }
+        let units = wanted(self);
         self.free -= units;
         self.out += 1;
-        Some(Permit { units, target: target.to_owned(), release: self.release.clone(), again: None })
+        Some(Permit {
+            units,
+            is_parked: false,
+            target: target.to_owned(),
+            release: self.release.clone(),
+            again: None,
+        })
     }
 }
 
 impl Permit {
     /// The picture is no longer in memory; its claim, and the least there is, stay.
     pub fn shrink(&mut self) {
-        if self.units > LEAST {
+        if !self.is_parked {
             let units = self.units - LEAST;
-            self.release.send(Release { units, target: None, again: None }).ok();
-            self.units = LEAST;
+            self.release.send(Release { units, target: None, again: None, is_parked: true }).ok();
+            (self.units, self.is_parked) = (LEAST, true);
         }
     }
 }
@@ -122,7 +142,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let (target, again) = (Some(std::mem::take(&mut self.target)), self.again.take());
         // No receiver any more: nobody admits any more, so nobody counts.
-        self.release.send(Release { units: self.units, target, again }).ok();
+        self.release.send(Release { units: self.units, target, again, is_parked: self.is_parked }).ok();
     }
 }
 
@@ -152,6 +172,23 @@ mod tests {
         drop((large, other));
         let all = budget.take(whole, Path::new("d"), &stop, |_| ()).expect("all of it");
         assert_eq!((budget.out(), budget.free, all.units), (1, 0, 3 * LEAST));
+    }
+
+    /// One that waits for its folder holds up nobody who wants to be alone.
+    #[test]
+    fn what_is_parked_is_in_nobodys_way() {
+        let (_handle, stop) = stop_pair();
+        let mut budget = Budget::new(5 * LEAST);
+        let whole = budget.whole();
+        let [mut parked, small] =
+            ["a", "b"].map(|name| budget.take(2 * LEAST, Path::new(name), &stop, |_| ()).expect("free"));
+        parked.shrink();
+        drop(small);
+        let alone = budget.take(whole, Path::new("c"), &stop, |_| ()).expect("all but the least");
+        assert_eq!((budget.out(), budget.free, alone.units), (2, 0, 4 * LEAST));
+        drop((parked, alone));
+        let all = budget.take(whole, Path::new("d"), &stop, |_| ()).expect("all of it");
+        assert_eq!((budget.out(), all.units, budget.parked), (1, 5 * LEAST, 0));
     }
 
     #[test]

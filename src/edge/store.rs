@@ -177,7 +177,9 @@ fn is_temp(name: &str) -> bool {
 
 /// A writer locks its temp file; the lock dies with the process, however that dies.
 fn is_orphan(path: &Path) -> bool {
-    let Ok(file) = File::options().write(true).open(path) else { return false };
+    // Results may be for reading alone. Some shares lock what is open for writing alone.
+    let open = |write| File::options().read(true).write(write).open(path);
+    let Ok(file) = open(true).or_else(|_| open(false)) else { return false };
     !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 

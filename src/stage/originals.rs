@@ -10,6 +10,7 @@ use crate::error::End;
 use crate::job::{Errand, MaskFile};
 use crate::plan::Line;
 use crate::pulse::Pulse;
+use crate::work::naming::text_of;
 use crossbeam_channel::Receiver;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
@@ -57,13 +58,14 @@ fn clear(rule: &Originals, Landed { errand, is_made }: &Landed) -> io::Result<Cl
         return Ok(Cleared::Not("since it has changed".into()));
     }
     // It is wanted once more, with what is marked now. A mask that is gone changes nothing.
-    let is_other =
-        |mask: &MaskFile| look(&mask.path, false).is_ok_and(|found| stamp_of(&found) != mask.stamp);
+    let is_other = |mask: &MaskFile| {
+        look(&mask.path, mask.beneath.is_none()).is_ok_and(|at| stamp_of(&at) != mask.stamp)
+    };
     if errand.mask.as_ref().is_some_and(is_other) {
         return Ok(Cleared::Not("since its mask has changed".into()));
     }
     // What was done once may be gone by now, and then the picture is all there is.
-    if !is_made && look(&errand.target, false).is_err() {
+    if !is_made && !is_there(errand)? {
         return Ok(Cleared::Not("since its result is gone".into()));
     }
     // Nothing brings it back, so the result must be sure.
@@ -73,6 +75,16 @@ fn clear(rule: &Originals, Landed { errand, is_made }: &Landed) -> io::Result<Cl
         return Ok(Cleared::Not(format!("since its result cannot be made sure of ({error})")));
     }
     put_away(rule, &errand.source, &errand.relative, &is_same).map(Cleared::Away)
+}
+
+/// Whether a result is there, and not that of another picture.
+fn is_there(errand: &Errand) -> io::Result<bool> {
+    if look(&errand.target, false).is_err() {
+        return Ok(false);
+    }
+    let text = read_mark(&mut BufReader::new(File::open(&errand.target)?))?;
+    let mark = text.and_then(|text| mark_from_text(&text));
+    Ok(mark.is_none_or(|mark| mark.source == text_of(&errand.relative)))
 }
 
 /// The result says that it was made from this very content, and can be read to its end.
@@ -120,7 +132,13 @@ mod tests {
         let clear = |errand| clear(&rule, &Landed { errand, is_made: true }).expect("readable");
         let Cleared::Not(why) = clear(errand(other)) else { panic!("it was put away") };
         assert!(why == "since its mask has changed" && source.exists(), "{why}");
-        // One that is the same, or gone, holds nothing up.
+        // One that is the same, also by a link that the user named, or gone, holds nothing up.
+        let link = folder.path().join("link.png");
+        std::os::unix::fs::symlink(&mask, &link).expect("writable");
+        let mut linked = errand(same);
+        linked.mask.iter_mut().for_each(|mask| mask.path = link.clone());
+        assert!(matches!(clear(linked), Cleared::Away(Some(_))));
+        File::create(&source).expect("writable");
         assert!(matches!(clear(errand(same)), Cleared::Away(Some(_))));
         File::create(&source).expect("writable");
         std::fs::remove_file(&mask).expect("ours");

@@ -72,6 +72,17 @@ impl Waiting {
         Waiting { end, filed: false, untold: false, receipted: false }
     }
 
+    /// Nothing of it is to be written.
+    fn is_no_news(&self) -> bool {
+        matches!(
+            self.end.settled.outcome,
+            Outcome::AlreadyThere(Found::Known)
+                | Outcome::KnownBad
+                | Outcome::Postponed { .. }
+                | Outcome::Abandoned
+        )
+    }
+
     fn line(&self) -> usize {
         self.end.settled.errand.line
     }
@@ -102,6 +113,25 @@ pub fn run(
         let closed = matches!(next, Err(RecvTimeoutError::Disconnected));
         let new = next.into_iter().chain(inbox.try_iter().take(TOGETHER - 1));
         waiting.extend(new.map(Waiting::new));
+        let mut settle = |written: Vec<Waiting>| {
+            for Waiting { end: Ended { settled, permit }, .. } in written {
+                // Now the picture may be seen again.
+                drop(permit);
+                let is_done = matches!(settled.outcome, Outcome::Done(_) | Outcome::AlreadyThere(_));
+                if is_done && lines[settled.errand.line].originals != Originals::Keep {
+                    // Nobody puts pictures away any more: then they stay.
+                    let is_made = matches!(settled.outcome, Outcome::Done(_));
+                    outbox.send(Landed { errand: settled.errand.clone(), is_made }).ok();
+                }
+                count(options, summary, &settled.outcome);
+                tell(&settled);
+                observe(&settled);
+            }
+        };
+        // Where nothing can be written, whatever waits for that must not grow by what does not.
+        let (no_news, news) = std::mem::take(&mut waiting).into_iter().partition(Waiting::is_no_news);
+        waiting = news;
+        settle(no_news);
         let refused = match pulse.work(|| write((options, lines), &mut waiting, &mut ledger)) {
             Ok(refused) => refused,
             Err(error) if error.transient && !closed => {
@@ -119,19 +149,7 @@ pub fn run(
         }
         // They wait for their folders, and other pictures need not wait for their memory.
         waiting.iter_mut().filter_map(|waiting| waiting.end.permit.as_mut()).for_each(Permit::shrink);
-        for Waiting { end: Ended { settled, permit }, .. } in written {
-            // Now the picture may be seen again.
-            drop(permit);
-            let is_done = matches!(settled.outcome, Outcome::Done(_) | Outcome::AlreadyThere(_));
-            if is_done && lines[settled.errand.line].originals != Originals::Keep {
-                // Nobody puts pictures away any more: then they stay.
-                let is_made = matches!(settled.outcome, Outcome::Done(_));
-                outbox.send(Landed { errand: settled.errand.clone(), is_made }).ok();
-            }
-            count(options, summary, &settled.outcome);
-            tell(&settled);
-            observe(&settled);
-        }
+        settle(written);
         match refused.into_iter().next() {
             None if closed => return Ok(()),
             Some((line, error)) if closed => {
@@ -234,7 +252,7 @@ fn row(line: &Line, waiting: &Waiting) -> Option<Entry> {
             // What may succeed when something else has changed is not remembered against it, nor what was not
             // told.
             let is_known = error.is_lasting() && !waiting.untold;
-            entry.fingerprint = if is_known { errand.options(&line.failed) } else { String::new() };
+            entry.fingerprint = errand.options(if is_known { &line.failed } else { "" });
             Some(entry)
         }
         Outcome::AlreadyThere(Found::Known)

@@ -85,7 +85,7 @@ fn row(subject: &Subject, board: &Board) -> PipelineRow {
         watched: news.watched,
         settling: news.settling as u64,
         waiting: (news.ready + news.sent + news.kept + news.unmasked) as u64,
-        held: news.held,
+        held: news.held.or(news.unwritten),
     }
 }
 

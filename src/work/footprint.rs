@@ -48,8 +48,8 @@ pub struct Shape {
     pub mapped: bool,
     /// Whether 16-bit samples stay so.
     pub deep: bool,
-    /// Whether the written file is in memory as a whole.
-    pub buffered: bool,
+    /// Bytes of each output pixel that the encoder holds beside it ([`Format::held_px_bytes`]).
+    pub held_px_bytes: usize,
 }
 
 /// Bytes of a run of a mask with what is made of it, at most ([`crate::work::crops`]). Where each is a part
@@ -80,11 +80,11 @@ pub fn footprint(shape: &Shape) -> u64 {
     let colours = channels - u128::from(has_alpha);
     let depth = if shape.deep { 2 } else { 1 };
     // Alpha is kept beside the picture, and enlarged when the canvas is whole: 32-bit values of one direction
-    // and of both, then the picture with its alpha.
-    let alpha = if has_alpha { pixels * (depth + 4) } else { 0 };
+    // and of both, then the picture with its alpha. While colours grow into it, a byte a pixel is.
+    let alpha = if has_alpha { pixels * (depth + 5) } else { 0 };
     let enlarging = if has_alpha { 4 * pixels * scale + 4 * large + large * channels * depth } else { 0 };
     let canvas = large * (colours * depth + u128::from(shape.mapped));
-    let written = if shape.buffered { large * channels * depth } else { 0 };
+    let written = large * shape.held_px_bytes as u128;
     // What the file says of itself is kept to the end, and written from a copy.
     let beside = 2 * u128::from(stored.bytes) + mask;
     // While holes are cut out: how deep they are (3 bytes a pixel), then what one of them covers, pixel by
@@ -122,6 +122,7 @@ fn decoding(stored: &Stored) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::format::Format;
 
     fn shape(side: usize, channels: usize) -> Shape {
         let size = Size::new(side, side);
@@ -132,8 +133,20 @@ mod tests {
             band_px: 100,
             mapped: false,
             deep: false,
-            buffered: false,
+            held_px_bytes: 0,
         }
+    }
+
+    /// WebP is made of a copy with alpha, and lies in memory as TIFF does until it is whole.
+    #[test]
+    fn what_encoders_hold_counts() {
+        let of = |format: Format| {
+            let held_px_bytes = format.held_px_bytes(3, 1);
+            footprint(&Shape { held_px_bytes, ..shape(1000, 3) }) - footprint(&shape(1000, 3))
+        };
+        let large = 16 * 1000 * 1000;
+        assert_eq!([Format::Png, Format::Jpeg(90)].map(of), [0, 0]);
+        assert!(of(Format::Tiff) >= 2 * large && of(Format::WebP) >= 6 * large);
     }
 
     #[test]

@@ -83,9 +83,15 @@ impl Format {
         matches!(self, Format::Png | Format::Tiff)
     }
 
-    /// Whether its encoder holds the written file in memory.
-    pub fn is_buffered(self) -> bool {
-        matches!(self, Format::WebP | Format::LossyWebP(_) | Format::Tiff)
+    /// Bytes that its encoder holds for each pixel of so many samples of so many bytes, beside the pixels
+    /// themselves: the written file, and what it makes of them before.
+    pub fn held_px_bytes(self, channels: usize, sample_bytes: usize) -> usize {
+        match self {
+            Format::Png | Format::Jpeg(_) => 0,
+            // A copy as RGBA, and the file, at worst as large as the picture.
+            Format::WebP | Format::LossyWebP(_) => 4 + channels,
+            Format::Tiff => channels * sample_bytes,
+        }
     }
 
     /// Whether it is a WebP, whose pixels are never grey and which has no place for some of what is said.

@@ -68,6 +68,17 @@ pub fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
+/// What a segment begins with that holds a piece of XMP which needs several (XMP Specification, part 3).
+pub const EXTENDED_XMP: &[u8] = b"http://ns.adobe.com/xmp/extension/\0";
+/// More pieces than 250 MB of XMP have.
+pub const MOST_PIECES: usize = 4096;
+
+/// How many pieces of XMP a file may have, wherever a decoder sees markers.
+pub fn pieces_of_xmp(bytes: &[u8]) -> usize {
+    let is_one = |piece: &&[u8]| piece[0] == EXTENDED_XMP[0] && *piece == EXTENDED_XMP;
+    bytes.windows(EXTENDED_XMP.len()).filter(is_one).count()
+}
+
 /// Pixels an inch, across and down, where the file says so (JFIF 1.02).
 pub fn density(bytes: &[u8]) -> Option<(f64, f64)> {
     let (_, body) = segments(bytes).find(|(marker, body)| *marker == 0xE0 && body.starts_with(b"JFIF\0"))?;

@@ -99,15 +99,19 @@ pub fn recall(known: Option<&Known>, stamp: Stamp, done: &str, failed: &str) -> 
             Recall::Compare(known.sha256.clone())
         }
         State::Failed if known.fingerprint == failed && same_file => Recall::Failed,
-        // Which mask it had then is not known.
-        State::Failed
-            if known.fingerprint.is_empty() && same_file && told_mask(done).is_none() && is_recent(known) =>
-        {
+        // What may pass is not tried with each scan; with another mask at once.
+        State::Failed if same_file && is_unremembered(&known.fingerprint, done) && is_recent(known) => {
             Recall::Failed
         }
         State::Started => Recall::Interrupted,
         _ => Recall::New,
     }
+}
+
+/// Whether a failure that may pass is of the mask that a result would have now.
+fn is_unremembered(fingerprint: &str, done: &str) -> bool {
+    let is_of_no_options = fingerprint.is_empty() || is_with_mask("", fingerprint);
+    is_of_no_options && told_mask(fingerprint) == told_mask(done)
 }
 
 fn is_recent(known: &Known) -> bool {
@@ -190,6 +194,11 @@ mod tests {
         for minutes in [Some(AGAIN_MINUTES), Some(-1), None] {
             check(&failed(minutes), STAMP, &Recall::New);
         }
+        // Where a mask is known, with that mask; with another one, or none any more, at once.
+        let mask = |modified_ns| Some(Stamp { bytes: 3, modified_ns, changed_ns: 0 });
+        let masked = Known { fingerprint: wanted(None, "", mask(5)), ..failed(Some(0)) };
+        let now = |mask| recall(Some(&masked), STAMP, &wanted(None, "options", mask), "other");
+        assert_eq!([mask(5), mask(6), None].map(now), [Recall::Failed, Recall::New, Recall::New]);
     }
 
     #[test]

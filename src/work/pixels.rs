@@ -97,6 +97,14 @@ impl Pixels {
         }
     }
 
+    /// Lets colours grow a few pixels into what is wholly transparent by `alpha`, one channel of the same
+    /// size, whose own nobody sees: a network that was given those would draw them into the edge of what is
+    /// seen.
+    pub fn grow_colours(&mut self, alpha: &Pixels) {
+        let is_seen = (0..alpha.size().area()).map(|at| alpha.unit(at) > 0.0).collect();
+        either!(self, picture => grow_colours(picture, is_seen));
+    }
+
     /// With colours that are not multiplied with alpha, which they were.
     pub fn unassociated(self) -> Pixels {
         match self {
@@ -187,6 +195,39 @@ impl Pixels {
             Pixels::Sixteen(picture) => {
                 Pixels::Sixteen(joined(picture, alpha.iter().map(|&value| u16::nearest(value))))
             }
+        }
+    }
+}
+
+/// How far colours grow: further than alpha is smeared when it is enlarged.
+const GROWN_PX: usize = 4;
+
+/// See [`Pixels::grow_colours`]. A pixel becomes the mean of those beside it that have colours.
+fn grow_colours<S: Sample>(picture: &mut Picture<S>, mut coloured: Vec<bool>) {
+    let (Size { width, height }, channels) = (picture.size, picture.channels);
+    let colours = channels - usize::from(channels.is_multiple_of(2));
+    for _ in 0..GROWN_PX {
+        let mut grown = Vec::new();
+        for at in (0..coloured.len()).filter(|at| !coloured[*at]) {
+            let (x, y) = (at % width, at / width);
+            let (columns, rows) =
+                (x.saturating_sub(1)..(x + 2).min(width), y.saturating_sub(1)..(y + 2).min(height));
+            let beside = rows.flat_map(|row| columns.clone().map(move |column| row * width + column));
+            let beside = beside.filter(|place| coloured[*place]);
+            let (mut sum, mut count) = ([0.0; 3], 0.0);
+            for place in beside {
+                let pixel = &picture.samples[place * channels..][..colours];
+                sum.iter_mut().zip(pixel).for_each(|(sum, sample)| *sum += sample.unit());
+                count += 1.0;
+            }
+            if count > 0.0 {
+                grown.push((at, sum.map(|sum| S::nearest(sum / count))));
+            }
+        }
+        for (at, colour) in grown {
+            coloured[at] = true;
+            let pixel = &mut picture.samples[at * channels..][..colours];
+            pixel.iter_mut().zip(colour).for_each(|(sample, colour)| *sample = colour);
         }
     }
 }
@@ -282,6 +323,27 @@ fn put<S: Sample>(picture: &mut Picture<S>, keep: &Rect, samples: &[S]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Some pixels far and no further, also around corners; what is seen, and alpha itself, stay.
+    #[test]
+    fn colours_grow_into_what_nobody_sees() {
+        let size = Size::new(12, 9);
+        let is_seen = |at: usize| at % 12 < 3 && at / 12 < 2;
+        let pixel = |at: usize| if is_seen(at) { [200, 100, 50, 1] } else { [0, 0, 0, 0] };
+        let samples: Vec<u8> = (0..size.area()).flat_map(pixel).collect();
+        let mut pixels = Pixels::Eight(Picture { size, channels: 4, samples });
+        let alpha = pixels.alpha().expect("there is some");
+        let mut apart = pixels.clone().without_alpha();
+        pixels.grow_colours(&alpha);
+        apart.grow_colours(&alpha);
+        assert_eq!(pixels.clone().without_alpha(), apart);
+        let Pixels::Eight(grown) = &pixels else { panic!("8 bits a sample") };
+        for (at, now) in grown.samples.chunks_exact(4).enumerate() {
+            let is_near = at % 12 < 3 + GROWN_PX && at / 12 < 2 + GROWN_PX;
+            let expected = if is_near { [200, 100, 50] } else { [0, 0, 0] };
+            assert_eq!((&now[..3], now[3]), (&expected[..], u8::from(is_seen(at))), "{at}");
+        }
+    }
 
     /// Each mean is of its own square and channel, in the range of its samples.
     #[test]

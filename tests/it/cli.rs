@@ -298,3 +298,40 @@ fn a_companion_must_be_the_mean() {
     assert!(said.stderr.contains("is named as companion by"), "{said:?}");
     assert!(Path::new(&folder).is_dir());
 }
+
+/// A name that is taken is no result: neither that of another picture of this tree, nor of one that has the
+/// same place, length and time in another.
+#[test]
+fn a_result_of_another_picture_is_not_taken_for_ones_own() {
+    let world = World::new();
+    let (jpg, result) = (world.put("a.jpg", jpeg(&pattern(9, 8, 3))), world.output.join("a.png"));
+    assert_eq!(once(&world, &[]).code(), 0);
+    fs::remove_file(&result).expect("there");
+    fs::rename(&jpg, world.root.path().join("a.jpg")).expect("ours");
+    world.put("a.png", png(&pattern(7, 7, 3)));
+    assert_eq!(once(&world, &[]).code(), 0);
+    fs::rename(world.root.path().join("a.jpg"), &jpg).expect("ours");
+    let third = once(&world, &[]);
+    assert!(third.code() == 1 && third.stderr.contains("1 already there, 1 failed"), "{third:?}");
+    assert_eq!(world.reason("a.jpg").0, "name-taken");
+
+    let world = World::new();
+    let begun = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let trees = ["cam1", "cam2"].map(|name| world.root.path().join(name));
+    for (tree, value) in trees.iter().zip([10, 200]) {
+        fs::create_dir(tree).expect("writable");
+        let frame = tree.join("frame.bmp");
+        image::RgbImage::from_pixel(8, 8, image::Rgb([value; 3])).save(&frame).expect("writable");
+        fs::File::options().write(true).open(&frame).and_then(|file| file.set_modified(begun)).expect("ours");
+    }
+    let of = |tree: &std::path::Path| {
+        let model = onnx::tiny(&world.root.path().join("models"));
+        let words = ["once".as_ref(), tree, "-o".as_ref(), &world.output, "--model".as_ref(), &model];
+        let words = words.into_iter().chain(["--device=cpu", "--strength=0"].map(std::path::Path::new));
+        said(&mut onestep(world.root.path(), &words.collect::<Vec<_>>()))
+    };
+    assert_eq!(of(&trees[0]).code(), 0);
+    let second = of(&trees[1]);
+    assert!(second.code() == 1 && second.stderr.contains("0 already there, 1 failed"), "{second:?}");
+    assert_eq!(of(&trees[0]).code(), 0, "its own is there");
+}

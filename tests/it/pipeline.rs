@@ -9,6 +9,7 @@ use contract::resample::enlarge;
 use onestep::edge::scan::sighting;
 use onestep::error::JobError;
 use onestep::job::Outcome;
+use onestep::work::pixels::Pixels;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -161,20 +162,32 @@ fn a_picture_is_never_overwritten_by_its_own_result() {
 #[test]
 fn grey_stays_grey_and_alpha_is_enlarged_by_itself() {
     let world = World::new();
+    // Of what has alpha, half is hidden.
+    let seen = |channels: usize| {
+        let mut picture = pattern(12, 9, channels);
+        if channels.is_multiple_of(2) {
+            let pixels = picture.samples.chunks_mut(channels).enumerate();
+            pixels.filter(|(at, _)| at % 12 > 5).for_each(|(_, pixel)| pixel[channels - 1] = 0);
+        }
+        picture
+    };
     for channels in [1, 2, 4] {
-        world.put(&format!("{channels}.png"), png(&pattern(12, 9, channels)));
+        world.put(&format!("{channels}.png"), png(&seen(channels)));
     }
     world.put("grey.jpg", jpeg(&pattern(12, 9, 1)));
     assert_eq!(run(&world).summary.done, 4);
     assert_eq!(open(&world.output.join("1.png")), nearest(&pattern(12, 9, 1), 2));
     assert_eq!(open(&world.output.join("grey.png")).channels, 1);
     for channels in [2, 4] {
-        let (source, result) =
-            (pattern(12, 9, channels), open(&world.output.join(format!("{channels}.png"))));
+        let (source, result) = (seen(channels), open(&world.output.join(format!("{channels}.png"))));
         let colours = |picture: &Picture| -> Vec<u8> {
             picture.samples.chunks(channels).flat_map(|pixel| pixel[..channels - 1].to_vec()).collect()
         };
-        assert_eq!(colours(&result), colours(&nearest(&source, 2)));
+        // Of what nobody sees, the border takes the colours beside it.
+        let mut grown = Pixels::Eight(source.clone());
+        grown.grow_colours(&grown.alpha().expect("there is some"));
+        assert_eq!(colours(&result), colours(&nearest(&grown.to_eight(), 2)));
+        assert!(grown != Pixels::Eight(source.clone()), "something of it is hidden");
         let planes = Planes::from_picture(&source);
         let alpha = Planes { size: source.size, channels: 1, values: planes.plane(channels - 1).to_vec() };
         let alpha = enlarge(&alpha, 2).to_picture().samples;

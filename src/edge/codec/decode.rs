@@ -107,6 +107,11 @@ fn decode_until(
         #[cfg(feature = "jxl")]
         Kind::Jxl if !super::jxl::is_whole(bytes) => Err(ends_early(EARLY.into())),
         Kind::Jpeg => {
+            // With each piece all are sorted anew, whatever the time.
+            if jpeg::pieces_of_xmp(bytes) > jpeg::MOST_PIECES {
+                let most = jpeg::MOST_PIECES;
+                return Err(JobError::Unsupported(format!("XMP in more than {most} pieces is not read")));
+            }
             let mut decoder = JpegDecoder::new(file()).map_err(damaged)?;
             decoder.set_limits(limits).map_err(damaged)?;
             upright(decoder, header, (bytes, file()), deep)
@@ -116,6 +121,9 @@ fn decode_until(
             upright(decoder, header, (bytes, file()), deep)
         }
         other => {
+            if other == Kind::Tiff {
+                tiff::refuse_large_parts(bytes)?;
+            }
             let mut decoder = open(other, file())?;
             decoder.set_limits(limits).map_err(damaged)?;
             let decoded = upright(decoder, header, (bytes, file()), deep)?;
@@ -161,6 +169,9 @@ fn upright(
     // Nobody knows whether a decoder that turns it itself did so.
     let is_as_stored = orientation == Orientation::NoTransforms && header.kind != Kind::Jxl;
     metadata.unturned = is_as_stored.then_some(size);
+    if is_quarter(orientation) {
+        metadata.turn_density();
+    }
     let had_more = colour.bytes_per_pixel() > colour.channel_count();
     let pixels = if had_more && deep {
         let samples = match colour {
@@ -182,6 +193,12 @@ fn upright(
         Pixels::Eight(Picture { size, channels, samples })
     };
     Ok(Decoded { pixels, turn: Turn(orientation), reduced: had_more && !deep, metadata })
+}
+
+/// Whether width and height change places.
+fn is_quarter(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH)
 }
 
 /// How a picture is turned to be upright. Metadata that cannot be read never spoils a picture that can.
@@ -229,6 +246,24 @@ mod tests {
         assert_eq!((within(60), within(u64::MAX)), (Ok(()), Ok(())));
     }
 
+    /// Each piece of XMP costs its decoder as much as all before it.
+    #[test]
+    fn xmp_in_pieces_without_end_is_refused() {
+        let picture = Pixels::Eight(Picture::new(Size::new(8, 8), 3));
+        let mut jpeg = Vec::new();
+        encode(&picture, "{}", &Metadata::default(), Format::Jpeg(90), &mut jpeg).expect("memory");
+        let body = [jpeg::EXTENDED_XMP, &[b'A'; 40]].concat();
+        let piece = [&[0xFF, 0xE1][..], &(body.len() as u16 + 2).to_be_bytes(), &body].concat();
+        // Behind the frame header, where nobody counts segments any more.
+        let at = jpeg.windows(2).position(|two| two == [0xFF, 0xDA]).expect("a scan");
+        for (count, is_read) in [(9, true), (jpeg::MOST_PIECES + 1, false)] {
+            let file = [&jpeg[..at], &piece.repeat(count), &jpeg[at..]].concat();
+            let header = probe(&mut Cursor::new(&file)).expect("a JPEG");
+            let decoded = decode(&file, &header, Effort { deep: false, limit_s: 60 });
+            assert_eq!(decoded.is_ok(), is_read, "{count}");
+        }
+    }
+
     /// Exif of a PNG or WebP may begin as that of a JPEG does, and its orientation may be a long number.
     #[test]
     fn a_picture_is_turned_however_its_exif_is_written() {
@@ -239,13 +274,18 @@ mod tests {
         let prefixed = [&b"Exif\0\0"[..], &exif(3, [0, 6, 0, 0])].concat();
         for exif in [prefixed, exif(4, [0, 0, 0, 6])] {
             for format in [Format::Png, Format::WebP, Format::Jpeg(90)] {
-                let metadata = Metadata { exif: Some(exif.clone()), ..Metadata::default() };
+                let density = Some((204.0, 98.0));
+                let metadata = Metadata { exif: Some(exif.clone()), density, ..Metadata::default() };
                 let mut file = Vec::new();
                 encode(&pixels, "{}", &metadata, format, &mut file).expect("memory");
                 let header = probe(&mut Cursor::new(&file)).expect("a picture");
                 let decoded = decode(&file, &header, Effort { deep: false, limit_s: 60 }).expect("a picture");
                 let size = decoded.pixels.size();
                 assert_eq!((size, decoded.metadata.unturned), (Size::new(16, 24), None), "{format:?}");
+                // So are the dots along and down.
+                let dots = decoded.metadata.density.map(|(across, down)| (across.round(), down.round()));
+                assert!(dots.is_none_or(|dots| dots == (98.0, 204.0)), "{format:?}: {dots:?}");
+                assert_eq!(dots.is_some(), format != Format::WebP);
                 let saying = Saying { size, keeping: Keeping::All, source_type: None, format };
                 let said = decoded.metadata.of_result(&saying);
                 assert_eq!(said.exif.as_deref().and_then(exif::orientation), Some(1), "{format:?}");

@@ -31,7 +31,7 @@ const OWNERSHIP: [&str; 2] = ["Author", "Copyright"];
 /// Keyword of the text chunk that carries XMP (XMP Specification, part 3).
 pub(super) const XMP: &str = "XML:com.adobe.xmp";
 /// What begins the segments of what was too large for the first one of XMP.
-pub(super) const EXTENDED_XMP: &[u8] = b"http://ns.adobe.com/xmp/extension/\0";
+pub(super) use crate::work::jpeg::EXTENDED_XMP;
 /// Of these segments: a name of 32 letters, the whole length, the place of this part.
 const EXTENDED_HEAD: usize = 32 + 4 + 4;
 /// What begins the segments of Photoshop's resources, which go on from one to the next.
@@ -284,6 +284,14 @@ impl Metadata {
                 grey.and_then(|icc| profile::of_grey(&icc))
             }
             _ => own.or_else(|| profile::of_png(self.png.as_deref()?, self.is_grey)),
+        }
+    }
+
+    /// As of a picture that is turned by a quarter.
+    pub(super) fn turn_density(&mut self) {
+        self.density = self.density.map(|(across, down)| (down, across));
+        if let Some(dots) = self.png.as_mut().and_then(|info| info.pixel_dims.as_mut()) {
+            (dots.xppu, dots.yppu) = (dots.yppu, dots.xppu);
         }
     }
 

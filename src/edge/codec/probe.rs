@@ -36,6 +36,10 @@ const AVIF: &str = "AVIF is not read: convert it first, to PNG for example";
 const HEIC: &str = "HEIC and its relatives are not read: convert it first, to PNG or JPEG for example";
 #[cfg(not(feature = "jxl"))]
 const JXL: &str = "JPEG XL is not read by this build: build onestep with --features jxl";
+/// Characters that are kept of what a decoder says.
+const MOST_WORDS: usize = 300;
+/// A PAM's header takes no more.
+const PAM_HEADER_BYTES: u64 = 1 << 16;
 const PNG_SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 /// Metadata segments before the frame header of a JPEG: a real file has tens, a hostile one must end
 /// somewhere.
@@ -102,8 +106,11 @@ fn other_header(kind: Kind, file: &mut (impl BufRead + Seek)) -> Result<Header, 
 /// Opens the decoder of any format but JPEG and PNG.
 pub(super) fn open<'a>(
     kind: Kind,
-    file: impl BufRead + Seek + 'a,
+    mut file: impl BufRead + Seek + 'a,
 ) -> Result<Box<dyn ImageDecoder + 'a>, JobError> {
+    if kind == Kind::Pnm {
+        has_header_end(&mut file)?;
+    }
     let decoder: ImageResult<Box<dyn ImageDecoder + 'a>> = match kind {
         Kind::WebP => WebPDecoder::new(file).map(|decoder| Box::new(decoder) as _),
         Kind::Tiff => return tiff::open(file),
@@ -123,15 +130,38 @@ pub(super) fn open<'a>(
 /// An error of a decoder in our words.
 pub(super) fn damaged(error: ImageError) -> JobError {
     match &error {
-        ImageError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => ends_early(error.to_string()),
-        ImageError::Unsupported(_) => JobError::Unsupported(error.to_string()),
-        _ => JobError::Damaged(error.to_string()),
+        ImageError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => {
+            ends_early(short(error.to_string()))
+        }
+        ImageError::Unsupported(_) => JobError::Unsupported(short(error.to_string())),
+        _ => JobError::Damaged(short(error.to_string())),
     }
 }
 
 /// The same of a decoder that is not `image`'s.
 pub(super) fn damaged_words(error: impl std::fmt::Display) -> JobError {
-    JobError::Damaged(error.to_string())
+    JobError::Damaged(short(error.to_string()))
+}
+
+/// Decoders quote what they do not understand, and files may hold that without end.
+fn short(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MOST_WORDS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// A PAM's header has lines, which its decoder reads however long they are.
+fn has_header_end(file: &mut (impl Read + Seek)) -> Result<(), JobError> {
+    let mut begin = Vec::new();
+    file.by_ref().take(PAM_HEADER_BYTES).read_to_end(&mut begin).map_err(damaged_words)?;
+    file.seek(SeekFrom::Start(0)).map_err(damaged_words)?;
+    let has_end = begin.windows(7).any(|word| word == b"ENDHDR\n");
+    if has_end || !begin.starts_with(b"P7") {
+        return Ok(());
+    }
+    Err(JobError::Damaged(format!("PAM whose header does not end within {PAM_HEADER_BYTES} bytes")))
 }
 
 /// How young the file is, the stage knows.
@@ -260,6 +290,19 @@ mod tests {
 
     fn told(bytes: &[u8]) -> Result<Header, JobError> {
         probe(&mut Cursor::new(bytes))
+    }
+
+    /// They end in logs, reason files and the ledger.
+    #[test]
+    fn what_a_file_says_is_never_quoted_at_length() {
+        let word = "word".repeat(400);
+        let told_of = |bytes: &[u8]| told(bytes).expect_err("it is no picture").to_string();
+        let long = told_of(format!("P7\n{word}\nENDHDR\n").as_bytes());
+        assert!((100..700).contains(&long.chars().count()) && long.ends_with('…'), "{long}");
+        let endless = told_of(&[b"P7\n", &[b'A'; 70_000][..]].concat());
+        assert!(endless.contains("PAM whose header does not end within 65536 bytes"), "{endless}");
+        let pam = b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n\x01\x02\x03";
+        assert_eq!(told(pam).expect("a PAM").channels, 3);
     }
 
     #[test]

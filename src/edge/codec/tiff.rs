@@ -6,6 +6,7 @@ use super::metadata::Metadata;
 use super::probe::{damaged, damaged_words};
 use crate::error::JobError;
 use crate::work::exif::{self, Piece};
+use crate::work::jpeg;
 use crate::work::pixels::Pixels;
 use contract::pixels::Picture;
 use image::codecs::tiff::TiffDecoder;
@@ -89,14 +90,72 @@ pub fn read_whole(file: impl BufRead + Seek) -> io::Result<()> {
 /// # Errors
 /// [`JobError::Damaged`], [`JobError::Unsupported`].
 pub fn open<'a>(mut file: impl BufRead + Seek + 'a) -> Result<Box<dyn ImageDecoder + 'a>, JobError> {
-    let mut grey = Decoder::new(&mut file).map_err(damaged_words)?;
-    let has_alpha =
-        matches!(grey.colortype(), Ok(tiff::ColorType::Multiband { bit_depth: 8 | 16, num_samples: 2 }));
+    let mut decoder = Decoder::new(&mut file).map_err(damaged_words)?;
+    let has_alpha = is_grey_alpha(&mut decoder)?;
+    drop(decoder);
     file.seek(SeekFrom::Start(0)).map_err(damaged_words)?;
     if has_alpha {
         return Ok(Box::new(GreyAlpha::new(file).map_err(failed).map_err(damaged)?));
     }
     Ok(Box::new(TiffDecoder::new(file).map_err(damaged)?))
+}
+
+/// Whether it is grey with alpha; and nothing that is read, and wrong.
+fn is_grey_alpha(decoder: &mut Decoder<impl Read + Seek>) -> Result<bool, JobError> {
+    let Ok(colour) = decoder.colortype() else { return Ok(false) };
+    let mut number = |tag| decoder.find_tag_unsigned::<u16>(tag).ok().flatten();
+    let [samples, predictor, planes] =
+        [Tag::SamplesPerPixel, Tag::Predictor, Tag::PlanarConfiguration].map(&mut number);
+    let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).ok().flatten().unwrap_or_default();
+    let refused = |what: &str| Err(JobError::Unsupported(format!("TIFF with {what} is not read")));
+    // Its decoder takes the others out of each row before it adds the differences up.
+    if samples > Some(colour.num_samples()) && predictor.is_some_and(|predictor| predictor != 1) {
+        return refused("channels beside its colours that are stored as differences (Predictor)");
+    }
+    if !matches!(colour, tiff::ColorType::Multiband { bit_depth: 8 | 16, num_samples: 2 }) {
+        return Ok(false);
+    }
+    if planes == Some(2) {
+        return refused("grey and alpha in planes of their own");
+    }
+    let alphas = [ExtraSamples::AssociatedAlpha, ExtraSamples::UnassociatedAlpha].map(|kind| kind.to_u16());
+    if extra.first().is_some_and(|kind| !alphas.contains(kind)) {
+        return refused("a second channel beside grey that is no alpha");
+    }
+    Ok(true)
+}
+
+/// Refuses a TIFF whose strips or tiles are JPEGs that are larger than they: their decoder makes whatever
+/// they say.
+///
+/// # Errors
+/// [`JobError::Damaged`].
+pub fn refuse_large_parts(file: &[u8]) -> Result<(), JobError> {
+    let Ok(mut decoder) = Decoder::new(Cursor::new(file)) else { return Ok(()) };
+    let compression = decoder.find_tag_unsigned::<u16>(Tag::Compression).ok().flatten();
+    if compression != Some(7) {
+        return Ok(());
+    }
+    let (width, height) = decoder.chunk_dimensions();
+    let mut all = |tag| decoder.find_tag_unsigned_vec::<u64>(tag).ok().flatten();
+    let places = all(Tag::StripOffsets).or_else(|| all(Tag::TileOffsets)).unwrap_or_default();
+    let lengths = all(Tag::StripByteCounts).or_else(|| all(Tag::TileByteCounts)).unwrap_or_default();
+    let tables = decoder.get_tag_u8_vec(Tag::JPEGTables).unwrap_or_default();
+    let parts = places.into_iter().zip(lengths).filter_map(|(place, length)| {
+        let (place, length) = (usize::try_from(place).ok()?, usize::try_from(length).ok()?);
+        file.get(place..place.checked_add(length)?)
+    });
+    // Whole blocks of 8 pixels, sampled half as finely at the most.
+    let most = |side: u32| (side as usize).next_multiple_of(16);
+    let is_large = |part: &[u8]| {
+        let frames = jpeg::segments(part).filter(|(marker, _)| jpeg::is_frame(*marker));
+        let mut frames = frames.filter_map(|(_, body)| jpeg::frame(body));
+        frames.any(|frame| usize::from(frame.width) > most(width) || usize::from(frame.height) > most(height))
+    };
+    if std::iter::once(&tables[..]).chain(parts).any(is_large) {
+        return Err(JobError::Damaged("TIFF with a JPEG in it that is larger than its place".into()));
+    }
+    Ok(())
 }
 
 /// Whether the colours of a TIFF are multiplied with its alpha (TIFF 6.0, ExtraSamples).
@@ -198,6 +257,90 @@ mod tests {
         let mut image = encoder.new_image::<RGB8>(1, 1).expect("memory");
         image.extra_samples(&[ExtraSamples::AssociatedAlpha]).expect("memory");
         image.write_data(&[10, 20, 40, 85]).expect("memory");
+    }
+
+    fn refusal(file: &[u8]) -> JobError {
+        let header = probe(&mut Cursor::new(file));
+        let decoded = header.and_then(|header| decode(file, &header, Effort { deep: false, limit_s: 60 }));
+        decoded.map(|decoded| decoded.pixels).expect_err("it is not read")
+    }
+
+    /// A channel that is none of its colours is left out, and refused where that would spoil them.
+    #[test]
+    fn channels_that_are_no_colours_never_spoil_them() {
+        let with_extra = |predictor: Predictor| {
+            let mut file = Cursor::new(Vec::new());
+            let mut encoder = TiffEncoder::new(&mut file)
+                .expect("memory")
+                .with_compression(Compression::Deflate(DeflateLevel::Fast))
+                .with_predictor(predictor);
+            let mut image = {
+                let image = encoder.new_image::<RGB8>(2, 1);
+                image.expect("memory")
+            };
+            image.extra_samples(&[ExtraSamples::Unspecified]).expect("memory");
+            image.write_data(&[10, 20, 40, 85, 60, 70, 80, 9]).expect("memory");
+            file.into_inner()
+        };
+        let plain = with_extra(Predictor::None);
+        let header = probe(&mut Cursor::new(&plain)).expect("a TIFF");
+        let decoded = decode(&plain, &header, Effort { deep: false, limit_s: 60 }).expect("a TIFF");
+        let Pixels::Eight(picture) = decoded.pixels.without_alpha() else { panic!("8 bits a sample") };
+        assert_eq!(picture.samples, [10, 20, 40, 60, 70, 80]);
+        let told = refusal(&with_extra(Predictor::Horizontal)).to_string();
+        assert!(told.contains("(Predictor) is not read"), "{told}");
+    }
+
+    /// A TIFF of 8×8 pixels, grey, whose only strip begins as a JPEG of this size; its second channel is of
+    /// this kind, if it has any.
+    fn small(compression: u16, side: u16, extra: Option<u16>) -> Vec<u8> {
+        let side = side.to_be_bytes();
+        let strip =
+            [&[0xFF, 0xD8, 0xFF, 0xC0, 0, 11, 8], &side[..], &side, &[1, 1, 0x11, 0], &[0; 128]].concat();
+        let samples = 1 + u32::from(extra.is_some());
+        let mut entries = vec![
+            (0x0100, 8),
+            (0x0101, 8),
+            (0x0102, if extra.is_some() { 0x0008_0008 } else { 8 }),
+            (0x0103, u32::from(compression)),
+            (0x0106, 1),
+            (0x0111, 8),
+            (0x0115, samples),
+            (0x0116, 8),
+            (0x0117, strip.len() as u32),
+        ];
+        entries.extend(extra.map(|kind| (0x0152, u32::from(kind))));
+        let begin = 8 + strip.len() as u32;
+        let mut file =
+            [&b"II*\0"[..], &begin.to_le_bytes(), &strip, &(entries.len() as u16).to_le_bytes()].concat();
+        for (tag, value) in entries {
+            let kind = if tag == 0x0111 || tag == 0x0117 { 4u16 } else { 3 };
+            let count = if tag == 0x0102 { samples } else { 1 };
+            file.extend(u16::to_le_bytes(tag));
+            file.extend(kind.to_le_bytes());
+            file.extend(count.to_le_bytes());
+            file.extend(value.to_le_bytes());
+        }
+        file.extend([0; 4]);
+        file
+    }
+
+    #[test]
+    fn a_jpeg_that_is_larger_than_its_strip_is_refused() {
+        let told = refusal(&small(7, 16_384, None)).to_string();
+        assert!(told.contains("a JPEG in it that is larger than its place"), "{told}");
+        assert!(!refusal(&small(7, 16, None)).to_string().contains("larger"), "within a block");
+        assert_eq!(refuse_large_parts(&small(1, 16_384, None)), Ok(()));
+    }
+
+    #[test]
+    fn a_second_channel_of_grey_is_alpha_only_where_it_says_so() {
+        for kind in [1, 2] {
+            let file = small(1, 8, Some(kind));
+            assert_eq!(probe(&mut Cursor::new(&file)).expect("a TIFF").channels, 2);
+        }
+        let told = refusal(&small(1, 8, Some(0))).to_string();
+        assert!(told.contains("a second channel beside grey that is no alpha"), "{told}");
     }
 
     #[test]

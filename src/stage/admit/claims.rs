@@ -76,6 +76,19 @@ impl Claims {
         }
     }
 
+    /// The errand does not get its name after all, and may have had it kept for itself.
+    pub(super) fn forgo(&mut self, errand: &Errand) {
+        for name in [errand.target.clone(), map_of(&errand.target)] {
+            if self
+                .by_target
+                .get(&name)
+                .is_some_and(|claim| claim.source == errand.source && !claim.in_flight)
+            {
+                self.by_target.remove(&name);
+            }
+        }
+    }
+
     /// The errand is in flight.
     pub(super) fn fly(&mut self, errand: &Errand, mapped: bool) {
         self.in_flight.insert(without_case(&errand.target), errand.target.clone());

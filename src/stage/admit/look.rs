@@ -8,6 +8,8 @@ use super::{Admitting, Candidate, Turned};
 use crate::edge::clock::since_latest_ns;
 use crate::edge::codec::{probe, read_mark};
 use crate::edge::digest::sha256_of;
+use crate::edge::disk::{Place, place};
+use crate::edge::ledger::Entry;
 use crate::edge::mask_file;
 use crate::edge::originals::Originals;
 use crate::edge::record::mark_from_text;
@@ -45,6 +47,29 @@ pub(super) fn begin(line: &Line, sighting: &Sighting) -> Errand {
     }
 }
 
+/// What is written down before anything is done.
+pub(super) fn intent(line: &Line, errand: &Errand) -> Entry {
+    Entry {
+        root: text_of(&errand.root),
+        relative: text_of(&errand.relative),
+        target: text_of(&errand.target),
+        state: State::Started,
+        stamp: errand.stamp,
+        sha256: String::new(),
+        fingerprint: errand.options(&line.done),
+        reason: String::new(),
+        at_ms: None,
+    }
+}
+
+impl Turned {
+    /// Whether something else has the name that its result would get.
+    fn is_for_a_name(&self) -> bool {
+        let Turned::Away(Outcome::Failed { error, .. }) = self else { return false };
+        matches!(error, JobError::NameTaken { .. } | JobError::ForeignTarget)
+    }
+}
+
 impl<'a> Admitting<'a> {
     /// Whether a picture may be let in. Writes into `errand` what it finds out on the way.
     pub(super) fn look(&mut self, sighting: &Sighting, errand: &mut Errand) -> Result<Candidate, Turned> {
@@ -69,10 +94,7 @@ impl<'a> Admitting<'a> {
         for place in before.into_iter().chain(places) {
             errand.target = place;
             match self.look_at_place(sighting, errand) {
-                Err(Turned::Away(Outcome::Failed {
-                    error: JobError::NameTaken { .. } | JobError::ForeignTarget,
-                    ..
-                })) => {}
+                Err(turned) if turned.is_for_a_name() => {}
                 other => return other,
             }
         }
@@ -86,7 +108,11 @@ impl<'a> Admitting<'a> {
         let known = self.doors.ledger.known(&root, &relative).map_err(|error| self.ledger_error(error))?;
         let known = known.filter(|known| known.is_of(&self.line(errand).output));
         let alone = self.recall(known.as_ref(), errand)?;
-        self.stand(known.as_ref(), errand, (&root, &relative))?;
+        let stood = self.stand(known.as_ref(), errand, (&root, &relative));
+        if stood.as_ref().is_err_and(Turned::is_for_a_name) {
+            self.claims.forgo(errand);
+        }
+        stood?;
         self.mask(errand)?;
         let line = self.line(errand);
         let measured =
@@ -190,10 +216,16 @@ impl<'a> Admitting<'a> {
         }
     }
 
-    /// Whether the result is there, and its uncertainty map where that is wanted.
+    /// Whether the result is there, and its uncertainty map where that is wanted. Another picture's may have
+    /// come in its place.
     fn is_whole(&self, errand: &Errand) -> bool {
         let mapped = self.line(errand).wanted.uncertainty.is_some();
-        look(&errand.target, false).is_ok() && (!mapped || look(&map_of(&errand.target), false).is_ok())
+        let of_other = match standing(&errand.target) {
+            Ok(Standing::Ours(mark)) => mark.source != text_of(&errand.relative),
+            _ => false,
+        };
+        let is_there = look(&errand.target, false).is_ok() && !of_other;
+        is_there && (!mapped || look(&map_of(&errand.target), false).is_ok())
     }
 
     /// Where originals are deleted, a result is the last of its picture: another picture of the same name
@@ -202,7 +234,8 @@ impl<'a> Admitting<'a> {
         let Standing::Ours(mark) = standing else { return Ok(()) };
         let Stamp { bytes, modified_ns, changed_ns } = errand.stamp;
         let is_kept = known.is_some_and(|known| match known.state {
-            State::Done => changed_ns / 1_000_000 <= known.at_ms,
+            // By one clock: another machine's may be behind ours.
+            State::Done => changed_ns / 1_000_000 <= known.at_ms && !self.is_far(errand),
             // It was let in.
             State::Started => true,
             // Perhaps for this very reason.
@@ -222,6 +255,11 @@ impl<'a> Admitting<'a> {
             mark.source
         );
         Err(failed(JobError::NameTaken { by }))
+    }
+
+    /// Whether its folder is another machine's.
+    fn is_far(&self, errand: &Errand) -> bool {
+        place(&errand.root).map_or(true, Place::is_of_a_network)
     }
 
     /// What stands where the result would go, and its uncertainty map.
@@ -248,8 +286,11 @@ impl<'a> Admitting<'a> {
             Answer::AlreadyThere
                 if known.is_none_or(|known| known.state == State::Failed) && self.is_whole(errand) =>
             {
-                let Standing::Ours(mark) = standing else { return Ok(()) };
-                return Err(Turned::Away(Outcome::AlreadyThere(Found::Marked(mark.sha256))));
+                let Standing::Ours(mark) = &standing else { return Ok(()) };
+                // Pictures of other trees have places of the same names, and may have lengths and times too.
+                if open(errand).and_then(sha256_of).map_err(unreadable)? == mark.sha256 {
+                    return Err(Turned::Away(Outcome::AlreadyThere(Found::Marked(mark.sha256.clone()))));
+                }
             }
             Answer::AlreadyThere | Answer::Do => {}
         }

@@ -42,6 +42,8 @@ pub fn measure(
     let given = masking.zip(mask);
     let mask = given.map(|(masking, mask)| Ok((of_mask(limits, masking, mask)?, mask.stamp.bytes)));
     let mask = mask.transpose()?;
+    let deep = header.sample_bytes > 1 && format.is_deep();
+    let held_sample_bytes = if deep { 2 } else { 1 };
     let shape = Shape {
         stored: stored(&header, bytes),
         marked: match (masking, &mask) {
@@ -52,8 +54,8 @@ pub fn measure(
         scale: line.scale,
         band_px: line.last().tiling.largest().height,
         mapped: line.wanted.uncertainty.is_some(),
-        deep: header.sample_bytes > 1 && format.is_deep(),
-        buffered: format.is_buffered(),
+        deep,
+        held_px_bytes: format.held_px_bytes(header.channels, held_sample_bytes),
     };
     let need_mb = footprint(&shape).div_ceil(1_000_000);
     match usize::try_from(need_mb) {

@@ -17,7 +17,7 @@ pub use measure::{Measured, measure};
 use crate::board::Board;
 use crate::budget::{Budget, Release};
 use crate::edge::codec::Header;
-use crate::edge::ledger::{Entry, Ledger};
+use crate::edge::ledger::Ledger;
 use crate::edge::supervisor;
 use crate::error::{End, Fatal, SystemError};
 use crate::flight::Flight;
@@ -26,14 +26,12 @@ use crate::plan::{Admission, Line};
 use crate::pulse::Pulse;
 use crate::stop::{Stop, is_stopped};
 use crate::work::backoff::Delayed;
-use crate::work::known::State;
-use crate::work::naming::text_of;
 use claims::Claims;
 use crossbeam_channel::{Select, Sender, after, at, never, select};
 use ground::Ground;
 use held::{Held, LOOK_AGAIN};
 use inboxes::Inboxes;
-use look::begin;
+use look::{begin, intent};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -204,6 +202,10 @@ impl Admitting<'_> {
         if masking.as_ref().is_some_and(|masking| masking.is_mask(&sighting.source)) {
             log::debug!("a mask, and no picture: {}", sighting.source.display());
             return Ok(());
+        }
+        // Also of what is known nothing can be told, and nothing new may come for long.
+        if let Some(obstacle) = self.doors.board.read(sighting.line).unwritten {
+            return self.hold(obstacle, sighting);
         }
         loop {
             let mut errand = begin(&self.lines[sighting.line], sighting);
@@ -382,19 +384,5 @@ fn welcome(claims: &mut Claims, delayed: &mut Delayed<Sighting>, ground: &mut Gr
         // Perhaps it is not the picture's fault.
         ground.doubt();
         delayed.push(again.due, again.sighting);
-    }
-}
-
-fn intent(line: &Line, errand: &Errand) -> Entry {
-    Entry {
-        root: text_of(&errand.root),
-        relative: text_of(&errand.relative),
-        target: text_of(&errand.target),
-        state: State::Started,
-        stamp: errand.stamp,
-        sha256: String::new(),
-        fingerprint: errand.options(&line.done),
-        reason: String::new(),
-        at_ms: None,
     }
 }

@@ -183,6 +183,9 @@ pub(super) fn cut(opened: &Arc<Opened>, pulse: &Pulse, mut pixels: Pixels, outbo
         opened.job.fail("decode", JobError::Inference("no tile has a core".into()));
         return true;
     };
+    if let Some(alpha) = &opened.alpha {
+        pulse.work(|| pixels.grow_colours(alpha));
+    }
     let mut bottom = i64::MAX;
     for place in grid.tiles().rev() {
         if opened.job.is_settled() {

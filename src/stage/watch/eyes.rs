@@ -15,6 +15,7 @@ use crate::work::naming::{is_left_alone, is_picture};
 use crate::work::polled::Polled;
 use crate::work::settle::Settler;
 use crossbeam_channel::{Receiver, bounded, never};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -305,8 +306,14 @@ impl Eyes<'_> {
         let waited = self.ready.len();
         for path in self.settler.due(Instant::now()) {
             self.pulse.beat();
-            let metadata = look(&path, false).ok();
-            let now = Instant::now();
+            let metadata = look(&path, false);
+            // A folder may be listed and what is in it not be looked at.
+            if let Err(error) = &metadata
+                && !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+            {
+                log::warn!("not taken in, it cannot be looked at: {error}: {}", path.display());
+            }
+            let (metadata, now) = (metadata.ok(), Instant::now());
             let is_apart = !path.starts_with(&*self.root);
             if metadata.as_ref().is_some_and(|metadata| metadata.is_dir()) {
                 self.settler.looked(&path, None, now);

@@ -1,7 +1,7 @@
 //! Exif for a picture that was turned upright and enlarged: orientation and pixel dimensions are put right,
 //! the thumbnail of the small picture goes, and so do, where that is wished, the place where it was taken and
 //! where its subject is. All in place, since makers keep offsets of their own in notes that nobody else can
-//! move. Exif 3.0 and TIFF 6.0. Bounded: visits at most four directories, and clears no more than there is.
+//! move. Exif 3.0 and TIFF 6.0. Bounded: visits at most five directories, and clears no more than there is.
 
 mod of_tiff;
 mod tree;
@@ -14,8 +14,13 @@ use std::ops::Range;
 use tree::{ENTRY_BYTES, EXIF_DIRECTORY, GPS_DIRECTORY};
 
 const ORIENTATION: u16 = 0x0112;
-const WIDTHS: [u16; 2] = [0x0100, 0xA002];
-const HEIGHTS: [u16; 2] = [0x0101, 0xA003];
+/// Of the picture, and of that which a camera's rules tell beside it.
+const WIDTHS: [u16; 3] = [0x0100, 0xA002, 0x1001];
+const HEIGHTS: [u16; 3] = [0x0101, 0xA003, 0x1002];
+/// Dots for each unit, along and down.
+const DENSITY: [u16; 2] = [0x011A, 0x011B];
+/// Below Exif's own directory, which tells by which rules a camera wrote the file.
+const INTEROPERABILITY: u16 = 0xA005;
 const THUMBNAIL: [u16; 2] = [0x0201, 0x0202];
 /// In pixels of the picture as it was stored: its area, its middle.
 const SUBJECT: [u16; 2] = [0x9214, 0xA214];
@@ -46,11 +51,13 @@ struct Entry {
 pub fn corrected(exif: &[u8], (width, height): (u32, u32), keep_place: bool) -> Option<Vec<u8>> {
     let mut exif = Exif::new(exif)?;
     let first = exif.long(4)? as usize;
-    let entries = exif.directory(first)?;
+    let mut entries = exif.directory(first)?;
     exif.drop_thumbnail(first + 2 + entries.len() * ENTRY_BYTES);
+    exif.turn_density(&entries);
     exif.correct(&entries, width, height);
-    if let Some(more) = exif.below(&entries) {
-        let entries = exif.directory(more).unwrap_or_default();
+    for directory in [EXIF_DIRECTORY, INTEROPERABILITY] {
+        let Some(more) = exif.below(&entries, directory) else { break };
+        entries = exif.directory(more).unwrap_or_default();
         exif.correct(&entries, width, height);
     }
     if !keep_place {
@@ -121,10 +128,26 @@ impl Exif {
         all.step_by(ENTRY_BYTES).map(entry).collect()
     }
 
-    /// Where the directory of Exif's own begins.
-    fn below(&self, entries: &[Entry]) -> Option<usize> {
-        let entry = entries.iter().find(|entry| entry.tag == EXIF_DIRECTORY)?;
+    /// Where the directory begins that an entry of these leads to: Exif's own below the first, cameras' rules
+    /// below that.
+    fn below(&self, entries: &[Entry], tag: u16) -> Option<usize> {
+        let entry = entries.iter().find(|entry| entry.tag == tag)?;
         self.long(entry.at + 8).map(|offset| offset as usize)
+    }
+
+    /// Dots along and down change places where the picture is turned by a quarter. Both lie elsewhere, so
+    /// that their entries exchange where.
+    fn turn_density(&mut self, entries: &[Entry]) {
+        let find = |tag| entries.iter().find(|entry| entry.tag == tag).copied();
+        let turned = find(ORIENTATION).and_then(|entry| self.number(&entry));
+        let [along, down] = DENSITY.map(find);
+        if let (Some(5..=8), Some(along), Some(down)) = (turned, along, down)
+            && self.short(along.at + 2) == self.short(down.at + 2)
+            && let (Some(one), Some(other)) = (self.long(along.at + 8), self.long(down.at + 8))
+        {
+            self.put_long(along.at + 8, other);
+            self.put_long(down.at + 8, one);
+        }
     }
 
     /// What an entry of one number says, of which a short one stands in its first half.
@@ -221,7 +244,7 @@ impl Exif {
         let first = self.long(4)? as usize;
         let entries = self.directory(first)?;
         self.take_out(first, &entries, &SUBJECT);
-        if let Some(more) = self.below(&self.directory(first)?) {
+        if let Some(more) = self.below(&self.directory(first)?, EXIF_DIRECTORY) {
             let entries = self.directory(more).unwrap_or_default();
             self.take_out(more, &entries, &SUBJECT);
         }
@@ -300,6 +323,36 @@ mod tests {
             assert_eq!((value(&exif, 0xA003), value(&exif, GPS_DIRECTORY)), (Some(160), Some(92)));
             assert_eq!((&exif[58..62], exif.len()), (&[0; 4][..], 164), "no second directory, no pixels");
             assert!(exif[110..134].iter().all(|&byte| byte == 0xEE), "the place is as it was");
+        }
+    }
+
+    /// And what a camera's rules say beside it of its size, below Exif's own directory.
+    #[test]
+    fn density_is_turned_with_the_picture() {
+        let entry = |tag: u16, kind: u16, count: u32, value: u32| {
+            [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value.to_le_bytes()].concat()
+        };
+        let directory = |entries: &[Vec<u8>]| {
+            [&(entries.len() as u16).to_le_bytes()[..], &entries.concat(), &[0; 4]].concat()
+        };
+        for (orientation, is_turned) in [(1, false), (3, false), (6, true), (8, true)] {
+            // First 8 (4 entries: 54 bytes) → Exif 62 (1: 18) → rules 80 (2: 30) → densities 110 and 118.
+            let first = directory(&[
+                entry(ORIENTATION, SHORT, 1, orientation),
+                entry(0x011A, 5, 1, 110),
+                entry(0x011B, 5, 1, 118),
+                entry(EXIF_DIRECTORY, LONG, 1, 62),
+            ]);
+            let more = directory(&[entry(INTEROPERABILITY, LONG, 1, 80)]);
+            let rules = directory(&[entry(0x1001, SHORT, 1, 40), entry(0x1002, LONG, 1, 30)]);
+            let head = [&b"II*\0"[..], &8u32.to_le_bytes()].concat();
+            let exif =
+                corrected(&[head, first, more, rules, vec![1; 16]].concat(), (80, 60), true).expect("Exif");
+            let [along, down] = DENSITY.map(|tag| value(&exif, tag));
+            let expected = if is_turned { (Some(118), Some(110)) } else { (Some(110), Some(118)) };
+            assert_eq!((along, down), expected, "{orientation}");
+            let exif = Exif { bytes: exif, big_endian: false };
+            assert_eq!([90, 102].map(|at| exif.long(at)), [Some(80), Some(60)]);
         }
     }
 

@@ -23,6 +23,8 @@ pub struct News {
     pub held: Option<String>,
     /// Why `record` cannot write what became of its pictures, if it cannot: `admit` holds it then.
     pub unwritten: Option<String>,
+    /// What the file in its folder is to say, until that is written.
+    pub notice: Option<String>,
 }
 
 /// The news of all lines, by their number.
@@ -39,6 +41,11 @@ impl Board {
     pub fn tell(&self, line: usize, change: impl FnOnce(&mut News)) {
         // Each field is whole by itself, also where a change panicked half way.
         change(&mut self.0[line].lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What the file in a line's folder is to say, for whoever writes it.
+    pub fn take_notice(&self, line: usize) -> Option<String> {
+        self.0[line].lock().unwrap_or_else(PoisonError::into_inner).notice.take()
     }
 
     /// What is known of one line.

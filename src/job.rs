@@ -59,6 +59,8 @@ pub struct Errand {
     pub attempt: u32,
     /// Whether it is to be done without a sample.
     pub safe: bool,
+    /// Nothing stood where the result goes when it was looked at.
+    pub is_free: bool,
     /// The file that marks what is to be repaired, where a file does and it was there.
     pub mask: Option<MaskFile>,
 }

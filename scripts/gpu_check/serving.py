@@ -26,6 +26,7 @@ PARITY = [
     ("samples", "sr-x2", None, "f16"),
     ("holes", "inpaint-mean", None, "f16"),
     ("samples", "sr-x4", None, "int8"),
+    ("holes", "inpaint", None, "f32"),
 ]
 QUICK_PARITY = (0, 1, 2, 4, 7)
 # Batch and window side, most telling first: what does not fit the time is left out.

@@ -40,7 +40,7 @@ pub struct Once {
     #[arg(long, value_name = "WORD", value_enum)]
     pub mask_resize: Option<ResizeName>,
     /// Name of a model, or the path of an ONNX file; for two tasks two, with a comma between them. Default:
-    /// sr-x4, or inpaint-mean with inpaint.
+    /// sr-x4, or inpaint with inpaint.
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<String>,
     /// A configuration whose models are meant too: its `[[model]]` tables (models from elsewhere) and its

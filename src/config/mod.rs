@@ -21,7 +21,7 @@ use std::time::Duration;
 /// The model that enlarges where none is named.
 pub const DEFAULT_MODEL: &str = "sr-x4";
 /// The model that repairs where none is named.
-pub const DEFAULT_INPAINTING_MODEL: &str = "inpaint-mean";
+pub const DEFAULT_INPAINTING_MODEL: &str = "inpaint";
 /// Room that is left on a disk where none is named: databases and logs on it go on.
 pub const DEFAULT_RESERVE_MB: u64 = 500;
 /// Bounds of whatever is counted in millions.

@@ -212,6 +212,7 @@ mod tests {
             named: false,
             attempt: 4,
             safe: false,
+            is_free: false,
             mask: None,
         };
         let text = Reason::new(&errand, "admit", &JobError::NotAPicture, Limits::default()).to_text();

@@ -30,23 +30,36 @@ impl Access {
     }
 }
 
+/// What becomes of a file that has the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It gives way.
+    Replaced,
+    /// It stays: nobody had the name when it was looked at.
+    Spared,
+}
+
 /// Writes `path` (below `root`, which exists): a temp file in the same folder, since only there a rename is
 /// atomic; synced before it gets its name; then the folder is synced, or the name could be lost.
 ///
 /// # Errors
-/// What the system or `write` says; then nothing is left behind.
+/// What the system or `write` says, [`ErrorKind::AlreadyExists`] where the name is taken and that is spared;
+/// then nothing is left behind.
 pub fn commit(
     root: &Path,
     path: &Path,
-    access: Access,
+    (access, taken): (Access, Taken),
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     let folder = path.parent().unwrap_or(root);
     make_folders(root, folder)?;
     let (temp, file) = create_temp(folder)?;
     let written = access.grant(&file).and_then(|()| fill(file, write)).and_then(|file| {
-        #[expect(clippy::disallowed_methods, reason = "this is the store")]
-        fs::rename(&temp, path)?;
+        match taken {
+            #[expect(clippy::disallowed_methods, reason = "this is the store")]
+            Taken::Replaced => fs::rename(&temp, path)?,
+            Taken::Spared => rename_new(&temp, path)?,
+        }
         drop(file);
         sync_folder(folder)
     });
@@ -231,6 +244,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    const PLAIN: (Access, Taken) = (Access { mode: None, group: None }, Taken::Replaced);
+
     fn names(root: &Path) -> Vec<String> {
         let entries = fs::read_dir(root).expect("a folder").map(|e| e.expect("an entry").file_name());
         let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
@@ -243,8 +258,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a temp folder");
         let path = root.path().join("a/b/c.png");
         for text in ["first, and longer", "second"] {
-            commit(root.path(), &path, Access::default(), |writer| writer.write_all(text.as_bytes()))
-                .expect("writable");
+            commit(root.path(), &path, PLAIN, |writer| writer.write_all(text.as_bytes())).expect("writable");
             assert_eq!(fs::read_to_string(&path).expect("written"), text);
         }
         assert_eq!(names(&root.path().join("a/b")), ["c.png"]);
@@ -254,9 +268,9 @@ mod tests {
     fn a_write_that_fails_leaves_what_was_there() {
         let root = tempfile::tempdir().expect("a temp folder");
         let path = root.path().join("c.png");
-        commit(root.path(), &path, Access::default(), |writer| writer.write_all(b"good")).expect("writable");
+        commit(root.path(), &path, PLAIN, |writer| writer.write_all(b"good")).expect("writable");
         let half = |writer: &mut dyn Write| writer.write_all(b"ba").and(Err(io::Error::other("disk full")));
-        assert!(commit(root.path(), &path, Access::default(), half).is_err());
+        assert!(commit(root.path(), &path, PLAIN, half).is_err());
         assert_eq!(
             (names(root.path()), fs::read(&path).expect("there")),
             (vec!["c.png".into()], b"good".into())
@@ -268,7 +282,8 @@ mod tests {
         let root = tempfile::tempdir().expect("a temp folder");
         let path = root.path().join("c.png");
         let access = Access { mode: Some(0o664), group: None };
-        commit(root.path(), &path, access, |writer| writer.write_all(b"good")).expect("writable");
+        commit(root.path(), &path, (access, Taken::Replaced), |writer| writer.write_all(b"good"))
+            .expect("writable");
         assert_eq!(path.metadata().expect("there").permissions().mode() & 0o7777, 0o664);
     }
 
@@ -297,10 +312,8 @@ mod tests {
         make_folders(root.path(), &sub).expect("writable");
         drop(create_temp(&sub).expect("writable"));
         let (alive, _lock) = create_temp(&sub).expect("writable");
-        commit(root.path(), &root.path().join(".onestep-note"), Access::default(), |writer| {
-            writer.write_all(b"mine")
-        })
-        .expect("writable");
+        commit(root.path(), &root.path().join(".onestep-note"), PLAIN, |writer| writer.write_all(b"mine"))
+            .expect("writable");
         assert_eq!(sweep(root.path()).expect("readable"), 1);
         assert!(alive.exists());
         assert_eq!(names(root.path()), [".onestep-note", "sub"]);

@@ -6,7 +6,7 @@ use crate::edge::codec::{Metadata, encode};
 use crate::edge::digest::Digesting;
 use crate::edge::disk::{Place, place};
 use crate::edge::record::mark_to_text;
-use crate::edge::store;
+use crate::edge::store::{self, Taken};
 use crate::error::{End, JobError, SystemError};
 use crate::job::{Job, Made, Outcome};
 use crate::plan::Line;
@@ -18,7 +18,7 @@ use crate::work::naming::{map_of, text_of};
 use crate::work::pixels::Pixels;
 use contract::card::Precision;
 use crossbeam_channel::Receiver;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -54,6 +54,10 @@ pub fn run((lines, places): (&[Line], &Places), pulse: &Pulse, inbox: Receiver<F
             Ok(Ok(made)) => {
                 opened.job.settle(Outcome::Done(Box::new(made)));
             }
+            // Somebody was faster: it was free when it was let in.
+            Ok(Err(error)) if error.kind() == ErrorKind::AlreadyExists && opened.job.errand.is_free => {
+                opened.job.fail("encode", JobError::ForeignTarget);
+            }
             // Encoders wrap what the system said into words of their own.
             Ok(Err(error)) => {
                 let error = trouble.unwrap_or_else(|| error.into());
@@ -77,9 +81,9 @@ fn write(
     let mark = mark(line, &opened);
     let text = mark_to_text(&mark);
     let (job, target) = (&opened.job, &opened.job.errand.target);
-    let mut put = |path: &Path, pixels: &Pixels, metadata: &Metadata, format: Format| {
+    let mut put = |(path, taken): (&Path, Taken), pixels: &Pixels, metadata: &Metadata, format: Format| {
         let mut written = (0, String::new());
-        store::commit(&line.output, path, line.access, |writer| {
+        store::commit(&line.output, path, (line.access, taken), |writer| {
             let mut digesting = Digesting::new(Unsettled { job, pulse, writer, trouble });
             encode(pixels, &text, metadata, format, &mut digesting)?;
             written = digesting.finish();
@@ -89,10 +93,11 @@ fn write(
     };
     // The map first: where the result is, all is there.
     if let Some(map) = canvas.take_map() {
-        put(&map_of(target), &map, &Metadata::default(), Format::Png)?;
+        put((&map_of(target), Taken::Replaced), &map, &Metadata::default(), Format::Png)?;
     }
+    let taken = if job.errand.is_free { Taken::Spared } else { Taken::Replaced };
     let (output_bytes, output_sha256) =
-        put(target, &canvas.finish(opened.alpha.as_ref()), &opened.metadata, mark.format)?;
+        put((target, taken), &canvas.finish(opened.alpha.as_ref()), &opened.metadata, mark.format)?;
     Ok(Made { mark, figures, output_bytes, output_sha256 })
 }
 

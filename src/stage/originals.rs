@@ -124,6 +124,7 @@ mod tests {
             named: false,
             attempt: 0,
             safe: false,
+            is_free: false,
             mask: Some(MaskFile { path: mask.clone(), beneath: None, stamp: mask_stamp, header: None }),
         };
         let rule = Originals::Move(folder.path().join("done"));

@@ -7,7 +7,7 @@ use crate::edge::clock::now_text;
 use crate::edge::ledger::{Entry, Ledger, Said};
 use crate::edge::originals::Originals;
 use crate::edge::record::{Reason, Receipt};
-use crate::edge::store::{self, Access};
+use crate::edge::store::{self, Access, Taken};
 use crate::error::{End, Fatal, JobError, SystemError};
 use crate::job::{Ended, Errand, Found, Outcome, Settled, Times};
 use crate::plan::{Line, Recording};
@@ -355,5 +355,7 @@ fn blame(
 ) -> std::io::Result<()> {
     let path = reason(&line.output, &errand.relative);
     let text = Reason::new(errand, stage, error, options.limits).to_text();
-    store::commit(&line.output, &path, Access::default(), |writer| writer.write_all(text.as_bytes()))
+    store::commit(&line.output, &path, (Access::default(), Taken::Replaced), |writer| {
+        writer.write_all(text.as_bytes())
+    })
 }

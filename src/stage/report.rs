@@ -3,12 +3,12 @@
 
 use crate::board::Board;
 use crate::edge::ledger::{Ledger, PipelineRow};
-use crate::edge::store::{self, Access};
+use crate::edge::store::{self, Access, Taken};
 use crate::pipeline::Intake;
 use crate::plan::Line;
 use crate::work::naming::text_of;
 use crate::work::notice::{NOTICE, notice};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Failures that a notice names.
 const FAILURES: u32 = 10;
@@ -56,13 +56,21 @@ impl Report {
         Report { board, subjects: subjects.collect(), rows: Vec::new(), edition: None }
     }
 
-    /// Tells what is news. It is a courtesy: where it cannot be written, the pictures are not held up.
-    pub fn publish(&mut self, ledger: &mut Ledger) {
+    /// Tells what is news. It is a courtesy: where it cannot be written, the pictures are not held up. Files
+    /// in folders are written by those who watch these, since a share may not answer for long; at the end,
+    /// when nobody does any more, here.
+    pub fn publish(&mut self, ledger: &mut Ledger, is_end: bool) {
         let rows: Vec<PipelineRow> = self.subjects.iter().map(|subject| row(subject, &self.board)).collect();
         let edition = ledger.edition().ok();
-        if edition.is_none() || edition != self.edition || rows != self.rows {
+        if is_end || edition.is_none() || edition != self.edition || rows != self.rows {
             for (subject, row) in self.subjects.iter_mut().zip(&rows) {
-                subject.publish(row.waiting, ledger);
+                let Some(text) = subject.news(row.waiting, ledger) else { continue };
+                if is_end {
+                    write_notice(&subject.input, &text);
+                } else if text != subject.notice {
+                    self.board.tell(subject.line, |news| news.notice = Some(text.clone()));
+                }
+                subject.notice = text;
             }
             self.edition = edition;
         }
@@ -90,19 +98,24 @@ fn row(subject: &Subject, board: &Board) -> PipelineRow {
 }
 
 impl Subject {
-    fn publish(&mut self, waiting: u64, ledger: &Ledger) {
-        let Some(output) = &self.output else { return };
-        let Ok(progress) = ledger.progress(&text_of(&self.input), FAILURES) else { return };
-        let text = notice(&progress, waiting, &output.display().to_string());
-        if text == self.notice || !self.input.is_dir() {
-            return;
-        }
-        let path = self.input.join(NOTICE);
-        let written =
-            store::commit(&self.input, &path, Access::default(), |writer| writer.write_all(text.as_bytes()));
-        if let Err(error) = written {
-            log::debug!("cannot be written: {error}: {}", path.display());
-        }
-        self.notice = text;
+    /// What the file in its folder is to say, where one is wanted.
+    fn news(&self, waiting: u64, ledger: &Ledger) -> Option<String> {
+        let output = self.output.as_ref()?;
+        let progress = ledger.progress(&text_of(&self.input), FAILURES).ok()?;
+        Some(notice(&progress, waiting, &output.display().to_string()))
+    }
+}
+
+/// Writes it into the folder that is watched.
+pub(super) fn write_notice(input: &Path, text: &str) {
+    if !input.is_dir() {
+        return;
+    }
+    let path = input.join(NOTICE);
+    let written = store::commit(input, &path, (Access::default(), Taken::Replaced), |writer| {
+        writer.write_all(text.as_bytes())
+    });
+    if let Err(error) = written {
+        log::debug!("cannot be written: {error}: {}", path.display());
     }
 }

@@ -34,11 +34,11 @@ pub fn run(
     let (mut stop, mut given_up) = (stop.clone(), never());
     let (mut oom_kills, mut stuck) = (machine::present().oom_kills, false);
     supervisor::ready();
-    report.publish(ledger);
+    report.publish(ledger, false);
     loop {
         select! {
             recv(ended) -> _ => {
-                report.publish(ledger);
+                report.publish(ledger, true);
                 // Nothing was in flight: then the end may come before the stop is looked at.
                 if is_stopped(&stop) {
                     supervisor::stopping();
@@ -65,7 +65,7 @@ pub fn run(
                 }
                 stuck = blame(told, stuck);
                 oom_kills = remember(ledger, oom_kills);
-                report.publish(ledger);
+                report.publish(ledger, false);
             },
         }
     }

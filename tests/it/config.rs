@@ -138,10 +138,7 @@ fn a_task_has_its_own_keys_and_its_own_model() {
     let read = |keys: &str| read(&format!("{LEAST}{keys}"), Path::new("/etc"));
     let inpaint =
         |keys: &str| read(&format!("task = 'inpaint'\n{keys}")).expect("whole").pipelines[0].clone();
-    assert_eq!(
-        (inpaint("").model.as_str(), inpaint("model = 'mine'").model.as_str()),
-        ("inpaint-mean", "mine")
-    );
+    assert_eq!((inpaint("").model.as_str(), inpaint("model = 'mine'").model.as_str()), ("inpaint", "mine"));
     let only = read("task = 'super-resolution'\n").expect("whole").pipelines[0].clone();
     assert_eq!((only.model.as_str(), only.masking), ("sr-x4", None));
     let from = |keys: &str| inpaint(keys).masking.expect("inpaint").from;

@@ -143,6 +143,24 @@ fn a_strangers_file_is_left_alone_unless_forced() {
     assert_eq!(open(&world.output.join("a.png")), nearest(&picture, 2));
 }
 
+/// Also one that comes while the picture is in work.
+#[test]
+fn a_strangers_file_that_is_faster_is_left_alone() {
+    let world = World::new();
+    world.put("a.jpg", png(&pattern(6, 6, 3)));
+    let (place, mut bench) = (world.output.join("a.png"), Bench::new(&world, &Fake::new(2, 1), 1));
+    let theirs = place.clone();
+    bench.trap = Some(std::sync::Arc::new(move |name: &str| {
+        if name.starts_with("infer") {
+            fs::write(&theirs, "precious").expect("writable");
+        }
+    }));
+    let ran = bench.run();
+    let taken = Outcome::Failed { stage: "encode", error: JobError::ForeignTarget };
+    assert_eq!(ran.outcomes()["a.jpg"], &taken, "{ran:?}");
+    assert_eq!(fs::read(place).expect("there"), b"precious");
+}
+
 #[test]
 fn a_picture_is_never_overwritten_by_its_own_result() {
     let world = World::new();

@@ -148,6 +148,7 @@ mod tests {
             named: false,
             attempt: 1,
             safe: false,
+            is_free: false,
             mask: None,
         };
         (sighting, errand)

@@ -43,6 +43,7 @@ pub(super) fn begin(line: &Line, sighting: &Sighting) -> Errand {
         named: sighting.named,
         attempt: sighting.attempt,
         safe: sighting.safe,
+        is_free: false,
         mask: None,
     }
 }
@@ -266,11 +267,12 @@ impl<'a> Admitting<'a> {
     fn stand(
         &self,
         known: Option<&Known>,
-        errand: &Errand,
+        errand: &mut Errand,
         (root, relative): (&str, &str),
     ) -> Result<(), Turned> {
         let look = |path: &Path| standing(path).map_err(|error| failed(JobError::Write(error.into())));
         let standing = look(&errand.target)?;
+        errand.is_free = standing == Standing::Free;
         let (wanted, force) = (&self.line(errand).wanted, self.options.force);
         let stamps = (errand.stamp, errand.mask.as_ref().map(|mask| mask.stamp));
         if wanted.uncertainty.is_some() {

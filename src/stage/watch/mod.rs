@@ -9,6 +9,7 @@ use crate::board::Board;
 use crate::error::{End, Fatal};
 use crate::job::Sighting;
 use crate::pulse::Pulse;
+use crate::stage::report::write_notice;
 use crate::stop::Stop;
 use crate::work::ignore::Ignore;
 use crate::work::masking::Masking;
@@ -111,5 +112,8 @@ pub fn folder(
             },
         }
         pulse.work(|| eyes.settle());
+        if let Some(text) = board.take_notice(options.line) {
+            pulse.work(|| write_notice(&options.input, &text));
+        }
     }
 }

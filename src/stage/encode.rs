@@ -6,9 +6,10 @@ use crate::edge::codec::{Metadata, encode};
 use crate::edge::digest::Digesting;
 use crate::edge::disk::{Place, place};
 use crate::edge::record::mark_to_text;
+use crate::edge::scan::look;
 use crate::edge::store::{self, Taken};
 use crate::error::{End, JobError, SystemError};
-use crate::job::{Job, Made, Outcome};
+use crate::job::{Errand, Job, Made, Outcome};
 use crate::plan::Line;
 use crate::pulse::Pulse;
 use crate::work::format::Format;
@@ -55,7 +56,7 @@ pub fn run((lines, places): (&[Line], &Places), pulse: &Pulse, inbox: Receiver<F
                 opened.job.settle(Outcome::Done(Box::new(made)));
             }
             // Somebody was faster: it was free when it was let in.
-            Ok(Err(error)) if error.kind() == ErrorKind::AlreadyExists && opened.job.errand.is_free => {
+            Ok(Err(error)) if error.kind() == ErrorKind::AlreadyExists && is_taken(&opened.job.errand) => {
                 opened.job.fail("encode", JobError::ForeignTarget);
             }
             // Encoders wrap what the system said into words of their own.
@@ -99,6 +100,11 @@ fn write(
     let (output_bytes, output_sha256) =
         put((target, taken), &canvas.finish(opened.alpha.as_ref()), &opened.metadata, mark.format)?;
     Ok(Made { mark, figures, output_bytes, output_sha256 })
+}
+
+/// Whether something stands where nothing stood when it was let in.
+fn is_taken(errand: &Errand) -> bool {
+    errand.is_free && look(&errand.target, false).is_ok()
 }
 
 /// On the bare folder that it was mounted on, a result would be out of sight as soon as it is mounted again.

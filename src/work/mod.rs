@@ -31,6 +31,7 @@ pub mod plain;
 pub mod polled;
 pub mod precision;
 pub mod repeats;
+pub mod runs;
 pub mod settle;
 pub mod spread;
 pub mod stall;

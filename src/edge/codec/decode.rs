@@ -170,7 +170,7 @@ fn upright(
     let is_as_stored = orientation == Orientation::NoTransforms && header.kind != Kind::Jxl;
     metadata.unturned = is_as_stored.then_some(size);
     if is_quarter(orientation) {
-        metadata.turn_density();
+        turn_density(&mut metadata);
     }
     let had_more = colour.bytes_per_pixel() > colour.channel_count();
     let pixels = if had_more && deep {
@@ -193,6 +193,14 @@ fn upright(
         Pixels::Eight(Picture { size, channels, samples })
     };
     Ok(Decoded { pixels, turn: Turn(orientation), reduced: had_more && !deep, metadata })
+}
+
+/// As of a picture that is turned by a quarter.
+fn turn_density(metadata: &mut Metadata) {
+    metadata.density = metadata.density.map(|(across, down)| (down, across));
+    if let Some(dots) = metadata.png.as_mut().and_then(|info| info.pixel_dims.as_mut()) {
+        (dots.xppu, dots.yppu) = (dots.yppu, dots.xppu);
+    }
 }
 
 /// Whether width and height change places.

@@ -287,14 +287,6 @@ impl Metadata {
         }
     }
 
-    /// As of a picture that is turned by a quarter.
-    pub(super) fn turn_density(&mut self) {
-        self.density = self.density.map(|(across, down)| (down, across));
-        if let Some(dots) = self.png.as_mut().and_then(|info| info.pixel_dims.as_mut()) {
-            (dots.xppu, dots.yppu) = (dots.yppu, dots.xppu);
-        }
-    }
-
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
         [&self.icc, &self.exif, &self.iptc].into_iter().flatten().map(Vec::len).sum::<usize>()

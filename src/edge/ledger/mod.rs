@@ -18,7 +18,6 @@ use crate::error::{Fatal, SystemError};
 use crate::work::death::{Death, Present};
 use crate::work::known::{Known, State};
 use crate::work::mark::Stamp;
-use crate::work::masking::told_mask;
 use crate::work::notice::Progress;
 use file::{FILE, TABLES, VERSION, connect, connect_and_check, is_damage, put_aside};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
@@ -216,17 +215,6 @@ impl Ledger {
             acquit.execute([&entry.root, &entry.relative])?;
         }
         self.write(entry)
-    }
-
-    /// Whether a picture was last begun, or done, with another mask file.
-    fn has_other_mask(&self, entry: &Entry) -> Said<bool> {
-        let Some(mask) = told_mask(&entry.fingerprint) else { return Ok(false) };
-        let mut query = self
-            .connection
-            .prepare_cached("SELECT fingerprint FROM picture WHERE root = ?1 AND relative = ?2")?;
-        let before: Option<String> =
-            query.query_row([&entry.root, &entry.relative], |row| row.get(0)).optional()?;
-        Ok(before.as_deref().and_then(told_mask).is_some_and(|before| before != mask))
     }
 
     /// Writes what became of pictures, durably, all or none.

@@ -4,12 +4,24 @@
 use super::{Entry, Found, Ledger, Receipts, Said};
 use crate::edge::clock::now_ms;
 use crate::work::death::{Death, Past, Present};
+use crate::work::masking::told_mask;
 use rusqlite::{OptionalExtension, Row, params};
 
 /// So many pictures are named after a crash.
 pub const NAMED: usize = 8;
 
 impl Ledger {
+    /// Whether a picture was last begun, or done, with another mask file.
+    pub(super) fn has_other_mask(&self, entry: &Entry) -> Said<bool> {
+        let Some(mask) = told_mask(&entry.fingerprint) else { return Ok(false) };
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT fingerprint FROM picture WHERE root = ?1 AND relative = ?2")?;
+        let before: Option<String> =
+            query.query_row([&entry.root, &entry.relative], |row| row.get(0)).optional()?;
+        Ok(before.as_deref().and_then(told_mask).is_some_and(|before| before != mask))
+    }
+
     /// How the run before ended. What was in flight then and has its receipt is done; where it crashed, the
     /// rest is suspected.
     pub(super) fn bury(

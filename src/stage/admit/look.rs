@@ -20,7 +20,7 @@ use crate::plan::Line;
 use crate::work::file_name::numbered;
 use crate::work::format::{Format, Writing};
 use crate::work::known::{Known, Recall, State, recall, wanted};
-use crate::work::mark::{Answer, Stamp, Standing, answer};
+use crate::work::mark::{Answer, Mark, Stamp, Standing, answer};
 use crate::work::naming::{map_of, path_of, text_of};
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
@@ -309,8 +309,12 @@ impl<'a> Admitting<'a> {
         let Some((old_root, old)) = owner else { return Ok(()) };
         // The same file at the same place of a tree that was moved, to be done with other options.
         let same_file = (errand.stamp.bytes, errand.stamp.modified_ns);
+        let is_same = |mark: &Mark| {
+            let looks_same = old == relative && (mark.bytes, mark.modified_ns) == same_file;
+            looks_same && open(errand).and_then(sha256_of).is_ok_and(|sha256| sha256 == mark.sha256)
+        };
         match standing {
-            Standing::Ours(mark) if old == relative && (mark.bytes, mark.modified_ns) == same_file => Ok(()),
+            Standing::Ours(mark) if is_same(&mark) => Ok(()),
             _ => Err(failed(JobError::NameTaken { by: format!("{old_root}/{old}") })),
         }
     }

@@ -234,4 +234,11 @@ fn the_shipped_model_beats_the_fill() {
     let [fill, mean] = &rows[..] else { panic!("two rows: {evaluation}") };
     assert_eq!((fill.masks.as_str(), mean.method.as_str()), ("thin", "strength 0"));
     assert!(mean.psnr > fill.psnr + 0.1 && mean.ssim_y > fill.ssim_y, "{evaluation}");
+    // The sample begins with that mean, and puts detail where it has none.
+    let model = model.with_file_name("inpaint.onnx");
+    let evaluation = evaluate_file(&model, sets.path(), contract::source::Source::Clean, None).unwrap();
+    let Rows::Repaired(with_sample) = &evaluation.rows else { panic!("it repairs") };
+    let [_, same, half, _] = &with_sample[..] else { panic!("four rows: {evaluation}") };
+    assert_eq!(same.psnr, mean.psnr);
+    assert!(half.psnr < same.psnr && half.spectrum_error < same.spectrum_error, "{evaluation}");
 }

@@ -26,6 +26,16 @@ fn shipped_models_are_well_and_look_as_far_as_their_cards_say() {
     }
 }
 
+#[test]
+fn shipped_models_that_repair_are_well() {
+    for name in ["inpaint.onnx", "inpaint-mean.onnx"] {
+        let inspection = inspect(&shipped(name)).expect("a model");
+        assert!(inspection.is_well(), "{inspection}");
+    }
+    let sample = card(&shipped("inpaint.onnx")).expect("a card");
+    assert_eq!((sample.companion.as_deref(), sample.hole_px), (Some("inpaint-mean.onnx"), 48));
+}
+
 /// An f16 version is the model that names it: the same golden tile and task, and halos that suffice.
 #[test]
 fn shipped_models_have_an_f16_version_that_is_the_same_model() {

@@ -48,7 +48,8 @@ pub struct Shape {
     pub mapped: bool,
     /// Whether 16-bit samples stay so.
     pub deep: bool,
-    /// Bytes of each output pixel that the encoder holds beside it ([`crate::work::format::Format::held_px_bytes`]).
+    /// Bytes of each output pixel that the encoder holds beside it
+    /// ([`crate::work::format::Format::held_px_bytes`]).
     pub held_px_bytes: usize,
 }
 
